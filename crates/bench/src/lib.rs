@@ -1,0 +1,1 @@
+//! Measures Backfence against the bare wire

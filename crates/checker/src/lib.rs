@@ -1,0 +1,1 @@
+//! Checks a recorded history for causal consistency with convergence

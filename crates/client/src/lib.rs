@@ -1,0 +1,1 @@
+//! The Backfence client library: a session, fail-over, exactly-once updates

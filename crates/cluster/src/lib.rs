@@ -1,0 +1,1 @@
+//! Starts a real Backfence cluster on free ports, for tests and measurements

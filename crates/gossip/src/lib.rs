@@ -1,0 +1,1 @@
+//! Lazy replication (the gossip architecture) as a pure state machine

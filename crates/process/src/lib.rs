@@ -1,0 +1,1 @@
+//! What every Backfence program does alike: logs, shutdown, serving, discovery

@@ -1,0 +1,1 @@
+//! Movies, titles and ratings: the application that Backfence replicates

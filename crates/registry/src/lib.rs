@@ -1,0 +1,1 @@
+//! The registry: names, leases, watch

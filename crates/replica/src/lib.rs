@@ -1,0 +1,1 @@
+//! A Backfence replica: one copy of the ratings, gossiping with the others

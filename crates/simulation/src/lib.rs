@@ -1,0 +1,1 @@
+//! Whole clusters of the protocol core, message by message, from one seed

@@ -1,0 +1,2 @@
+//! The Backfence terminal client.
+fn main() {}
