@@ -1,0 +1,83 @@
+//! Names: replicas, sessions, updates.
+
+use core::fmt;
+
+/// One life of one server.
+///
+/// The protocol assumes that an id is never used again once a process that used
+/// it may have forgotten what it issued. Hence the incarnation: a server that
+/// starts with less than it knew takes a new one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplicaId {
+    /// The server's number, from 1.
+    pub server: u32,
+    /// When this life began, in milliseconds since 1970, made greater than any
+    /// incarnation known for the server.
+    pub incarnation: u64,
+}
+
+impl ReplicaId {
+    /// The replica of server `server` in its life `incarnation`.
+    pub const fn new(server: u32, incarnation: u64) -> Self {
+        Self {
+            server,
+            incarnation,
+        }
+    }
+}
+
+impl fmt::Display for ReplicaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.server, self.incarnation)
+    }
+}
+
+impl fmt::Debug for ReplicaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Names a session: 128 random bits, drawn by the client.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SessionId(pub u128);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+/// Names an update: the paper's cid, the same on every retry, everywhere.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UpdateId {
+    /// The session that made the update.
+    pub session: SessionId,
+    /// 1, 2, 3, ... within the session.
+    pub sequence: u64,
+}
+
+impl UpdateId {
+    /// Update number `sequence` of `session`.
+    pub const fn new(session: SessionId, sequence: u64) -> Self {
+        Self { session, sequence }
+    }
+}
+
+impl fmt::Display for UpdateId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.session, self.sequence)
+    }
+}
+
+impl fmt::Debug for UpdateId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}:{}", self.session, self.sequence)
+    }
+}

@@ -1,0 +1,91 @@
+//! Hybrid logical time.
+
+use core::time::Duration;
+
+/// A reading of a physical or a hybrid logical clock, in microseconds since 1970.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// The time `duration` later; at the end of time, the end of time.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(micros))
+    }
+
+    /// How much later this is than `earlier`; zero when it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// The clock by which a session dates its updates.
+///
+/// It goes by what replicas said, plus what has elapsed since on a local
+/// stopwatch. So a wrong wall clock at the client does no harm, and every time
+/// that it gives is greater than every time that the session has seen: the order
+/// of `(time, update id)` extends causality.
+///
+/// `elapsed` is, throughout, the reading of one stopwatch that the caller keeps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HybridClock {
+    read: Time,
+    at: Duration,
+    last: Time,
+}
+
+impl HybridClock {
+    /// Learns the clock of a reply.
+    pub fn observe(&mut self, reply: Time, elapsed: Duration) {
+        if reply > self.estimate(elapsed) {
+            self.read = reply;
+            self.at = elapsed;
+        }
+        self.last = self.last.max(reply);
+    }
+
+    /// The time of a new update: greater than all observed and all given before.
+    pub fn tick(&mut self, elapsed: Duration) -> Time {
+        self.last = self.estimate(elapsed).max(Time(self.last.0 + 1));
+        self.last
+    }
+
+    fn estimate(&self, elapsed: Duration) -> Time {
+        self.read.after(elapsed.saturating_sub(self.at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn ticks_exceed_everything_seen_and_given() {
+        let mut clock = HybridClock::default();
+        clock.observe(Time(5_000_000), ms(10));
+        assert_eq!(clock.tick(ms(12)), Time(5_002_000));
+        assert_eq!(clock.tick(ms(12)), Time(5_002_001));
+        clock.observe(Time(9_000_000), ms(12));
+        assert_eq!(clock.tick(ms(12)), Time(9_000_001));
+    }
+
+    #[test]
+    fn an_older_reply_does_not_set_it_back() {
+        let mut clock = HybridClock::default();
+        clock.observe(Time(5_000_000), ms(0));
+        clock.observe(Time(1_000_000), ms(100));
+        assert_eq!(clock.tick(ms(100)), Time(5_100_000));
+    }
+
+    #[test]
+    fn a_stopwatch_that_jumps_back_does_no_harm() {
+        let mut clock = HybridClock::default();
+        clock.observe(Time(5_000_000), ms(100));
+        assert_eq!(clock.tick(ms(50)), Time(5_000_001));
+    }
+}

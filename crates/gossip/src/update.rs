@@ -1,0 +1,97 @@
+//! Updates, the records that replicas make of them, and what an application is.
+
+use core::{fmt, hash::Hash};
+
+use crate::{ReplicaId, Time, Timestamp, UpdateId};
+
+/// The application: the value that is replicated.
+///
+/// Operations reach every replica in an order that respects causality, and each
+/// takes effect once. Concurrent ones reach different replicas in different
+/// orders, so `apply` must give the same value for every causal order. The usual
+/// way is to let the greatest `(time, id)` win: that order extends causality.
+pub trait Value {
+    /// What an update does. Equality and hash tell a retry from another update
+    /// that wrongly bears the same id.
+    type Operation: Clone + Eq + Hash + fmt::Debug;
+
+    /// Makes the update's effect visible.
+    fn apply(&mut self, update: &Update<Self::Operation>);
+
+    /// Joins the value of another replica into this one: afterwards it reflects
+    /// every update that either reflected.
+    fn merge(&mut self, other: Self);
+
+    /// An upper bound of the bytes that an operation takes on the wire.
+    fn size(operation: &Self::Operation) -> usize;
+}
+
+/// An update as its session made it: the same on every retry, at every replica.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Update<O> {
+    /// The paper's cid.
+    pub id: UpdateId,
+    /// What its session had seen: everything that the update depends on.
+    pub prev: Timestamp,
+    /// Hybrid logical time, fixed together with the id.
+    pub time: Time,
+    /// What it does.
+    pub operation: O,
+}
+
+/// An update together with the timestamp that the replica which accepted it gave
+/// to it: `update.prev`, with the entry of `origin` set to `number`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record<O> {
+    origin: ReplicaId,
+    number: u64,
+    update: Update<O>,
+}
+
+impl<O> Record<O> {
+    /// The `number`-th record of `origin`, or `None` where there can be no such
+    /// record: numbers start at 1, and an update depends only on what its origin
+    /// had received before.
+    pub fn new(origin: ReplicaId, number: u64, update: Update<O>) -> Option<Self> {
+        (update.prev.count(origin) < number).then_some(Self {
+            origin,
+            number,
+            update,
+        })
+    }
+
+    /// The replica that accepted the update.
+    pub const fn origin(&self) -> ReplicaId {
+        self.origin
+    }
+
+    /// Its number among the records of the origin, from 1.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The update itself.
+    pub const fn update(&self) -> &Update<O> {
+        &self.update
+    }
+
+    /// The record's timestamp.
+    pub fn ts(&self) -> Timestamp {
+        let mut ts = self.update.prev.clone();
+        ts.set(self.origin, self.number);
+        ts
+    }
+
+    /// Where the record stands among others so that causes come before effects.
+    pub(crate) fn rank(&self) -> (u128, UpdateId) {
+        let own = u128::from(self.number - self.update.prev.count(self.origin));
+        (self.update.prev.sum() + own, self.update.id)
+    }
+
+    /// An upper bound of the bytes that the record takes on the wire.
+    pub fn size<V: Value<Operation = O>>(&self) -> usize {
+        const RECORD: usize = 96;
+        const ENTRY: usize = 32;
+        RECORD + self.update.prev.len() * ENTRY + V::size(&self.update.operation)
+    }
+}
