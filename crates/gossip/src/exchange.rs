@@ -1,0 +1,174 @@
+//! Gossip: what replicas send each other, and when a record can go.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::ops::RangeInclusive;
+
+use crate::{MalformedState, Record, Replica, ReplicaId, State, Timestamp, Value};
+
+/// A gossip message: a report of what the sender has received, and what it knows
+/// the receiver to lack.
+#[derive(Clone, Debug)]
+pub enum Message<V: Value> {
+    /// Records.
+    Offer(Offer<V::Operation>),
+    /// The whole state, where the sender has discarded records that the receiver
+    /// lacks.
+    State(Box<State<V>>),
+}
+
+/// Records, in runs without holes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Offer<O> {
+    /// The sender.
+    pub from: ReplicaId,
+    /// Everything that the sender has received: its replica timestamp.
+    pub replica_ts: Timestamp,
+    /// Every replica that the sender has heard of.
+    pub members: Vec<ReplicaId>,
+    /// Per origin in ascending order of number.
+    pub records: Vec<Record<O>>,
+    /// There was more than one message may hold.
+    pub more: bool,
+}
+
+/// What came of a message.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Received {
+    /// The records that are new here, by origin. They are to be on stable storage
+    /// before any report that counts them.
+    pub accepted: Vec<(ReplicaId, RangeInclusive<u64>)>,
+    /// A whole state was joined: all of this replica is to be stored anew.
+    pub joined: bool,
+    /// The records that were there already, or came after a hole.
+    pub ignored: usize,
+}
+
+impl<V: Value> Replica<V> {
+    /// What to send to `peer`: the records numbered above what it last reported,
+    /// to the limit of a message, or the whole state where some of them are
+    /// discarded. A peer that has reported nothing yet is sent a report only.
+    pub fn message(&self, peer: ReplicaId) -> Message<V>
+    where
+        V: Clone,
+    {
+        let Some(has) = self.ts_table.get(&peer) else {
+            return Message::Offer(self.report());
+        };
+        let discarded = |origin| has.count(origin) < self.log.floor(origin);
+        if self.log.origins().any(discarded) {
+            Message::State(Box::new(self.state()))
+        } else {
+            Message::Offer(self.offer(has))
+        }
+    }
+
+    /// A message without records.
+    pub fn report(&self) -> Offer<V::Operation> {
+        Offer {
+            from: self.id,
+            replica_ts: self.replica_ts.clone(),
+            members: self.members.iter().copied().collect(),
+            records: Vec::new(),
+            more: false,
+        }
+    }
+
+    /// Whether `peer` has reported, and lacks something that this replica has.
+    pub fn has_news_for(&self, peer: ReplicaId) -> bool {
+        let lacks = |has: &Timestamp| self.replica_ts.beyond(has).next().is_some();
+        self.ts_table.get(&peer).is_some_and(lacks)
+    }
+
+    /// Takes a message of a peer: accepts the records that continue what is here,
+    /// applies what is stable, notes what the peer has, and discards what everyone
+    /// has.
+    ///
+    /// # Errors
+    ///
+    /// [`MalformedState`] for a state that no replica can be in; nothing is changed.
+    pub fn receive(&mut self, message: Message<V>) -> Result<Received, MalformedState> {
+        match message {
+            Message::Offer(offer) => Ok(self.accept(offer)),
+            Message::State(state) => {
+                self.join(*state)?;
+                Ok(Received {
+                    joined: true,
+                    ..Received::default()
+                })
+            }
+        }
+    }
+
+    fn offer(&self, has: &Timestamp) -> Offer<V::Operation> {
+        let mut offer = self.report();
+        let mut bytes = 0;
+        for (origin, after, _) in self.replica_ts.beyond(has) {
+            for entry in self.log.after(origin, after) {
+                bytes += entry.record.size::<V>();
+                if bytes > self.limits.message_bytes && !offer.records.is_empty() {
+                    offer.more = true;
+                    return offer;
+                }
+                offer.records.push(entry.record.clone());
+            }
+        }
+        offer
+    }
+
+    /// Ladin et al. 1992, section 3.2, "Processing a gossip message".
+    fn accept(&mut self, offer: Offer<V::Operation>) -> Received {
+        let mut received = Received::default();
+        for record in offer.records {
+            let (origin, number) = (record.origin(), record.number());
+            if number != self.replica_ts.count(origin) + 1 {
+                received.ignored += 1;
+                continue;
+            }
+            match received.accepted.last_mut() {
+                Some((last, numbers)) if *last == origin => *numbers = *numbers.start()..=number,
+                _ => received.accepted.push((origin, number..=number)),
+            }
+            self.append(record);
+        }
+        self.members.extend(offer.members);
+        self.learn(offer.from, &offer.replica_ts);
+        received
+    }
+
+    /// Notes what a peer reported, and discards what everyone has.
+    pub(crate) fn learn(&mut self, peer: ReplicaId, replica_ts: &Timestamp) {
+        if peer == self.id {
+            return;
+        }
+        self.members.insert(peer);
+        self.ts_table.entry(peer).or_default().merge(replica_ts);
+        let origins: Vec<_> = self.log.origins().collect();
+        for origin in origins {
+            self.log.discard::<V>(origin, self.known_everywhere(origin));
+        }
+        self.trim();
+    }
+
+    /// The number up to which every other member has reported to have the records
+    /// of `origin`. What was sent to a peer tells nothing.
+    fn known_everywhere(&self, origin: ReplicaId) -> u64 {
+        self.others()
+            .map(|peer| self.ts_table.get(peer).map_or(0, |has| has.count(origin)))
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+
+    /// Discards more where the log is over its budget, or where there is no peer to
+    /// keep it for.
+    pub(crate) fn trim(&mut self) {
+        if self.others().next().is_none() {
+            self.log.discard::<V>(self.id, u64::MAX);
+        }
+        while self.log.bytes() > self.limits.log_bytes
+            && let Some(origin) = self.log.longest()
+        {
+            let next = self.log.floor(origin) + 1;
+            self.log.discard::<V>(origin, next);
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! A replica: updates, queries, and the rule by which records become visible.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    vec::Vec,
+};
+use core::{cmp::Reverse, fmt, time::Duration};
+
+use crate::{
+    LogEntry, Record, ReplicaId, Time, Timestamp, Update, UpdateId, Value,
+    executed::{ExecutedTable, First, digest},
+    log::{Log, Place},
+    waiting::Waiting,
+};
+
+/// What a replica allows itself. Deployments with the same limits work best
+/// together, but nothing breaks where they differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How far ahead of this replica's clock an update may be dated. Wider than
+    /// the clocks of the replicas differ, and than a retry may fail over; narrower
+    /// than a user would put up with having a later write lose.
+    pub max_skew: Duration,
+    /// Most bytes of records in one message. At least one record is sent, so this
+    /// must leave room for the largest.
+    pub message_bytes: usize,
+    /// Most bytes of records in the log. Over it, records that are applied here go
+    /// although a peer may lack them (it then gets a state transfer), and updates
+    /// that would have to wait are refused.
+    pub log_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_skew: Duration::from_secs(5),
+            message_bytes: 1 << 20,
+            log_bytes: 256 << 20,
+        }
+    }
+}
+
+/// A replica manager of the paper, as a state machine: it is called with what
+/// happened, and what it returns is all that follows from it.
+///
+/// It has no clock, no randomness and does no I/O. Calls are cheap and never wait;
+/// a query that must wait is told so by [`query`](Self::query) and asked again.
+#[derive(Clone, Debug)]
+pub struct Replica<V: Value> {
+    pub(crate) id: ReplicaId,
+    pub(crate) limits: Limits,
+    /// The application's state.
+    pub(crate) value: V,
+    /// The merge of the timestamps of all updates that the value reflects.
+    pub(crate) value_ts: Timestamp,
+    /// Per origin `o`: every record numbered `1..=replica_ts[o]` has been received.
+    pub(crate) replica_ts: Timestamp,
+    pub(crate) log: Log<V::Operation>,
+    pub(crate) waiting: Waiting,
+    pub(crate) executed: ExecutedTable,
+    /// The latest replica timestamp that each peer itself reported.
+    pub(crate) ts_table: BTreeMap<ReplicaId, Timestamp>,
+    /// Every replica heard of, this one included.
+    pub(crate) members: BTreeSet<ReplicaId>,
+    /// The greatest time of a record received.
+    pub(crate) greatest: Time,
+}
+
+/// The reply to an update.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Accepted {
+    /// For the session to merge into its `prev`.
+    pub ts: Timestamp,
+    /// For the session's clock.
+    pub clock: Time,
+    /// The number of the new record of this replica, or `None` for a retry. The
+    /// reply may leave once [`record`](Replica::record) of it is on stable storage.
+    pub number: Option<u64>,
+}
+
+/// A value that covers what a session has seen.
+#[derive(Debug)]
+pub struct View<'a, V> {
+    /// To be asked at once: it is current only while the replica is borrowed.
+    pub value: &'a V,
+    /// For the session to merge into its `prev`.
+    pub ts: &'a Timestamp,
+    /// For the session's clock.
+    pub clock: Time,
+}
+
+/// Why an update or a query was refused. The replica's state is unchanged.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The update is dated too far ahead of this replica's clock.
+    ClockAhead {
+        /// After this long it would be accepted.
+        retry_after: Duration,
+    },
+    /// `prev` claims updates of this replica that it never issued.
+    ForgedTimestamp {
+        /// This replica.
+        replica: ReplicaId,
+        /// What `prev` claims.
+        claimed: u64,
+        /// The highest number that was issued.
+        issued: u64,
+    },
+    /// Another update has this id: same cid, other time or operation.
+    UpdateIdReused {
+        /// The id.
+        id: UpdateId,
+    },
+    /// The log is full of records that wait, and this one would wait too.
+    LogFull {
+        /// Records that wait.
+        waiting: usize,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClockAhead { retry_after } => write!(
+                f,
+                "the update's time is ahead of the replica's clock; retry after {} ms",
+                retry_after.as_millis()
+            ),
+            Self::ForgedTimestamp {
+                replica,
+                claimed,
+                issued,
+            } => write!(
+                f,
+                "the session claims update {claimed} of replica {replica}, which has issued {issued}"
+            ),
+            Self::UpdateIdReused { id } => {
+                write!(f, "another update with other contents has the id {id}")
+            }
+            Self::LogFull { waiting } => write!(
+                f,
+                "{waiting} updates wait for others that have not come; there is no room for more"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+impl<V: Value> Replica<V> {
+    /// A replica that has received nothing, alone until it hears of others.
+    ///
+    /// `value` is what every replica starts from. The caller sees to it that they
+    /// agree, and that `id` was never used before.
+    pub fn new(id: ReplicaId, value: V, limits: Limits) -> Self {
+        Self {
+            id,
+            limits,
+            value,
+            value_ts: Timestamp::new(),
+            replica_ts: Timestamp::new(),
+            log: Log::new(),
+            waiting: Waiting::default(),
+            executed: ExecutedTable::default(),
+            ts_table: BTreeMap::new(),
+            members: [id].into(),
+            greatest: Time::default(),
+        }
+    }
+
+    /// Takes an update, whatever this replica lacks of what the update depends on:
+    /// then it waits in the log, but the reply does not.
+    ///
+    /// `now` is physical time. A retry is answered with the timestamp of the first
+    /// time.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`]; the state is unchanged.
+    ///
+    /// Ladin et al. 1992, section 3.2, "Processing an update message".
+    pub fn update(&mut self, update: Update<V::Operation>, now: Time) -> Result<Accepted, Refusal> {
+        if let Some((ts, first)) = self.first_reply(update.id) {
+            return if first == digest(&update) {
+                let clock = self.clock(now);
+                let number = None;
+                Ok(Accepted { ts, clock, number })
+            } else {
+                Err(Refusal::UpdateIdReused { id: update.id })
+            };
+        }
+        self.refuse(&update, now)?;
+        let number = self.replica_ts.count(self.id) + 1;
+        let record = Record::new(self.id, number, update).expect("prev names what was issued");
+        let ts = record.ts();
+        self.append(record);
+        self.trim();
+        Ok(Accepted {
+            ts,
+            clock: self.clock(now),
+            number: Some(number),
+        })
+    }
+
+    /// The value, if it covers `prev`. `None` when this replica lacks something:
+    /// then pull it from [`sources`](Self::sources), and **ask again** whenever the
+    /// value timestamp has grown.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::ForgedTimestamp`]: no waiting will help.
+    ///
+    /// Ladin et al. 1992, section 3.2, "Processing a query message".
+    pub fn query(&self, prev: &Timestamp, now: Time) -> Result<Option<View<'_, V>>, Refusal> {
+        self.refuse_forged(prev)?;
+        Ok((*prev <= self.value_ts).then(|| View {
+            value: &self.value,
+            ts: &self.value_ts,
+            clock: self.clock(now),
+        }))
+    }
+
+    /// The first record of each origin that `prev` asks for and the value lacks.
+    pub fn missing(&self, prev: &Timestamp) -> Timestamp {
+        prev.beyond(&self.value_ts)
+            .map(|(origin, has, _)| (origin, has + 1))
+            .collect()
+    }
+
+    /// The peers that reported to have all that `prev` asks for; where none did,
+    /// every peer, since reports may be old.
+    pub fn sources(&self, prev: &Timestamp) -> Vec<ReplicaId> {
+        let covering = |peer: &ReplicaId| self.ts_table.get(peer).is_some_and(|has| *prev <= *has);
+        let sources: Vec<_> = self
+            .others()
+            .filter(|peer| covering(peer))
+            .copied()
+            .collect();
+        if sources.is_empty() {
+            self.others().copied().collect()
+        } else {
+            sources
+        }
+    }
+
+    /// This replica's id.
+    pub const fn id(&self) -> ReplicaId {
+        self.id
+    }
+
+    /// The value, whatever it covers: for inspection, not for sessions.
+    pub const fn value(&self) -> &V {
+        &self.value
+    }
+
+    /// The merge of the timestamps of all updates that the value reflects.
+    pub const fn value_ts(&self) -> &Timestamp {
+        &self.value_ts
+    }
+
+    /// How many records of each origin have been received.
+    pub const fn replica_ts(&self) -> &Timestamp {
+        &self.replica_ts
+    }
+
+    /// What `peer` last reported to have received.
+    pub fn reported(&self, peer: ReplicaId) -> Option<&Timestamp> {
+        self.ts_table.get(&peer)
+    }
+
+    /// Every replica heard of, this one included.
+    pub fn members(&self) -> impl Iterator<Item = ReplicaId> + '_ {
+        self.members.iter().copied()
+    }
+
+    /// A record that is still in the log.
+    pub fn record(&self, origin: ReplicaId, number: u64) -> Option<&Record<V::Operation>> {
+        Some(&self.log.entry((origin, number))?.record)
+    }
+
+    /// The log, by origin and number.
+    pub fn log(&self) -> impl Iterator<Item = &LogEntry<V::Operation>> {
+        self.log.iter()
+    }
+
+    /// How many records are in the log.
+    pub const fn log_len(&self) -> usize {
+        self.log.len()
+    }
+
+    /// How many of them wait for what they depend on.
+    pub fn waiting_len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// A reply's clock: at least physical time, and every time received here.
+    fn clock(&self, now: Time) -> Time {
+        self.greatest.max(now)
+    }
+
+    /// The reply first given to an update that is executed or waits, and the
+    /// digest of its contents.
+    fn first_reply(&self, id: UpdateId) -> Option<(Timestamp, u64)> {
+        if let Some(first) = self.executed.find(id) {
+            return Some((first.ts.clone(), first.digest));
+        }
+        let entry = self.log.entry(self.waiting.find(id)?)?;
+        Some((entry.record.ts(), digest(entry.record.update())))
+    }
+
+    fn refuse(&self, update: &Update<V::Operation>, now: Time) -> Result<(), Refusal> {
+        let latest = now.after(self.limits.max_skew);
+        if update.time > latest {
+            let retry_after = update.time.since(latest);
+            return Err(Refusal::ClockAhead { retry_after });
+        }
+        self.refuse_forged(&update.prev)?;
+        if self.log.bytes() > self.limits.log_bytes && !self.stable(&update.prev) {
+            let waiting = self.waiting.len();
+            return Err(Refusal::LogFull { waiting });
+        }
+        Ok(())
+    }
+
+    fn refuse_forged(&self, prev: &Timestamp) -> Result<(), Refusal> {
+        let (replica, claimed) = (self.id, prev.count(self.id));
+        let issued = self.replica_ts.count(self.id);
+        if claimed > issued {
+            return Err(Refusal::ForgedTimestamp {
+                replica,
+                claimed,
+                issued,
+            });
+        }
+        Ok(())
+    }
+
+    /// The stability test: everything that `prev` names is reflected in the value.
+    ///
+    /// Two things make that so: per origin there are no holes, and everything that
+    /// is stable is applied before anyone can ask.
+    pub(crate) fn stable(&self, prev: &Timestamp) -> bool {
+        *prev <= self.value_ts
+    }
+
+    /// Receives the next record of its origin, and applies it and all that it sets
+    /// free.
+    pub(crate) fn append(&mut self, record: Record<V::Operation>) {
+        let place = (record.origin(), record.number());
+        self.replica_ts.raise(place.0, place.1);
+        self.members.insert(place.0);
+        self.greatest = self.greatest.max(record.update().time);
+        self.log.push::<V>(LogEntry {
+            record,
+            waiting: true,
+        });
+        self.settle([place].into());
+    }
+
+    /// Applies every stable record among `candidates`, and all that they set free,
+    /// causes before effects. The others wait.
+    pub(crate) fn settle(&mut self, mut candidates: Vec<Place>) {
+        let mut ready = BinaryHeap::new();
+        loop {
+            for place in candidates.drain(..) {
+                if let Some(entry) = self.log.entry(place) {
+                    ready.push(Reverse((entry.record.rank(), place)));
+                }
+            }
+            let Some(Reverse((_, place))) = ready.pop() else {
+                break;
+            };
+            self.try_apply(place, &mut candidates);
+        }
+        debug_assert!(self.value_ts <= self.replica_ts, "value ahead of receipts");
+    }
+
+    fn try_apply(&mut self, place: Place, woken: &mut Vec<Place>) {
+        let Some(entry) = self.log.entry(place) else {
+            return;
+        };
+        let update = entry.record.update();
+        let id = update.id;
+        if !self.stable(&update.prev) {
+            self.waiting.insert(id, place, &update.prev, &self.value_ts);
+            return;
+        }
+        // An update that was sent to two replicas has two records. It is executed
+        // once, but both timestamps count: a session may hold either.
+        if self.executed.find(id).is_none() {
+            self.value.apply(update);
+            let ts = entry.record.ts();
+            let digest = digest(update);
+            self.executed.insert(id, First { ts, digest });
+        }
+        self.log.applied(place);
+        self.waiting.release(id, place);
+        self.value_ts.raise(place.0, place.1);
+        self.waiting.wake(place.0, place.1, woken);
+    }
+
+    /// The members whose knowledge counts: all others, but of each server only the
+    /// latest incarnation. An earlier one is dead.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &ReplicaId> {
+        self.members.iter().filter(|member| {
+            let later = ReplicaId::new(member.server, member.incarnation.saturating_add(1));
+            let last = ReplicaId::new(member.server, u64::MAX);
+            **member != self.id && self.members.range(later..=last).next().is_none()
+        })
+    }
+}

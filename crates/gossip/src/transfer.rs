@@ -1,0 +1,180 @@
+//! State transfer: a join of two states.
+//!
+//! Not a takeover. Two sides of a partition may each have discarded records that
+//! the other never saw; a receiver that replaced its state by the other's would
+//! erase what it had acknowledged.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+use core::fmt;
+
+use crate::{
+    LogEntry, Replica, ReplicaId, Time, Timestamp, UpdateId, Value,
+    executed::First,
+    log::{Log, Place},
+    waiting::Waiting,
+};
+
+/// A replica's whole state, as one consistent cut.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct State<V: Value> {
+    /// The sender.
+    pub from: ReplicaId,
+    /// How many records of each origin the sender has received.
+    pub replica_ts: Timestamp,
+    /// What `value` reflects.
+    pub value_ts: Timestamp,
+    /// Per origin, the highest number that the sender has discarded.
+    pub floor: Timestamp,
+    /// Every replica that the sender has heard of.
+    pub members: Vec<ReplicaId>,
+    /// The records above the floors, by origin and number.
+    pub log: Vec<LogEntry<V::Operation>>,
+    /// The updates that `value` reflects.
+    pub executed: Vec<Executed>,
+    /// The value.
+    pub value: V,
+    /// The greatest time of a record received.
+    pub clock: Time,
+}
+
+/// An update that is reflected in a value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Executed {
+    /// The paper's cid.
+    pub id: UpdateId,
+    /// The timestamp first given to it.
+    pub ts: Timestamp,
+    /// Of its time and operation.
+    pub digest: u64,
+}
+
+/// A state that no replica can be in. The receiver's state is unchanged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MalformedState {
+    /// The log does not reach from the floor to the replica timestamp.
+    Hole {
+        /// Of this replica's records.
+        origin: ReplicaId,
+    },
+    /// The value reflects records that were not received.
+    ValueAhead,
+}
+
+impl fmt::Display for MalformedState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hole { origin } => write!(f, "the log has a hole among the records of {origin}"),
+            Self::ValueAhead => f.write_str("the value reflects records that were not received"),
+        }
+    }
+}
+
+impl core::error::Error for MalformedState {}
+
+impl<V: Value> State<V> {
+    /// Checks that a replica can be in this state.
+    fn check(&self) -> Result<(), MalformedState> {
+        if self.value_ts.beyond(&self.replica_ts).next().is_some() {
+            return Err(MalformedState::ValueAhead);
+        }
+        let mut reached = self.floor.clone();
+        for LogEntry { record, .. } in &self.log {
+            let origin = record.origin();
+            if record.number() != reached.count(origin) + 1 {
+                return Err(MalformedState::Hole { origin });
+            }
+            reached.raise(origin, record.number());
+        }
+        let differ = |ts: &Timestamp, other: &Timestamp| ts.beyond(other).next().map(|b| b.0);
+        match differ(&reached, &self.replica_ts).or(differ(&self.replica_ts, &reached)) {
+            Some(origin) => Err(MalformedState::Hole { origin }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether this side has the record, and has applied it.
+    fn applied(&self, waiting: &BTreeMap<Place, bool>, place: Place) -> bool {
+        self.replica_ts.count(place.0) >= place.1 && !waiting.get(&place).is_some_and(|w| *w)
+    }
+}
+
+impl<V: Value + Clone> Replica<V> {
+    /// This replica's state, for a peer that lacks discarded records.
+    pub fn state(&self) -> State<V> {
+        let executed = self.executed.iter().map(|(id, first)| Executed {
+            id,
+            ts: first.ts.clone(),
+            digest: first.digest,
+        });
+        State {
+            from: self.id,
+            replica_ts: self.replica_ts.clone(),
+            value_ts: self.value_ts.clone(),
+            floor: self.log.floors(),
+            members: self.members.iter().copied().collect(),
+            log: self.log.iter().cloned().collect(),
+            executed: executed.collect(),
+            value: self.value.clone(),
+            clock: self.greatest,
+        }
+    }
+}
+
+impl<V: Value> Replica<V> {
+    /// Joins a peer's state into this replica's.
+    ///
+    /// # Errors
+    ///
+    /// [`MalformedState`] for a state that no replica can be in; nothing is changed.
+    pub(crate) fn join(&mut self, state: State<V>) -> Result<(), MalformedState> {
+        state.check()?;
+        let log = self.joined_log(&state);
+        self.value.merge(state.value);
+        for Executed { id, ts, digest } in state.executed {
+            self.executed.insert(id, First { ts, digest });
+        }
+        self.value_ts.merge(&state.value_ts);
+        self.replica_ts.merge(&state.replica_ts);
+        self.greatest = self.greatest.max(state.clock);
+        self.members.extend(state.members);
+        self.log = log;
+        self.waiting = Waiting::default();
+        let waiting = self.log.iter().filter(|entry| entry.waiting);
+        let places = waiting.map(|entry| (entry.record.origin(), entry.record.number()));
+        self.settle(places.collect());
+        self.learn(state.from, &state.replica_ts);
+        Ok(())
+    }
+
+    /// The records above both floors. A record that waits at one side goes on
+    /// waiting only if the other side lacks it, or it waits there too.
+    fn joined_log(&self, state: &State<V>) -> Log<V::Operation> {
+        let place = |entry: &LogEntry<V::Operation>| (entry.record.origin(), entry.record.number());
+        let here: BTreeMap<Place, bool> = self.log.iter().map(|e| (place(e), e.waiting)).collect();
+        let there: BTreeMap<Place, bool> =
+            state.log.iter().map(|e| (place(e), e.waiting)).collect();
+        let applied_here = |place: Place| {
+            self.replica_ts.count(place.0) >= place.1 && here.get(&place) != Some(&true)
+        };
+
+        let mut floor = self.log.floors();
+        floor.merge(&state.floor);
+        let mut entries: BTreeMap<Place, &LogEntry<V::Operation>> = BTreeMap::new();
+        for entry in self.log.iter().chain(&state.log) {
+            if entry.record.number() > floor.count(entry.record.origin()) {
+                entries.insert(place(entry), entry);
+            }
+        }
+        let mut log = Log::new();
+        for (origin, number) in floor.iter() {
+            log.start(origin, number);
+        }
+        for (place, entry) in entries {
+            log.push::<V>(LogEntry {
+                record: entry.record.clone(),
+                waiting: !applied_here(place) && !state.applied(&there, place),
+            });
+        }
+        log
+    }
+}

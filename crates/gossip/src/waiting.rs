@@ -1,0 +1,66 @@
+//! Records that wait for what they depend on.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+
+use crate::{ReplicaId, Timestamp, UpdateId, log::Place};
+
+/// An index of the waiting records of the log.
+///
+/// Each waits at one entry of its `prev` that the value does not cover, and is
+/// looked at again when the value has reached that entry. So an update costs what
+/// it sets free, not what waits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waiting {
+    blocked: BTreeMap<(ReplicaId, u64), Vec<Place>>,
+    ids: BTreeSet<(UpdateId, Place)>,
+}
+
+impl Waiting {
+    /// Notes that the record at `place` waits, and for what: an entry of `prev`
+    /// beyond `value_ts`.
+    pub(crate) fn insert(
+        &mut self,
+        id: UpdateId,
+        place: Place,
+        prev: &Timestamp,
+        value_ts: &Timestamp,
+    ) {
+        if let Some((replica, _, number)) = prev.beyond(value_ts).next() {
+            self.blocked
+                .entry((replica, number))
+                .or_default()
+                .push(place);
+            self.ids.insert((id, place));
+        }
+    }
+
+    /// Takes out what waited for records of `replica` up to `number`.
+    pub(crate) fn wake(&mut self, replica: ReplicaId, number: u64, woken: &mut Vec<Place>) {
+        while let Some((&at, _)) = self.blocked.range((replica, 0)..=(replica, number)).next()
+            && let Some(places) = self.blocked.remove(&at)
+        {
+            woken.extend(places);
+        }
+    }
+
+    /// Forgets the id of a record that waits no longer.
+    pub(crate) fn release(&mut self, id: UpdateId, place: Place) {
+        self.ids.remove(&(id, place));
+    }
+
+    /// A waiting record of the update `id`.
+    pub(crate) fn find(&self, id: UpdateId) -> Option<Place> {
+        let all = (ReplicaId::new(0, 0), 0)..=(ReplicaId::new(u32::MAX, u64::MAX), u64::MAX);
+        self.ids
+            .range((id, *all.start())..=(id, *all.end()))
+            .next()
+            .map(|&(_, place)| place)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+}
