@@ -1,0 +1,179 @@
+//! Replica ids, timestamps, update ids and session tokens.
+
+use backfence_gossip::{ReplicaId, Session, SessionId, Time, Timestamp, UpdateId};
+use prost::Message as _;
+
+use crate::{Malformed, v1};
+
+/// Most entries of a timestamp that a message may hold. There are as many as there
+/// were lives of servers; a message with more is refused.
+const MAX_ENTRIES: usize = 4096;
+
+impl From<ReplicaId> for v1::ReplicaId {
+    fn from(id: ReplicaId) -> Self {
+        Self {
+            server: id.server,
+            incarnation: id.incarnation,
+        }
+    }
+}
+
+impl TryFrom<v1::ReplicaId> for ReplicaId {
+    type Error = Malformed;
+
+    fn try_from(id: v1::ReplicaId) -> Result<Self, Malformed> {
+        if id.server == 0 {
+            return Err(Malformed("a server number is 0"));
+        }
+        Ok(Self::new(id.server, id.incarnation))
+    }
+}
+
+impl From<&Timestamp> for v1::Timestamp {
+    fn from(ts: &Timestamp) -> Self {
+        let entry = |(replica, count): (ReplicaId, u64)| v1::timestamp::Entry {
+            server: replica.server,
+            incarnation: replica.incarnation,
+            count,
+        };
+        Self {
+            entries: ts.iter().map(entry).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::Timestamp> for Timestamp {
+    type Error = Malformed;
+
+    fn try_from(ts: v1::Timestamp) -> Result<Self, Malformed> {
+        if ts.entries.len() > MAX_ENTRIES {
+            return Err(Malformed("a timestamp has more than 4096 entries"));
+        }
+        let key = |entry: &v1::timestamp::Entry| (entry.server, entry.incarnation);
+        if ts
+            .entries
+            .windows(2)
+            .any(|two| key(&two[0]) >= key(&two[1]))
+        {
+            return Err(Malformed("the entries of a timestamp are not in order"));
+        }
+        if ts.entries.iter().any(|e| e.server == 0 || e.count == 0) {
+            return Err(Malformed("a timestamp has an entry of 0"));
+        }
+        let entry = |e: v1::timestamp::Entry| (ReplicaId::new(e.server, e.incarnation), e.count);
+        Ok(ts.entries.into_iter().map(entry).collect())
+    }
+}
+
+/// Reads a timestamp that may be left out where it is empty.
+pub(crate) fn timestamp(ts: Option<v1::Timestamp>) -> Result<Timestamp, Malformed> {
+    ts.map_or(Ok(Timestamp::new()), Timestamp::try_from)
+}
+
+/// Reads a session id: 16 bytes.
+///
+/// # Errors
+///
+/// [`Malformed`] for any other length.
+pub fn session_id(bytes: &[u8]) -> Result<SessionId, Malformed> {
+    let bytes = bytes
+        .try_into()
+        .map_err(|_| Malformed("a session id is not 16 bytes"))?;
+    Ok(SessionId(u128::from_be_bytes(bytes)))
+}
+
+impl From<UpdateId> for v1::UpdateId {
+    fn from(id: UpdateId) -> Self {
+        Self {
+            session: id.session.0.to_be_bytes().into(),
+            sequence: id.sequence,
+        }
+    }
+}
+
+impl TryFrom<v1::UpdateId> for UpdateId {
+    type Error = Malformed;
+
+    fn try_from(id: v1::UpdateId) -> Result<Self, Malformed> {
+        if id.sequence == 0 {
+            return Err(Malformed("the sequence of an update id is 0"));
+        }
+        Ok(Self::new(session_id(&id.session)?, id.sequence))
+    }
+}
+
+/// Encodes a session for its client to carry.
+pub fn token(session: &Session) -> Vec<u8> {
+    v1::SessionToken {
+        session: session.id.0.to_be_bytes().into(),
+        prev: Some((&session.prev).into()),
+        clock_us: session.clock.0,
+    }
+    .encode_to_vec()
+}
+
+/// Reads a token that a client brought.
+///
+/// # Errors
+///
+/// [`Malformed`] for bytes that [`token`] cannot have made.
+pub fn session(token: &[u8]) -> Result<Session, Malformed> {
+    let token = v1::SessionToken::decode(token).map_err(|_| Malformed("it is no session token"))?;
+    Ok(Session {
+        id: session_id(&token.session)?,
+        prev: timestamp(token.prev)?,
+        clock: Time(token.clock_us),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sessions() -> impl Strategy<Value = Session> {
+        let entry = (1..9u32, any::<u64>(), 1..=u64::MAX);
+        let prev = prop::collection::vec(entry, 0..9).prop_map(|entries| {
+            entries
+                .into_iter()
+                .map(|(server, life, count)| (ReplicaId::new(server, life), count))
+                .collect()
+        });
+        (any::<u128>(), prev, any::<u64>()).prop_map(|(id, prev, clock)| Session {
+            id: SessionId(id),
+            prev,
+            clock: Time(clock),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_is_read_back(original in sessions()) {
+            let token = token(&original);
+            prop_assert_eq!(session(&token), Ok(original));
+        }
+
+        #[test]
+        fn no_bytes_crash_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = session(&bytes);
+        }
+    }
+
+    #[test]
+    fn disorder_in_a_timestamp_is_refused() {
+        let entry = |server, count| v1::timestamp::Entry {
+            server,
+            incarnation: 1,
+            count,
+        };
+        for entries in [
+            vec![entry(2, 1), entry(1, 1)],
+            vec![entry(1, 1), entry(1, 2)],
+            vec![entry(0, 1)],
+            vec![entry(1, 0)],
+        ] {
+            assert!(Timestamp::try_from(v1::Timestamp { entries }).is_err());
+        }
+    }
+}

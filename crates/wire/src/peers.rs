@@ -1,0 +1,161 @@
+//! What replicas send each other.
+
+use std::sync::Arc;
+
+use backfence_gossip::{Executed, LogEntry, Offer, Record, ReplicaId, State, Time, UpdateId};
+use backfence_ratings::{Base, Cell, MovieId, Operation, Rating, Ratings, UserId};
+
+use crate::{Malformed, causality::timestamp, v1};
+
+impl From<&Record<Operation>> for v1::Record {
+    fn from(record: &Record<Operation>) -> Self {
+        Self {
+            server: record.origin().server,
+            incarnation: record.origin().incarnation,
+            number: record.number(),
+            update: Some(record.update().into()),
+        }
+    }
+}
+
+impl TryFrom<v1::Record> for Record<Operation> {
+    type Error = Malformed;
+
+    fn try_from(record: v1::Record) -> Result<Self, Malformed> {
+        let id = v1::ReplicaId {
+            server: record.server,
+            incarnation: record.incarnation,
+        };
+        let update = record
+            .update
+            .ok_or(Malformed("a record without an update"))?;
+        Self::new(id.try_into()?, record.number, update.try_into()?)
+            .ok_or(Malformed("a record depends on itself"))
+    }
+}
+
+/// Encodes an offer; with `pull` the receiver is asked for one in return.
+pub fn offer(offer: &Offer<Operation>, pull: bool) -> v1::Offer {
+    v1::Offer {
+        replica_ts: Some((&offer.replica_ts).into()),
+        members: offer.members.iter().map(|&id| id.into()).collect(),
+        records: offer.records.iter().map(Into::into).collect(),
+        pull,
+        more: offer.more,
+    }
+}
+
+/// Reads an offer that came from the replica `from`.
+///
+/// # Errors
+///
+/// [`Malformed`] where any part of it is.
+pub fn read_offer(from: ReplicaId, offer: v1::Offer) -> Result<Offer<Operation>, Malformed> {
+    Ok(Offer {
+        from,
+        replica_ts: timestamp(offer.replica_ts)?,
+        members: all(offer.members)?,
+        records: all(offer.records)?,
+        more: offer.more,
+    })
+}
+
+/// Encodes a replica's whole state.
+pub fn state(state: &State<Ratings>) -> v1::State {
+    let entry = |entry: &LogEntry<Operation>| v1::state::LogEntry {
+        record: Some((&entry.record).into()),
+        waiting: entry.waiting,
+    };
+    let executed = |executed: &Executed| v1::state::Executed {
+        id: Some(executed.id.into()),
+        ts: Some((&executed.ts).into()),
+        digest: executed.digest,
+    };
+    let cell = |(movie, user, cell): (MovieId, UserId, Cell)| v1::state::Cell {
+        user_id: user.0,
+        movie_id: movie.0,
+        rating: cell.rating.map(Rating::ten_thousandths),
+        time_us: cell.time.0,
+        update_id: Some(cell.update.into()),
+    };
+    v1::State {
+        replica_ts: Some((&state.replica_ts).into()),
+        value_ts: Some((&state.value_ts).into()),
+        floor: Some((&state.floor).into()),
+        members: state.members.iter().map(|&id| id.into()).collect(),
+        log: state.log.iter().map(entry).collect(),
+        executed: state.executed.iter().map(executed).collect(),
+        cells: state.value.cells().map(cell).collect(),
+        clock_us: state.clock.0,
+    }
+}
+
+/// Reads the state of the replica `from`, which has the same base.
+///
+/// # Errors
+///
+/// [`Malformed`] where any part of it is.
+pub fn read_state(
+    from: ReplicaId,
+    base: Arc<Base>,
+    state: v1::State,
+) -> Result<State<Ratings>, Malformed> {
+    let mut value = Ratings::new(base);
+    for cell in state.cells {
+        let (movie, user) = (MovieId(cell.movie_id), UserId(cell.user_id));
+        value.insert(movie, user, read_cell(cell)?);
+    }
+    Ok(State {
+        from,
+        replica_ts: timestamp(state.replica_ts)?,
+        value_ts: timestamp(state.value_ts)?,
+        floor: timestamp(state.floor)?,
+        members: all(state.members)?,
+        log: all(state.log)?,
+        executed: all(state.executed)?,
+        value,
+        clock: Time(state.clock_us),
+    })
+}
+
+impl TryFrom<v1::state::LogEntry> for LogEntry<Operation> {
+    type Error = Malformed;
+
+    fn try_from(entry: v1::state::LogEntry) -> Result<Self, Malformed> {
+        let record = entry.record.ok_or(Malformed("an entry without a record"))?;
+        Ok(Self {
+            record: record.try_into()?,
+            waiting: entry.waiting,
+        })
+    }
+}
+
+impl TryFrom<v1::state::Executed> for Executed {
+    type Error = Malformed;
+
+    fn try_from(executed: v1::state::Executed) -> Result<Self, Malformed> {
+        Ok(Self {
+            id: update_id(executed.id)?,
+            ts: timestamp(executed.ts)?,
+            digest: executed.digest,
+        })
+    }
+}
+
+fn read_cell(cell: v1::state::Cell) -> Result<Cell, Malformed> {
+    let rating =
+        |value| Rating::from_ten_thousandths(value).ok_or(Malformed("a rating is above 5"));
+    Ok(Cell {
+        time: Time(cell.time_us),
+        update: update_id(cell.update_id)?,
+        rating: cell.rating.map(rating).transpose()?,
+    })
+}
+
+fn update_id(id: Option<v1::UpdateId>) -> Result<UpdateId, Malformed> {
+    id.ok_or(Malformed("an update id is missing"))?.try_into()
+}
+
+fn all<T, U: TryFrom<T, Error = Malformed>>(items: Vec<T>) -> Result<Vec<U>, Malformed> {
+    items.into_iter().map(U::try_from).collect()
+}
