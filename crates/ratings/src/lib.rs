@@ -13,7 +13,7 @@
 //! let loaded = Base::read(movies.as_bytes(), ratings.as_bytes(), true)?;
 //! let value = Ratings::new(Arc::new(loaded.base));
 //!
-//! let Resolution::Found(movie) = value.catalogue().resolve("matrix, the") else {
+//! let Resolution::Found(movie) = value.catalogue().resolve("the matrix") else {
 //!     panic!("there is one Matrix");
 //! };
 //! assert_eq!((movie.id, movie.year), (MovieId(1), Some(1999)));
@@ -30,8 +30,10 @@ mod catalogue;
 mod fingerprint;
 mod load;
 mod movie;
+mod near;
 mod rating;
 mod ratings;
+mod title;
 
 pub use base::{Base, Total};
 pub use catalogue::{Catalogue, Resolution};
