@@ -1,1 +1,90 @@
-//! What every Backfence program does alike: logs, shutdown, serving, discovery
+//! What every Backfence program does alike: logs, shutdown, serving, discovery.
+//!
+//! A server is a library function `run(listener, config, environment, shutdown)`
+//! behind a `main` of a few lines. It gets everything from outside: where it
+//! accepts connections ([`Listener`]), how it connects, what time it is and what
+//! is random ([`Environment`]), and when to stop ([`CancellationToken`]). Inside
+//! it nothing opens a socket, asks the system's clock or draws a random number by
+//! another way, and time that passes is [`tokio::time`]'s. So the same code runs
+//! over real sockets and in a simulated network.
+//!
+//! ```no_run
+//! use backfence_process::{
+//!     Address, CancellationToken, Discovery, Environment, Health, Listener, LogArgs, Name, Wanted,
+//!     advertised, announce, bind, serve, shutdown_on_signals,
+//! };
+//! use clap::Parser;
+//! use tonic::service::Routes;
+//!
+//! /// Says hello.
+//! #[derive(Parser)]
+//! struct Args {
+//!     /// The address to listen on; port 0 takes a free one.
+//!     #[arg(long, env = "BACKFENCE_LISTEN", default_value = "127.0.0.1:0", value_name = "ADDR")]
+//!     listen: Address,
+//!     #[command(flatten)]
+//!     log: LogArgs,
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     backfence_process::main(async |args: Args| {
+//!         args.log.init();
+//!         let listener = bind(&args.listen).await?;
+//!         run(listener, Environment::real(), shutdown_on_signals()?).await
+//!     })
+//! }
+//!
+//! async fn run<L: Listener>(
+//!     listener: L,
+//!     environment: Environment,
+//!     shutdown: CancellationToken,
+//! ) -> anyhow::Result<()> {
+//!     let address = advertised(None, listener.local_addr()?)?;
+//!     let health = Health::new(&["backfence.v1.Hello"]).await;
+//!     let serving = tokio::spawn(serve(listener, Routes::default(), health.clone(), shutdown.clone()));
+//!     let discovery = Discovery::new(&environment, "127.0.0.1:7400".parse()?);
+//!     let wanted = Wanted::Numbered(Name::new("HELLO")?);
+//!     let registration = discovery.register(wanted, address).await?;
+//!     health.ready().await;
+//!     announce(format_args!("{} READY", registration.name()));
+//!     let ended = tokio::select! {
+//!         error = registration.lost() => Err(error.into()),
+//!         () = shutdown.cancelled() => Ok(()),
+//!     };
+//!     shutdown.cancel();
+//!     registration.leave().await;
+//!     serving.await??;
+//!     ended
+//! }
+//! ```
+
+mod address;
+mod call;
+mod connection;
+mod discovery;
+mod environment;
+mod exit;
+mod follow;
+mod health;
+mod listener;
+mod logging;
+mod name;
+mod output;
+mod registration;
+mod serve;
+mod shutdown;
+
+pub use address::{Address, InvalidAddress, advertised};
+pub use call::{Backoff, is_unreachable, within};
+pub use discovery::{Discovery, DiscoveryError, Entry, InvalidEntry, Wanted};
+pub use environment::{Connecting, Connector, Environment, Io};
+pub use exit::{Exit, Failure, main};
+pub use health::Health;
+pub use listener::{BindError, Listener, bind};
+pub use logging::{LogArgs, LogFormat, LogLevel};
+pub use name::{InvalidName, Name};
+pub use output::{OutputError, announce, print};
+pub use registration::Registration;
+pub use serve::{DRAIN, ServeError, serve};
+pub use shutdown::shutdown_on_signals;
+pub use tokio_util::sync::CancellationToken;
