@@ -1,0 +1,69 @@
+//! What a cluster is to look like.
+
+use std::path::PathBuf;
+
+use crate::Cluster;
+
+/// What the cluster to be started looks like.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    pub(crate) replicas: u32,
+    pub(crate) front_ends: u32,
+    pub(crate) overload_probability: f64,
+    pub(crate) gossip_interval: Option<String>,
+    pub(crate) data: Option<PathBuf>,
+}
+
+impl Builder {
+    /// The number of replicas; 3 unless said otherwise.
+    #[must_use]
+    pub fn replicas(self, replicas: u32) -> Self {
+        Self { replicas, ..self }
+    }
+
+    /// The number of front ends; 1 unless said otherwise.
+    #[must_use]
+    pub fn front_ends(self, front_ends: u32) -> Self {
+        Self { front_ends, ..self }
+    }
+
+    /// How often a replica calls itself over-loaded, from 0 to 1; never unless
+    /// said otherwise.
+    #[must_use]
+    pub fn overload_probability(self, overload_probability: f64) -> Self {
+        Self {
+            overload_probability,
+            ..self
+        }
+    }
+
+    /// How often replicas gossip without a cause, such as `100ms`; else the
+    /// default of the replica.
+    #[must_use]
+    pub fn gossip_interval(self, interval: &str) -> Self {
+        Self {
+            gossip_interval: Some(interval.to_owned()),
+            ..self
+        }
+    }
+
+    /// The folder with `movies.csv` and `ratings.csv`; unless said otherwise,
+    /// a few movies ([`write_small_data`]).
+    #[must_use]
+    pub fn data(self, folder: impl Into<PathBuf>) -> Self {
+        Self {
+            data: Some(folder.into()),
+            ..self
+        }
+    }
+
+    /// Starts the registry, then everything else at once, and waits until all are
+    /// ready.
+    ///
+    /// # Errors
+    ///
+    /// If a program is missing, ends, or is not ready in time.
+    pub fn start(self) -> anyhow::Result<Cluster> {
+        Cluster::start(self)
+    }
+}
