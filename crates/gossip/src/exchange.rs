@@ -16,6 +16,16 @@ pub enum Message<V: Value> {
     State(Box<State<V>>),
 }
 
+/// Which records a message may carry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// Those of the sender itself: for a push right after an update. Each replica
+    /// pushes its own, so those of others would mostly come twice.
+    Own,
+    /// Those of every origin: when the receiver has just reported, or asks.
+    All,
+}
+
 /// Records, in runs without holes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Offer<O> {
@@ -47,18 +57,18 @@ impl<V: Value> Replica<V> {
     /// What to send to `peer`: the records numbered above what it last reported,
     /// to the limit of a message, or the whole state where some of them are
     /// discarded. A peer that has reported nothing yet is sent a report only.
-    pub fn message(&self, peer: ReplicaId) -> Message<V>
+    pub fn message(&self, peer: ReplicaId, scope: Scope) -> Message<V>
     where
         V: Clone,
     {
         let Some(has) = self.ts_table.get(&peer) else {
             return Message::Offer(self.report());
         };
-        let discarded = |origin| has.count(origin) < self.log.floor(origin);
-        if self.log.origins().any(discarded) {
+        let discarded = |(origin, after)| after < self.log.floor(origin);
+        if self.news(has, scope).any(discarded) {
             Message::State(Box::new(self.state()))
         } else {
-            Message::Offer(self.offer(has))
+            Message::Offer(self.offer(has, scope))
         }
     }
 
@@ -74,8 +84,8 @@ impl<V: Value> Replica<V> {
     }
 
     /// Whether `peer` has reported, and lacks something that this replica has.
-    pub fn has_news_for(&self, peer: ReplicaId) -> bool {
-        let lacks = |has: &Timestamp| self.replica_ts.beyond(has).next().is_some();
+    pub fn has_news_for(&self, peer: ReplicaId, scope: Scope) -> bool {
+        let lacks = |has| self.news(has, scope).next().is_some();
         self.ts_table.get(&peer).is_some_and(lacks)
     }
 
@@ -99,10 +109,22 @@ impl<V: Value> Replica<V> {
         }
     }
 
-    fn offer(&self, has: &Timestamp) -> Offer<V::Operation> {
+    /// The origins of which a peer lacks records, and up to where it has them.
+    fn news<'a>(
+        &'a self,
+        has: &'a Timestamp,
+        scope: Scope,
+    ) -> impl Iterator<Item = (ReplicaId, u64)> + 'a {
+        self.replica_ts
+            .beyond(has)
+            .filter(move |&(origin, ..)| scope == Scope::All || origin == self.id)
+            .map(|(origin, after, _)| (origin, after))
+    }
+
+    fn offer(&self, has: &Timestamp, scope: Scope) -> Offer<V::Operation> {
         let mut offer = self.report();
         let mut bytes = 0;
-        for (origin, after, _) in self.replica_ts.beyond(has) {
+        for (origin, after) in self.news(has, scope) {
             for entry in self.log.after(origin, after) {
                 bytes += entry.record.size::<V>();
                 if bytes > self.limits.message_bytes && !offer.records.is_empty() {

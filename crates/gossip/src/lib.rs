@@ -16,7 +16,7 @@ mod transfer;
 mod update;
 mod waiting;
 
-pub use exchange::{Message, Offer, Received};
+pub use exchange::{Message, Offer, Received, Scope};
 pub use id::{ReplicaId, SessionId, UpdateId};
 pub use log::LogEntry;
 pub use replica::{Accepted, Limits, Refusal, Replica, View};

@@ -65,8 +65,12 @@ impl TryFrom<v1::Timestamp> for Timestamp {
     }
 }
 
-/// Reads a timestamp that may be left out where it is empty.
-pub(crate) fn timestamp(ts: Option<v1::Timestamp>) -> Result<Timestamp, Malformed> {
+/// Reads a timestamp, which may be left out where it is empty.
+///
+/// # Errors
+///
+/// [`Malformed`] for entries out of order, or too many.
+pub fn timestamp(ts: Option<v1::Timestamp>) -> Result<Timestamp, Malformed> {
     ts.map_or(Ok(Timestamp::new()), Timestamp::try_from)
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use backfence_gossip::{
-    Limits, Message, Record, Replica, ReplicaId, SessionId, Time, Timestamp, Update, UpdateId,
+    Limits, Message, Record, Replica, ReplicaId, Scope, SessionId, Time, Timestamp, Update,
+    UpdateId,
 };
 use backfence_ratings::{Base, MovieId, Operation, Rating, Ratings, UserId};
 use backfence_wire::{offer, read_offer, read_state, state, v1};
@@ -90,7 +91,7 @@ fn replica(base: &Arc<Base>) -> Replica<Ratings> {
     let rating = Rating::MAX;
     let elsewhere: Timestamp = [(ReplicaId::new(2, 1), 1)].into_iter().collect();
     let peer = ReplicaId::new(2, 1);
-    let Message::Offer(mut hello) = replica.message(peer) else {
+    let Message::Offer(mut hello) = replica.message(peer, Scope::All) else {
         panic!("nothing is discarded yet");
     };
     hello.from = peer;
@@ -139,7 +140,7 @@ fn a_state_is_read_back() {
 #[test]
 fn an_offer_is_read_back() {
     let replica = replica(&Arc::new(Base::empty()));
-    let Message::Offer(original) = replica.message(ReplicaId::new(2, 1)) else {
+    let Message::Offer(original) = replica.message(ReplicaId::new(2, 1), Scope::Own) else {
         panic!("nothing is discarded");
     };
     assert_eq!(original.records.len(), 3);

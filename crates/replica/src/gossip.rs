@@ -1,0 +1,185 @@
+//! Both ends of a gossip stream: what is said, and how a peer's calls are answered.
+
+use std::{sync::Arc, time::Duration};
+
+use backfence_gossip::{Message, ReplicaId, Scope};
+use backfence_process::CancellationToken;
+use backfence_ratings::Ratings;
+use backfence_wire::{
+    offer, read_offer, read_state, state,
+    v1::{self, peer_message::Body},
+};
+use prost::Message as _;
+use tokio::{sync::mpsc, time::timeout};
+use tonic::{Status, Streaming};
+
+use crate::copy::Copy;
+
+/// How long the other side may take for one message.
+pub(crate) const MESSAGE: Duration = Duration::from_secs(5);
+/// Bytes of an encoded state in one message.
+const CHUNK: usize = 1 << 20;
+/// Most bytes of an encoded state. A peer that sends more is hung up on.
+const MAX_STATE: usize = 1 << 30;
+
+/// What is heard of a peer: the message, and whether it asks for records.
+pub(crate) struct Heard {
+    pub(crate) message: Message<Ratings>,
+    pub(crate) pull: bool,
+}
+
+/// Answers a peer's calls until it goes, or this replica does.
+pub(crate) async fn serve(
+    copy: Arc<Copy>,
+    mut calls: Streaming<v1::PeerMessage>,
+    answers: Outgoing,
+    shutdown: CancellationToken,
+) {
+    let served = async {
+        let peer = hear_hello(&copy, &mut calls).await?;
+        say(&answers, Body::Hello(hello(&copy))).await?;
+        while let Some(heard) = hear(&copy, peer, &mut calls).await? {
+            copy.receive(heard.message)
+                .map_err(|error| Status::invalid_argument(error.to_string()))?;
+            let answer = if heard.pull {
+                copy.message(peer, Scope::All)
+            } else {
+                Message::Offer(copy.report())
+            };
+            say_message(&answers, &answer, false).await?;
+        }
+        Ok::<_, Status>(())
+    };
+    let ended = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => Err(Status::unavailable("the replica is leaving")),
+        ended = served => ended,
+    };
+    if let Err(status) = ended {
+        // The peer may be the one that has gone.
+        let _ = answers.send(Err(status)).await;
+    }
+}
+
+/// Who this is, for a peer.
+pub(crate) fn hello(copy: &Copy) -> v1::Hello {
+    v1::Hello {
+        id: Some(copy.id.into()),
+        fingerprint: copy.fingerprint.clone(),
+        address: copy.address.to_string(),
+    }
+}
+
+/// Waits for the other side to say who it is, and refuses one that cannot be
+/// gossiped with.
+pub(crate) async fn hear_hello(
+    copy: &Copy,
+    stream: &mut Streaming<v1::PeerMessage>,
+) -> Result<ReplicaId, Status> {
+    let heard = timeout(MESSAGE, stream.message())
+        .await
+        .map_err(|_| Status::deadline_exceeded("no Hello came"))??;
+    let Some(Body::Hello(hello)) = heard.and_then(|message| message.body) else {
+        return Err(Status::invalid_argument(
+            "the first message must be a Hello",
+        ));
+    };
+    let id = hello
+        .id
+        .ok_or_else(|| Status::invalid_argument("a Hello without an id"))?;
+    let id =
+        ReplicaId::try_from(id).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    if hello.fingerprint != copy.fingerprint {
+        return Err(Status::failed_precondition(format!(
+            "replica {} at {} was started with other data (fingerprint {}) than replica {id} at {} \
+             (fingerprint {}); start both with the same movies and ratings files",
+            copy.id, copy.address, copy.fingerprint, hello.address, hello.fingerprint
+        )));
+    }
+    if id == copy.id {
+        return Err(Status::failed_precondition(format!(
+            "replica {id} cannot gossip with itself"
+        )));
+    }
+    Ok(id)
+}
+
+/// Waits for the next message, a state in pieces included; `None` when the stream
+/// has ended. A peer may be silent for long before a message, not within one.
+pub(crate) async fn hear(
+    copy: &Copy,
+    peer: ReplicaId,
+    stream: &mut Streaming<v1::PeerMessage>,
+) -> Result<Option<Heard>, Status> {
+    let malformed = |error: backfence_wire::Malformed| Status::invalid_argument(error.to_string());
+    let mut bytes = Vec::new();
+    let Some(mut message) = stream.message().await? else {
+        return Ok(None);
+    };
+    loop {
+        match message.body {
+            Some(Body::Offer(offer)) if bytes.is_empty() => {
+                let pull = offer.pull;
+                let message = Message::Offer(read_offer(peer, offer).map_err(malformed)?);
+                return Ok(Some(Heard { message, pull }));
+            }
+            Some(Body::State(chunk)) => {
+                if bytes.len() + chunk.bytes.len() > MAX_STATE {
+                    return Err(Status::resource_exhausted("a state is larger than 1 GiB"));
+                }
+                bytes.extend(chunk.bytes);
+                if chunk.last {
+                    let state = v1::State::decode(&*bytes)
+                        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+                    let state = read_state(peer, copy.base.clone(), state).map_err(malformed)?;
+                    let message = Message::State(Box::new(state));
+                    return Ok(Some(Heard {
+                        message,
+                        pull: false,
+                    }));
+                }
+            }
+            _ => return Err(Status::invalid_argument("neither an Offer nor a state")),
+        }
+        message = timeout(MESSAGE, stream.message())
+            .await
+            .map_err(|_| Status::deadline_exceeded("the rest of a state did not come"))??
+            .ok_or_else(|| Status::unavailable("the peer has gone"))?;
+    }
+}
+
+/// Messages on their way to a peer, or the reason why there will be no more.
+pub(crate) type Outgoing = mpsc::Sender<Result<v1::PeerMessage, Status>>;
+
+/// Sends a message, a state in pieces.
+pub(crate) async fn say_message(
+    to: &Outgoing,
+    message: &Message<Ratings>,
+    pull: bool,
+) -> Result<(), Status> {
+    match message {
+        Message::Offer(records) => say(to, Body::Offer(offer(records, pull))).await,
+        Message::State(whole) => {
+            let bytes = state(whole).encode_to_vec();
+            let chunks = bytes.chunks(CHUNK);
+            let number = chunks.len();
+            for (at, chunk) in chunks.enumerate() {
+                let chunk = v1::StateChunk {
+                    bytes: chunk.to_vec(),
+                    last: at + 1 == number,
+                };
+                say(to, Body::State(chunk)).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Says one thing; waits while too much is on its way.
+pub(crate) async fn say(to: &Outgoing, body: Body) -> Result<(), Status> {
+    let message = v1::PeerMessage { body: Some(body) };
+    match timeout(MESSAGE, to.send(Ok(message))).await {
+        Ok(sent) => sent.map_err(|_| Status::unavailable("the peer has gone")),
+        Err(_) => Err(Status::deadline_exceeded("the peer does not read")),
+    }
+}

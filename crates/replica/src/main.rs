@@ -1,0 +1,156 @@
+//! The program `backfence-replica`.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use backfence_gossip::Limits;
+use backfence_process::{Address, Environment, Exit, Failure, LogArgs, bind, shutdown_on_signals};
+use backfence_ratings::{Base, LoadError};
+use backfence_replica::{Config, run};
+use clap::Parser;
+
+/// A replica: holds a copy of all ratings, takes updates, and gossips.
+///
+/// It is found through the registry as SERVERn. What it has taken is kept in
+/// memory only: it outlives this process if another replica has it.
+#[derive(Parser, Debug)]
+#[command(name = "backfence-replica", version)]
+struct Args {
+    /// The server number, from 1; without it the lowest that is free
+    #[arg(long, env = "BACKFENCE_SERVER", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    server: Option<u32>,
+    /// The registry
+    #[arg(
+        long,
+        env = "BACKFENCE_REGISTRY",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:7400"
+    )]
+    registry: Address,
+    /// The address to listen on; port 0 takes a free one
+    #[arg(
+        long,
+        env = "BACKFENCE_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:0"
+    )]
+    listen: Address,
+    /// Where others reach this replica, if not where it listens
+    #[arg(long, env = "BACKFENCE_ADVERTISE", value_name = "ADDR")]
+    advertise: Option<Address>,
+    /// The movies, in MovieLens format
+    #[arg(
+        long,
+        env = "BACKFENCE_MOVIES",
+        value_name = "FILE",
+        default_value = "data/movies.csv"
+    )]
+    movies: PathBuf,
+    /// The ratings that all replicas start from, in MovieLens format
+    #[arg(
+        long,
+        env = "BACKFENCE_RATINGS",
+        value_name = "FILE",
+        default_value = "data/ratings.csv"
+    )]
+    ratings: PathBuf,
+    /// Refuse data with a row that makes no sense, instead of skipping the row
+    #[arg(long, env = "BACKFENCE_STRICT")]
+    strict: bool,
+    /// Decline requests as over-loaded with this probability, from 0 to 1
+    #[arg(
+        long,
+        env = "BACKFENCE_OVERLOAD_PROBABILITY",
+        value_name = "P",
+        default_value = "0",
+        value_parser = probability
+    )]
+    overload_probability: f64,
+    /// Draw over-load and pauses from this seed, so that they can be repeated
+    #[arg(long, env = "BACKFENCE_SEED", value_name = "S")]
+    seed: Option<u64>,
+    /// How often to ask each peer for what it has, besides the pushes
+    #[arg(
+        long,
+        env = "BACKFENCE_GOSSIP_INTERVAL",
+        value_name = "TIME",
+        default_value = "1s",
+        value_parser = interval
+    )]
+    gossip_interval: Duration,
+    /// Bytes of records kept for peers that lack them; over it they get the whole
+    /// state instead
+    #[arg(
+        long,
+        env = "BACKFENCE_LOG_BUDGET",
+        value_name = "BYTES",
+        default_value_t = Limits::default().log_bytes
+    )]
+    log_budget: usize,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+fn main() -> ExitCode {
+    backfence_process::main(async |args: Args| {
+        args.log.init();
+        let listener = bind(&args.listen).await?;
+        let base = Arc::new(load(&args)?);
+        let environment = match args.seed {
+            Some(seed) => Environment::real().with_seed(seed),
+            None => Environment::real(),
+        };
+        let limits = Limits {
+            log_bytes: args.log_budget,
+            ..Limits::default()
+        };
+        let config = Config {
+            server: args.server,
+            registry: args.registry,
+            advertise: args.advertise,
+            overload_probability: args.overload_probability,
+            gossip_interval: args.gossip_interval,
+            limits,
+        };
+        run(listener, base, config, environment, shutdown_on_signals()?).await
+    })
+}
+
+fn load(args: &Args) -> Result<Base, Failure> {
+    let loaded = Base::load(&args.movies, &args.ratings, args.strict).map_err(|error| {
+        let code = match error {
+            LoadError::Row(_) => Exit::Refused,
+            _ => Exit::Usage,
+        };
+        Failure::new(code, error.to_string())
+    })?;
+    let (base, skipped) = (loaded.base, loaded.skipped);
+    for row in &skipped.first {
+        tracing::warn!("skipped {row}");
+    }
+    if skipped.count > 0 {
+        tracing::warn!("skipped {} rows that make no sense", skipped.count);
+    }
+    let movies = base.catalogue().len();
+    tracing::info!(movies, ratings = base.len(), "loaded");
+    Ok(base)
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err("a probability lies from 0 to 1".to_owned())
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it as 1s or 500ms"))?;
+    let allowed = Duration::from_millis(10)..=Duration::from_secs(3600);
+    if allowed.contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("an interval lies from 10ms to 1h".to_owned())
+    }
+}

@@ -1,0 +1,252 @@
+//! The calling side of gossip: one task and one stream for each peer.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use backfence_gossip::{Message, ReplicaId, Scope};
+use backfence_process::{Address, Backoff, CancellationToken, Entry, Environment, Name, within};
+use backfence_wire::{
+    MAX_GOSSIP,
+    v1::{self, peer_message::Body, replica_client::ReplicaClient},
+};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    task::{AbortHandle, JoinSet},
+    time::{sleep, timeout},
+};
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tonic::{Code, Status, Streaming};
+
+use crate::{
+    Config,
+    copy::Copy,
+    gossip::{MESSAGE, Outgoing, hear, hear_hello, hello, say, say_message},
+};
+
+/// Messages on their way to one peer. There is one call at a time; a state comes
+/// in several.
+const OUTGOING: usize = 4;
+/// How long a leaving replica may take to push what a peer lacks.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// How long to leave alone a peer that can never be gossiped with as it is.
+const REFUSED: Duration = Duration::from_secs(5);
+
+/// Keeps one link to each replica that is registered.
+pub(crate) struct Peers {
+    copy: Arc<Copy>,
+    interval: Duration,
+    environment: Environment,
+}
+
+impl Peers {
+    pub(crate) fn new(copy: Arc<Copy>, config: Config, environment: Environment) -> Self {
+        Self {
+            copy,
+            interval: config.gossip_interval,
+            environment,
+        }
+    }
+
+    /// Follows the coming and going of replicas until `shutdown`, then lets every
+    /// link say farewell.
+    pub(crate) async fn run(
+        self,
+        mut entries: watch::Receiver<BTreeMap<Name, Entry>>,
+        shutdown: CancellationToken,
+    ) {
+        let mut links = JoinSet::new();
+        let mut handles: BTreeMap<Address, AbortHandle> = BTreeMap::new();
+        loop {
+            let wanted: Vec<Address> = entries
+                .borrow_and_update()
+                .values()
+                .map(|entry| entry.address.clone())
+                .filter(|address| *address != self.copy.address)
+                .collect();
+            handles.retain(|address, handle| {
+                let stays = wanted.contains(address);
+                if !stays {
+                    handle.abort();
+                }
+                stays
+            });
+            for address in wanted {
+                let link = || links.spawn(self.link(address.clone()).run(shutdown.clone()));
+                handles.entry(address.clone()).or_insert_with(link);
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                changed = entries.changed() => if changed.is_err() { break },
+            }
+        }
+        shutdown.cancelled().await;
+        while links.join_next().await.is_some() {}
+    }
+
+    fn link(&self, address: Address) -> Link {
+        Link {
+            copy: self.copy.clone(),
+            address,
+            interval: self.interval,
+            environment: self.environment.clone(),
+        }
+    }
+}
+
+/// The way to one peer.
+struct Link {
+    copy: Arc<Copy>,
+    address: Address,
+    interval: Duration,
+    environment: Environment,
+}
+
+impl Link {
+    /// Keeps a stream to the peer, for ever.
+    async fn run(self, shutdown: CancellationToken) {
+        let mut backoff = Backoff::new(&self.environment);
+        let mut complained = None;
+        while !shutdown.is_cancelled() {
+            let status = match self.open().await {
+                Ok(mut stream) => {
+                    backoff.reset();
+                    complained = None;
+                    let ended = stream.exchange_for_long(&self, &shutdown).await;
+                    match ended {
+                        Ok(()) => return,
+                        Err(status) => status,
+                    }
+                }
+                Err(status) => status,
+            };
+            let refused = status.code() == Code::FailedPrecondition;
+            if complained != Some(status.code()) {
+                complained = Some(status.code());
+                let (peer, reason) = (&self.address, status.message());
+                if refused {
+                    tracing::error!(%peer, "no gossip: {reason}");
+                } else {
+                    tracing::info!(%peer, reason, "no gossip for now");
+                }
+            }
+            let pause = async {
+                if refused {
+                    sleep(REFUSED).await;
+                } else {
+                    backoff.wait().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => {}
+                () = pause => {}
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Stream, Status> {
+        let mut client = ReplicaClient::new(self.environment.connect(&self.address))
+            .max_decoding_message_size(MAX_GOSSIP)
+            .max_encoding_message_size(MAX_GOSSIP);
+        let (calls, receiver) = mpsc::channel(OUTGOING);
+        say(&calls, Body::Hello(hello(&self.copy))).await?;
+        let outgoing = ReceiverStream::new(receiver).filter_map(Result::ok);
+        let mut answers = within(MESSAGE, client.gossip(outgoing)).await?.into_inner();
+        let peer = hear_hello(&self.copy, &mut answers).await?;
+        tracing::debug!(%peer, address = %self.address, "gossiping");
+        Ok(Stream {
+            pull: self.copy.link(peer),
+            copy: self.copy.clone(),
+            peer,
+            calls,
+            answers,
+        })
+    }
+}
+
+/// An open stream to a peer.
+struct Stream {
+    copy: Arc<Copy>,
+    peer: ReplicaId,
+    calls: Outgoing,
+    answers: Streaming<v1::PeerMessage>,
+    pull: Arc<Notify>,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.copy.unlink(self.peer);
+    }
+}
+
+impl Stream {
+    /// Exchanges with the peer: right away, at news, when a query lacks something,
+    /// and from time to time. Ends well only at `shutdown`.
+    async fn exchange_for_long(
+        &mut self,
+        link: &Link,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Status> {
+        let mut news = self.copy.news();
+        let pull = self.pull.clone();
+        self.pull().await?;
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => {
+                    let farewell = self.push(Scope::All);
+                    return timeout(FAREWELL, farewell).await.unwrap_or(Ok(()));
+                }
+                _ = news.changed() => self.push(Scope::Own).await?,
+                () = pull.notified() => self.pull().await?,
+                () = sleep(link.environment.jitter(link.interval)) => self.pull().await?,
+            }
+        }
+    }
+
+    /// Fetches all that the peer has and this replica lacks; then, since the peer
+    /// has just told what it has, sends what it lacks.
+    async fn pull(&mut self) -> Result<(), Status> {
+        loop {
+            let report = Message::Offer(self.copy.report());
+            let more = self.exchange(&report, true).await?;
+            if !more {
+                break;
+            }
+        }
+        self.push(Scope::All).await
+    }
+
+    /// Sends what the peer lacks, as long as it takes it in.
+    async fn push(&mut self, scope: Scope) -> Result<(), Status> {
+        while self.copy.has_news_for(self.peer, scope) {
+            let before = self.copy.reported(self.peer);
+            let message = self.copy.message(self.peer, scope);
+            self.exchange(&message, false).await?;
+            if self.copy.reported(self.peer) == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One call and its answer. Says whether it brought something, and the peer has
+    /// more than it sent.
+    async fn exchange(
+        &mut self,
+        message: &Message<backfence_ratings::Ratings>,
+        pull: bool,
+    ) -> Result<bool, Status> {
+        say_message(&self.calls, message, pull).await?;
+        let heard = timeout(MESSAGE, hear(&self.copy, self.peer, &mut self.answers))
+            .await
+            .map_err(|_| Status::deadline_exceeded("the peer does not answer"))??
+            .ok_or_else(|| Status::unavailable("the peer has gone"))?;
+        let more = matches!(&heard.message, Message::Offer(offer) if offer.more);
+        let received = self
+            .copy
+            .receive(heard.message)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        Ok(more && !received.accepted.is_empty())
+    }
+}

@@ -1,0 +1,290 @@
+//! A front end's stream: requests in, replies out, matched by number.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use backfence_gossip::{Refusal, Timestamp, Update, View};
+use backfence_process::CancellationToken;
+use backfence_ratings::Ratings;
+use backfence_wire::{
+    Malformed, timestamp,
+    v1::{
+        self, Declined, ServeReply,
+        serve_reply::{Accepted, Lacking, Outcome, StatusChanged},
+        serve_request::Body,
+    },
+};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+    time::{Instant, timeout_at},
+};
+use tonic::{Status, Streaming};
+
+use crate::{
+    answer,
+    copy::{Copy, UpdateError},
+};
+
+/// Queries of one stream that wait; beyond, they are declined as over-loaded.
+const WAITING: usize = 1024;
+/// The longest that a query waits, whatever the front end's patience.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How long a query waits for what the front end merely hopes to see.
+const HOPE: Duration = Duration::from_millis(100);
+/// A query that still waits asks the peers again after this, then after twice it,
+/// and so on: the one that has what is missing may only just have come back.
+const PULL_AGAIN: Duration = Duration::from_millis(50);
+
+type Replies = mpsc::Sender<Result<ServeReply, Status>>;
+
+/// Serves one front end until it goes, or this replica does. Whatever waits then
+/// is dropped with the stream.
+pub(crate) async fn serve(
+    copy: Arc<Copy>,
+    mut requests: Streaming<v1::ServeRequest>,
+    replies: Replies,
+    shutdown: CancellationToken,
+) {
+    let mut waiting = Waiting::default();
+    loop {
+        let request = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            request = requests.message() => request,
+        };
+        let Ok(Some(request)) = request else {
+            break;
+        };
+        let number = request.number;
+        if let Some(reply) = handle(&copy, request, &replies, &mut waiting)
+            && replies
+                .send(Ok(ServeReply { number, ..reply }))
+                .await
+                .is_err()
+        {
+            break;
+        }
+    }
+}
+
+/// The queries of one stream that wait, so that they can be given up.
+#[derive(Default)]
+struct Waiting {
+    tasks: JoinSet<u64>,
+    handles: HashMap<u64, AbortHandle>,
+}
+
+impl Waiting {
+    /// Lets a query wait, if there is room.
+    fn add(&mut self, number: u64, query: impl Future<Output = ()> + Send + 'static) -> bool {
+        while let Some(ended) = self.tasks.try_join_next() {
+            if let Ok(number) = ended {
+                self.handles.remove(&number);
+            }
+        }
+        if self.handles.len() >= WAITING {
+            return false;
+        }
+        let handle = self.tasks.spawn(async move {
+            query.await;
+            number
+        });
+        self.handles.insert(number, handle);
+        true
+    }
+
+    fn cancel(&mut self, number: u64) {
+        if let Some(handle) = self.handles.remove(&number) {
+            handle.abort();
+        }
+    }
+}
+
+/// The reply to a request, unless it comes later or never.
+fn handle(
+    copy: &Arc<Copy>,
+    request: v1::ServeRequest,
+    replies: &Replies,
+    waiting: &mut Waiting,
+) -> Option<ServeReply> {
+    let number = request.number;
+    let patience = Duration::from_millis(request.patience_ms.into()).min(LONGEST);
+    let body = match request.body {
+        Some(Body::Cancel(_)) => {
+            waiting.cancel(number);
+            return None;
+        }
+        Some(Body::ChangeStatus(_)) => return Some(change_status(copy)),
+        Some(Body::Describe(_)) => {
+            return Some(reply(Outcome::Description(copy.describe())));
+        }
+        body => body,
+    };
+    if let Some(declined) = copy.declines() {
+        return Some(reply(Outcome::Declined(declined.into())));
+    }
+    match body {
+        Some(Body::Update(request)) => Some(update(copy, request)),
+        Some(Body::Query(request)) => {
+            let query = match Query::new(request) {
+                Ok(query) => query,
+                Err(malformed) => return Some(invalid(&malformed)),
+            };
+            if let Some(reply) = query.answer(copy, Strictness::Hoped) {
+                return Some(reply);
+            }
+            let deadline = Instant::now() + patience;
+            let (copy, replies) = (copy.clone(), replies.clone());
+            let added = waiting.add(number, async move {
+                let reply = query.wait(&copy, deadline).await;
+                // Nobody is there any more to be told.
+                let _ = replies.send(Ok(ServeReply { number, ..reply })).await;
+            });
+            (!added).then(|| reply(Outcome::Declined(Declined::Overloaded.into())))
+        }
+        _ => Some(invalid(&Malformed("a request without a body"))),
+    }
+}
+
+fn change_status(copy: &Copy) -> ServeReply {
+    let (from, to) = copy.change_status();
+    tracing::info!(?from, ?to, "status changed");
+    reply(Outcome::StatusChanged(StatusChanged {
+        from: from.into(),
+        to: to.into(),
+    }))
+}
+
+fn update(copy: &Copy, request: v1::Update) -> ServeReply {
+    let update = match Update::try_from(request) {
+        Ok(update) => update,
+        Err(malformed) => return invalid(&malformed),
+    };
+    match copy.update(update) {
+        Ok(accepted) => ServeReply {
+            ts: Some((&accepted.ts).into()),
+            clock_us: accepted.clock.0,
+            ..reply(Outcome::Accepted(Accepted {}))
+        },
+        Err(UpdateError::UnknownMovie(error)) => refused("UNKNOWN_MOVIE", &error),
+        Err(UpdateError::Refused(refusal)) => refuse(&refusal),
+    }
+}
+
+/// How much a query insists on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Strictness {
+    /// What its session has seen, and what the front end hopes to see.
+    Hoped,
+    /// What its session has seen.
+    Needed,
+}
+
+struct Query {
+    prev: Timestamp,
+    /// `prev`, and what the front end hopes to see.
+    hoped: Timestamp,
+    question: v1::query::Kind,
+}
+
+impl Query {
+    fn new(query: v1::Query) -> Result<Self, Malformed> {
+        let prev = timestamp(query.prev)?;
+        let mut hoped = timestamp(query.hoped)?;
+        hoped.merge(&prev);
+        let question = query.kind.ok_or(Malformed("a query without a kind"))?;
+        Ok(Self {
+            prev,
+            hoped,
+            question,
+        })
+    }
+
+    /// The reply that can be given now.
+    fn answer(&self, copy: &Copy, strictness: Strictness) -> Option<ServeReply> {
+        let from_base = match answer::from_base(&copy.base, &self.question) {
+            Ok(answer) => answer,
+            Err(error) => return Some(refused("UNKNOWN_MOVIE", &error)),
+        };
+        let asked = copy.query(&self.prev, |view| {
+            let enough = strictness == Strictness::Needed || self.hoped <= *view.ts;
+            enough.then(|| self.reply(&view, from_base))
+        });
+        match asked {
+            Ok(reply) => reply.flatten(),
+            Err(refusal) => Some(refuse(&refusal)),
+        }
+    }
+
+    fn reply(&self, view: &View<'_, Ratings>, from_base: Option<v1::Answer>) -> ServeReply {
+        let answer = from_base.or_else(|| answer::from_ratings(view.value, &self.question));
+        ServeReply {
+            ts: Some(view.ts.into()),
+            clock_us: view.clock.0,
+            outcome: answer.map(Outcome::Answer),
+            number: 0,
+        }
+    }
+
+    /// Pulls what is missing and asks again whenever the value has grown, until
+    /// the deadline. It is never answered from less than its session has seen.
+    async fn wait(&self, copy: &Copy, deadline: Instant) -> ServeReply {
+        let mut grown = copy.grown();
+        let hope = deadline.min(Instant::now() + HOPE);
+        let waits = [(Strictness::Hoped, hope), (Strictness::Needed, deadline)];
+        for (strictness, until) in waits {
+            let mut pause = PULL_AGAIN;
+            loop {
+                grown.mark_unchanged();
+                if let Some(reply) = self.answer(copy, strictness) {
+                    return reply;
+                }
+                if Instant::now() >= until {
+                    break;
+                }
+                copy.pull(&self.hoped);
+                let again = until.min(Instant::now() + pause);
+                pause *= 2;
+                // Either way there is something to ask again.
+                let _ = timeout_at(again, grown.changed()).await;
+            }
+        }
+        reply(Outcome::Lacking(Lacking {
+            first_missing: Some((&copy.missing(&self.prev)).into()),
+        }))
+    }
+}
+
+fn refuse(refusal: &Refusal) -> ServeReply {
+    let (reason, retry_after) = match refusal {
+        Refusal::ClockAhead { retry_after } => ("CLOCK_AHEAD", *retry_after),
+        Refusal::ForgedTimestamp { .. } => ("FORGED_TIMESTAMP", Duration::ZERO),
+        Refusal::UpdateIdReused { .. } => ("UPDATE_ID_REUSED", Duration::ZERO),
+        Refusal::LogFull { .. } => ("LOG_FULL", Duration::ZERO),
+    };
+    reply(Outcome::Refused(v1::Refused {
+        reason: reason.to_owned(),
+        message: refusal.to_string(),
+        retry_after_ms: retry_after.as_micros().div_ceil(1000) as u64,
+    }))
+}
+
+fn invalid(malformed: &Malformed) -> ServeReply {
+    refused("INVALID", malformed)
+}
+
+fn refused(reason: &str, error: &dyn std::error::Error) -> ServeReply {
+    reply(Outcome::Refused(v1::Refused {
+        reason: reason.to_owned(),
+        message: error.to_string(),
+        retry_after_ms: 0,
+    }))
+}
+
+/// A reply that shows nothing of the value.
+fn reply(outcome: Outcome) -> ServeReply {
+    ServeReply {
+        outcome: Some(outcome),
+        ..ServeReply::default()
+    }
+}
