@@ -61,7 +61,8 @@ impl Follower<'_> {
     async fn follow_stream(&mut self) -> Result<std::convert::Infallible, Status> {
         let mut stream = self.open().await?;
         let mut latest = self.next(&mut stream).await?;
-        let grace = tokio::time::sleep_until(Instant::now() + GRACE);
+        let grace = if self.away { GRACE } else { Duration::ZERO };
+        let grace = tokio::time::sleep_until(Instant::now() + grace);
         tokio::pin!(grace);
         self.answered();
         loop {

@@ -1,0 +1,389 @@
+//! The registry over real sockets.
+
+use std::{collections::BTreeMap, future::Future, net::SocketAddr, time::Duration};
+
+use backfence_process::{
+    Address, CancellationToken, Discovery, DiscoveryError, Entry, Environment, Health, Name,
+    Wanted, bind, serve,
+};
+use backfence_wire::v1::{
+    self, register_request::Wanted as WireWanted, registry_client::RegistryClient,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+use tonic::{Code, Status, service::Routes, transport::Channel};
+
+/// Long enough for a busy machine; a test that waits so long has failed.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A server that is stopped, and waited for, on demand.
+struct Server {
+    address: Address,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Server {
+    async fn registry() -> Self {
+        Self::registry_on(&free()).await
+    }
+
+    async fn registry_on(address: &Address) -> Self {
+        let listener = bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let run = backfence_registry::run(listener, Environment::real(), stop.clone());
+        Self::start(address, stop, async { run.await.unwrap() })
+    }
+
+    /// Any program that can be registered: it answers health checks.
+    async fn program() -> Self {
+        let listener = bind(&free()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let health = Health::new(&[]).await;
+        let run = serve(listener, Routes::default(), health, stop.clone());
+        Self::start(address, stop, async { run.await.unwrap() })
+    }
+
+    fn start(
+        address: SocketAddr,
+        stop: CancellationToken,
+        run: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        Self {
+            address: address.into(),
+            stop,
+            running: tokio::spawn(run),
+        }
+    }
+
+    fn client(&self) -> RegistryClient<Channel> {
+        RegistryClient::new(Environment::real().connect(&self.address))
+    }
+
+    fn discovery(&self) -> Discovery {
+        Discovery::new(&Environment::real(), self.address.clone())
+    }
+
+    async fn stop(self) -> Address {
+        self.stop.cancel();
+        self.running.await.unwrap();
+        self.address
+    }
+}
+
+fn free() -> Address {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+/// An address where nobody listens.
+async fn vacant() -> Address {
+    Server::program().await.stop().await
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn request(wanted: WireWanted, address: &Address, instance: u64) -> v1::RegisterRequest {
+    v1::RegisterRequest {
+        wanted: Some(wanted),
+        address: address.to_string(),
+        instance,
+        lease_ms: 60_000,
+    }
+}
+
+fn exact(name: &str) -> WireWanted {
+    WireWanted::Name(name.to_owned())
+}
+
+fn numbered() -> WireWanted {
+    WireWanted::Numbered("SERVER".to_owned())
+}
+
+async fn register(
+    registry: &Server,
+    wanted: WireWanted,
+    address: &Address,
+    instance: u64,
+) -> Result<String, Status> {
+    let request = request(wanted, address, instance);
+    let response = registry.client().register(request).await?.into_inner();
+    Ok(response.entry.unwrap().name)
+}
+
+async fn holder(registry: &Server, name: &str) -> Result<v1::Entry, Code> {
+    let request = v1::LookUpRequest { name: name.into() };
+    let answer = registry.client().look_up(request).await;
+    answer
+        .map(|response| response.into_inner().entry.unwrap())
+        .map_err(|status| status.code())
+}
+
+/// Waits until the followed entries are as wanted.
+async fn until(
+    followed: &mut watch::Receiver<BTreeMap<Name, Entry>>,
+    wanted: impl Fn(&BTreeMap<Name, Entry>) -> bool,
+) {
+    tokio::time::timeout(DEADLINE, followed.wait_for(wanted))
+        .await
+        .expect("the entries became as wanted in time")
+        .expect("the watch goes on");
+}
+
+#[tokio::test]
+async fn a_name_is_taken_renewed_and_given_up() {
+    let registry = Server::registry().await;
+    let mut client = registry.client();
+    let asked = v1::RegisterRequest {
+        lease_ms: 1,
+        ..request(exact("SERVER1"), &vacant().await, 7)
+    };
+    let granted = client.register(asked.clone()).await.unwrap().into_inner();
+    assert_eq!(granted.lease_ms, 500, "the shortest lease");
+    let held = holder(&registry, "SERVER1").await.unwrap();
+    assert_eq!((held.address, held.instance), (asked.address, 7));
+
+    let renewal = |instance| v1::RenewRequest {
+        name: "SERVER1".into(),
+        instance,
+    };
+    client.renew(renewal(7)).await.unwrap();
+    let stranger = client.renew(renewal(8)).await.unwrap_err();
+    assert_eq!(stranger.code(), Code::NotFound);
+
+    for instance in [8, 7, 7] {
+        let name = "SERVER1".into();
+        let farewell = v1::UnregisterRequest { name, instance };
+        client.unregister(farewell).await.unwrap();
+    }
+    assert_eq!(holder(&registry, "SERVER1").await, Err(Code::NotFound));
+}
+
+#[tokio::test]
+async fn a_living_holder_keeps_its_name() {
+    let registry = Server::registry().await;
+    let (living, newcomer) = (Server::program().await, Server::program().await);
+    register(&registry, exact("SERVER1"), &living.address, 1)
+        .await
+        .unwrap();
+    let refused = register(&registry, exact("SERVER1"), &newcomer.address, 2)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::AlreadyExists);
+    let sentence = refused.message();
+    assert!(sentence.contains(&living.address.to_string()), "{sentence}");
+    assert_eq!(holder(&registry, "SERVER1").await.unwrap().instance, 1);
+}
+
+#[tokio::test]
+async fn a_dead_holder_loses_its_name_at_once() {
+    let registry = Server::registry().await;
+    let newcomer = Server::program().await;
+    // It accepts, by way of the system, and never answers: a stopped process.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = Address::from(silent.local_addr().unwrap());
+    for (n, dead) in [vacant().await, silent].iter().enumerate() {
+        let wanted = format!("SERVER{n}");
+        register(&registry, exact(&wanted), dead, 1).await.unwrap();
+        register(&registry, exact(&wanted), &newcomer.address, 2)
+            .await
+            .unwrap();
+        assert_eq!(holder(&registry, &wanted).await.unwrap().instance, 2);
+    }
+}
+
+#[tokio::test]
+async fn many_at_once_get_a_number_each() {
+    const MANY: u64 = 20;
+    let registry = Server::registry().await;
+    // The first numbers are held by the dead: all ask for these first.
+    let dead = vacant().await;
+    for number in 1..=3 {
+        let wanted = format!("SERVER{number}");
+        register(&registry, exact(&wanted), &dead, 1000 + number)
+            .await
+            .unwrap();
+    }
+    let mut tasks = JoinSet::new();
+    let mut programs = Vec::new();
+    for instance in 1..=MANY {
+        let program = Server::program().await;
+        let asked = request(numbered(), &program.address, instance);
+        let mut client = registry.client();
+        tasks.spawn(async move { client.register(asked).await.unwrap().into_inner() });
+        programs.push(program);
+    }
+    let granted = tasks.join_all().await;
+    let mut names: Vec<Name> = granted
+        .into_iter()
+        .map(|response| name(&response.entry.unwrap().name))
+        .collect();
+    names.sort();
+    let expected: Vec<Name> = (1..=MANY).map(|n| name(&format!("SERVER{n}"))).collect();
+    assert_eq!(names, expected);
+
+    let again = register(&registry, numbered(), &programs[0].address, 1).await;
+    let listed = registry.discovery().list("SERVER").await.unwrap();
+    assert_eq!(
+        listed.len() as u64,
+        MANY,
+        "{again:?} is a number of its own"
+    );
+    assert_eq!(listed[&name(&again.unwrap())].instance, 1);
+}
+
+#[tokio::test]
+async fn wrong_requests_are_refused() {
+    let registry = Server::registry().await;
+    let good = vacant().await;
+    let mut client = registry.client();
+    let bad = [
+        request(exact(""), &good, 1),
+        request(exact("a b"), &good, 1),
+        request(exact(&"x".repeat(65)), &good, 1),
+        request(WireWanted::Numbered("SERVER1".into()), &good, 1),
+        request(exact("A"), &free(), 1),
+        v1::RegisterRequest {
+            address: "nowhere".into(),
+            ..request(exact("A"), &good, 1)
+        },
+        v1::RegisterRequest {
+            wanted: None,
+            ..request(exact("A"), &good, 1)
+        },
+    ];
+    for request in bad {
+        let refused = client.register(request.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{request:?}");
+    }
+    let huge = v1::ListRequest {
+        prefix: "x".repeat(70_000),
+    };
+    let refused = client.list(huge).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange);
+    assert!(registry.discovery().list("").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn watchers_see_each_coming_and_going() {
+    let registry = Server::registry().await;
+    let program = Server::program().await;
+    let discovery = registry.discovery();
+    let mut followed = discovery.watch("SERVER");
+    let one = discovery
+        .register(Wanted::Numbered(name("SERVER")), program.address.clone())
+        .await
+        .unwrap();
+    assert_eq!(one.name(), &name("SERVER1"));
+    until(&mut followed, |entries| entries.contains_key(one.name())).await;
+    register(&registry, exact("FRONTEND"), &program.address, 5)
+        .await
+        .unwrap();
+    let lapsing = v1::RegisterRequest {
+        lease_ms: 500,
+        ..request(exact("SERVER2"), &vacant().await, 6)
+    };
+    registry.client().register(lapsing).await.unwrap();
+    until(&mut followed, |entries| entries.len() == 2).await;
+    until(&mut followed, |entries| entries.len() == 1).await;
+    one.leave().await;
+    until(&mut followed, BTreeMap::is_empty).await;
+}
+
+#[tokio::test]
+async fn a_registration_outlives_a_restart_of_the_registry() {
+    let registry = Server::registry().await;
+    let program = Server::program().await;
+    let registration = registry
+        .discovery()
+        .register(Wanted::Exact(name("SERVER1")), program.address.clone())
+        .await
+        .unwrap();
+    let restarted = Server::registry_on(&registry.stop().await).await;
+    let back = async {
+        while holder(&restarted, "SERVER1").await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, back).await.unwrap();
+    registration.leave().await;
+    assert_eq!(holder(&restarted, "SERVER1").await, Err(Code::NotFound));
+}
+
+#[tokio::test]
+async fn what_was_known_outlasts_a_restart_of_the_registry() {
+    let registry = Server::registry().await;
+    let mut followed = registry.discovery().watch("");
+    let somewhere = vacant().await;
+    register(&registry, exact("SERVER1"), &somewhere, 1)
+        .await
+        .unwrap();
+    until(&mut followed, |entries| !entries.is_empty()).await;
+
+    let restarted = Server::registry_on(&registry.stop().await).await;
+    register(&restarted, exact("SERVER2"), &somewhere, 2)
+        .await
+        .unwrap();
+    let (first, second) = (name("SERVER1"), name("SERVER2"));
+    // The watch gives each state in turn, or the latest of several.
+    until(&mut followed, |entries| {
+        assert!(entries.contains_key(&first), "{entries:?}");
+        entries.contains_key(&second)
+    })
+    .await;
+    until(&mut followed, |entries| !entries.contains_key(&first)).await;
+}
+
+#[tokio::test]
+async fn a_name_taken_over_meanwhile_is_lost() {
+    let registry = Server::registry().await;
+    let (program, other) = (Server::program().await, Server::program().await);
+    let registration = registry
+        .discovery()
+        .register(Wanted::Exact(name("SERVER1")), program.address.clone())
+        .await
+        .unwrap();
+    // As if the program had been stopped for longer than its lease.
+    program.stop().await;
+    register(&registry, exact("SERVER1"), &other.address, 2)
+        .await
+        .unwrap();
+    let lost = tokio::time::timeout(DEADLINE, registration.lost())
+        .await
+        .unwrap();
+    assert!(matches!(&lost, DiscoveryError::Taken(_)), "{lost}");
+    let sentence = lost.to_string();
+    assert!(sentence.contains(&other.address.to_string()), "{sentence}");
+}
+
+#[tokio::test]
+async fn garbage_disturbs_nobody() {
+    let registry = Server::registry().await;
+    register(&registry, exact("SERVER1"), &vacant().await, 1)
+        .await
+        .unwrap();
+    let garbage: [&[u8]; 4] = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0xff; 4096],
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nand then nonsense, and more of it",
+        b"",
+    ];
+    for bytes in garbage {
+        let address = registry.address.to_string();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        let end = stream.read_to_end(&mut answer);
+        // Whether the end is a reset or not is up to the system.
+        let _ = tokio::time::timeout(DEADLINE, end).await.unwrap();
+        assert_eq!(holder(&registry, "SERVER1").await.unwrap().instance, 1);
+    }
+}
