@@ -1,0 +1,175 @@
+//! One request, on one front end after the other, until it is answered.
+
+use std::{future::Future, time::Duration};
+
+use backfence_gossip::UpdateId;
+use backfence_process::{Address, Backoff, within};
+use backfence_wire::v1::front_end_client::FrontEndClient;
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, transport::Channel};
+
+use crate::{Client, Error, client::FrontEnd, error::Failed};
+
+/// What a request does at the servers, and so what sending it twice would do.
+#[derive(Clone, Copy)]
+pub(crate) enum Effect {
+    /// Nothing.
+    None,
+    /// It takes effect once, however often it is sent.
+    Update(UpdateId),
+    /// It turns this server's status round, each time.
+    Change(u32),
+}
+
+/// A request in work.
+pub(crate) struct Call<'a> {
+    client: &'a Client,
+    /// The front end that answered last. It is asked first.
+    preferred: &'a mut Option<Address>,
+    deadline: Instant,
+    effect: Effect,
+    /// Some front end may have got the request, and has not said what came of it.
+    unanswered: bool,
+    /// Those that could not be connected to, and how the last attempt failed.
+    unreachable: (Vec<Address>, String),
+    behind: Option<Error>,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(
+        client: &'a Client,
+        preferred: &'a mut Option<Address>,
+        deadline: Instant,
+        effect: Effect,
+    ) -> Self {
+        Self {
+            client,
+            preferred,
+            deadline,
+            effect,
+            unanswered: false,
+            unreachable: Default::default(),
+            behind: None,
+        }
+    }
+
+    /// Sends the request until it is answered. Says who answered.
+    pub(crate) async fn run<Q: Clone, A, F>(
+        mut self,
+        request: Q,
+        send: impl Fn(FrontEndClient<Channel>, Request<Q>) -> F,
+    ) -> Result<(A, Address), Error>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let mut backoff = Backoff::new(self.client.environment());
+        loop {
+            let pass = self.client.front_ends(self.preferred.as_ref());
+            for (tried, front_end) in pass.iter().enumerate() {
+                let untried = u32::try_from(pass.len() - tried).unwrap_or(u32::MAX);
+                match self.ask(front_end, untried, &request, &send).await? {
+                    Ok(answer) => {
+                        *self.preferred = Some(front_end.address.clone());
+                        return Ok((answer, front_end.address.clone()));
+                    }
+                    Err(failed) => self.go_on_after(failed, &front_end.address)?,
+                }
+            }
+            let pause = async {
+                backoff.wait().await;
+                self.client.refresh().await;
+            };
+            if tokio::time::timeout_at(self.deadline, pause).await.is_err() {
+                return Err(self.out_of_time());
+            }
+        }
+    }
+
+    /// Asks one front end, again after the wait that a clock ahead asks for. It
+    /// gets its share of what is left: those after it must have their turn.
+    async fn ask<Q: Clone, A, F>(
+        &mut self,
+        front_end: &FrontEnd,
+        untried: u32,
+        request: &Q,
+        send: &impl Fn(FrontEndClient<Channel>, Request<Q>) -> F,
+    ) -> Result<Result<A, Failed>, Error>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        loop {
+            let left = self.left();
+            if left.is_zero() {
+                return Err(self.out_of_time());
+            }
+            let share = left / untried;
+            let mut sent = Request::new(request.clone());
+            sent.set_timeout(share);
+            let status = match within(share, send(front_end.service.clone(), sent)).await {
+                Ok(response) => return Ok(Ok(response.into_inner())),
+                Err(status) => status,
+            };
+            tracing::debug!(front_end = %front_end.address, %status, "a try has failed");
+            match Failed::new(&status, &front_end.address) {
+                Failed::Ahead(wait, _) if wait < self.left() => tokio::time::sleep(wait).await,
+                failed => return Ok(Err(failed)),
+            }
+        }
+    }
+
+    /// `Ok` when another try makes sense.
+    fn go_on_after(&mut self, failed: Failed, front_end: &Address) -> Result<(), Error> {
+        if self.preferred.as_ref() == Some(front_end) {
+            *self.preferred = None;
+        }
+        let error = match failed {
+            Failed::NotSent(reason) => {
+                let (tried, last) = &mut self.unreachable;
+                if !tried.contains(front_end) {
+                    tried.push(front_end.clone());
+                }
+                *last = reason;
+                return Ok(());
+            }
+            Failed::Unanswered | Failed::Unknown => {
+                self.unanswered = true;
+                return match self.effect {
+                    Effect::Change(server) => Err(Error::ChangeUnknown { server }),
+                    Effect::None | Effect::Update(_) => Ok(()),
+                };
+            }
+            Failed::Behind(error) => {
+                self.behind = Some(error);
+                return Ok(());
+            }
+            Failed::Final(error @ (Error::UnknownMovie | Error::Invalid(_))) => return Err(error),
+            Failed::Busy => Error::AllBusy,
+            Failed::Ahead(_, error) | Failed::Final(error) => error,
+        };
+        // What this front end refuses, an earlier one may have accepted.
+        match self.effect {
+            Effect::Update(_) if self.unanswered => Ok(()),
+            _ => Err(error),
+        }
+    }
+
+    fn out_of_time(&mut self) -> Error {
+        match (self.effect, self.behind.take()) {
+            (Effect::Update(update_id), _) if self.unanswered => {
+                Error::OutcomeUnknown { update_id }
+            }
+            (_, Some(behind)) => behind,
+            _ if self.unanswered || self.unreachable.0.is_empty() => Error::OutOfTime {
+                limit: self.client.limit(),
+            },
+            _ => {
+                let (tried, last) = std::mem::take(&mut self.unreachable);
+                Error::Unreachable { tried, last }
+            }
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
