@@ -1,0 +1,79 @@
+//! What a run, or many, amounted to.
+
+use std::{fmt, ops::AddAssign};
+
+macro_rules! report {
+    ($($(#[$doc:meta])* $field:ident),* $(,)?) => {
+        /// Counts of what happened.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+        pub struct Report {
+            $($(#[$doc])* pub $field: usize,)*
+        }
+
+        impl AddAssign for Report {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$field += other.$field;)*
+            }
+        }
+
+        impl fmt::Display for Report {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let fields = [$((stringify!($field), self.$field)),*];
+                for (at, (name, count)) in fields.into_iter().enumerate() {
+                    let comma = if at == 0 { "" } else { ", " };
+                    write!(f, "{comma}{count} {}", name.replace('_', " "))?;
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+report! {
+    /// Updates that were acknowledged to a session that still waited.
+    updates,
+    /// Queries that were answered.
+    queries,
+    /// Queries that found a write.
+    hits,
+    /// Updates acknowledged in all.
+    acknowledged,
+    /// Requests that were given up.
+    given_up,
+    /// Updates refused for a clock that is behind, or for lack of room.
+    refused,
+    /// Packets that arrived.
+    delivered,
+    /// Packets that were lost.
+    dropped,
+    /// Packets that were sent twice.
+    duplicated,
+    /// Requests that were sent again.
+    retried,
+    /// Retries that were answered from what was known.
+    repeated,
+    /// Records that arrived again, or after a hole.
+    ignored,
+    /// Queries that had to wait.
+    waited,
+    /// Links that were cut.
+    cuts,
+    /// Messages lost to a cut.
+    cut_off,
+    /// Whole states that were sent.
+    states,
+    /// Replicas that joined later.
+    joined,
+    /// Rounds that it took to come to rest.
+    rounds,
+}
+
+impl Report {
+    /// Whether the run could have failed: there was traffic, a query had to wait,
+    /// and something came twice.
+    pub fn is_valid(&self) -> bool {
+        let traffic = self.updates >= 10 && self.hits >= 5;
+        let bite = self.waited > 0 && self.ignored + self.repeated > 0;
+        traffic && bite
+    }
+}

@@ -1,0 +1,76 @@
+//! A simulated client with its front end: a session, its clock, one open request.
+
+use std::time::Duration;
+
+use backfence_gossip::{HybridClock, Session, SessionId, Time, Timestamp, Update, UpdateId};
+use fixedbitset::FixedBitSet;
+
+use crate::ledger::Write;
+
+/// A session, and what it has truly seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) session: Session,
+    clock: HybridClock,
+    sequence: u64,
+    requests: u32,
+    pub(crate) open: Option<Request>,
+    pub(crate) observed: FixedBitSet,
+}
+
+/// A request as it travels; the same at every retry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Request {
+    /// Counts the requests of a session.
+    pub(crate) number: u32,
+    pub(crate) body: Body,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Body {
+    Query { prev: Timestamp, cell: u8 },
+    Update(Update<Write>),
+}
+
+impl Client {
+    pub(crate) fn new(number: usize) -> Self {
+        Self {
+            session: Session::new(SessionId(number as u128)),
+            clock: HybridClock::default(),
+            sequence: 0,
+            requests: 0,
+            open: None,
+            observed: FixedBitSet::new(),
+        }
+    }
+
+    /// Opens a query.
+    pub(crate) fn ask(&mut self, cell: u8) -> Request {
+        let prev = self.session.prev.clone();
+        self.begin(Body::Query { prev, cell })
+    }
+
+    /// Opens an update: its id and its time are fixed here, once.
+    pub(crate) fn write(&mut self, write: Write, elapsed: Duration) -> Request {
+        self.sequence += 1;
+        let update = Update {
+            id: UpdateId::new(self.session.id, self.sequence),
+            prev: self.session.prev.clone(),
+            time: self.clock.tick(elapsed),
+            operation: write,
+        };
+        self.begin(Body::Update(update))
+    }
+
+    /// Takes a reply in.
+    pub(crate) fn observe(&mut self, ts: &Timestamp, clock: Time, elapsed: Duration) {
+        self.session.observe(ts, clock);
+        self.clock.observe(clock, elapsed);
+    }
+
+    fn begin(&mut self, body: Body) -> Request {
+        self.requests += 1;
+        let number = self.requests;
+        self.open.insert(Request { number, body }).clone()
+    }
+}

@@ -1,0 +1,43 @@
+//! A thousand seeds, all checks on.
+
+use backfence_simulation::{Plan, Report, run};
+
+/// The seeds of one run of the tests: `BACKFENCE_SEEDS=A..B` for others.
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("BACKFENCE_SEEDS") else {
+        return 0..1000;
+    };
+    let parsed = text
+        .split_once("..")
+        .and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+    parsed.unwrap_or_else(|| panic!("BACKFENCE_SEEDS={text} is not of the form 0..1000"))
+}
+
+#[test]
+fn no_seed_breaks_a_promise() {
+    let mut total = Report::default();
+    let mut invalid = 0;
+    for seed in seeds() {
+        match run(&Plan::from_seed(seed)) {
+            Ok(report) => {
+                invalid += u64::from(!report.is_valid());
+                total += report;
+            }
+            Err(violation) => panic!("seed {seed}: {violation}"),
+        }
+    }
+    println!("seeds {:?}, {invalid} invalid: {total}", seeds());
+    assert!(total.is_valid() && total.states > 0 && total.joined > 0 && total.cut_off > 0);
+    let most = (seeds().end - seeds().start) / 4;
+    assert!(invalid <= most, "the faults did not bite in {invalid} runs");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..20 {
+        let plan = Plan::from_seed(seed);
+        assert_eq!(plan, Plan::from_seed(seed));
+        assert_eq!(run(&plan), run(&plan));
+    }
+    assert_ne!(Plan::from_seed(1), Plan::from_seed(2));
+}
