@@ -29,11 +29,12 @@ const ALIKE: f64 = 0.8;
 const WORDS: usize = 8;
 
 impl Near {
-    /// `names` are pairs of a movie's position and a bare name.
+    /// `names` are pairs of a movie's position and a bare name. A name that folds
+    /// to nothing is near to nothing, or a blank query would find it.
     pub(crate) fn new(names: Vec<(u32, String)>) -> Self {
         let mut index = BTreeMap::new();
         let mut near = Self::default();
-        for (position, text) in names {
+        for (position, text) in names.into_iter().filter(|name| !name.1.is_empty()) {
             let words = text
                 .split(' ')
                 .map(|word| match index.get(word) {
