@@ -1,0 +1,327 @@
+//! A session against front ends that fail in every way that the contract knows.
+
+#[allow(dead_code)]
+mod fake;
+
+use std::time::Duration;
+
+use backfence_client::{
+    Client, ConnectError, Error, MovieId, Rating, Resolution, ServerStatus, Session, Source, Time,
+    UpdateId, UserId,
+};
+use backfence_process::{Address, Environment};
+use fake::{Fake, Fault, Shared, fail, said, world};
+use tokio::net::TcpListener;
+use tonic::Code;
+
+const TOY_STORY: MovieId = MovieId(1);
+const USER: UserId = UserId(1);
+/// Long enough for all that is to succeed on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
+
+async fn client(front_ends: &[&Address]) -> Client {
+    let addresses = front_ends.iter().map(|&address| address.clone()).collect();
+    let environment = Environment::real().with_seed(1);
+    let client = Client::connect(&environment, Source::FrontEnds(addresses)).await;
+    client.unwrap().with_limit(LONG)
+}
+
+async fn alone() -> (Shared, Fake, Session) {
+    let world = world();
+    let fake = Fake::start(&world).await;
+    let session = client(&[&fake.address]).await.session();
+    (world, fake, session)
+}
+
+fn rating(text: &str) -> Rating {
+    text.parse().unwrap()
+}
+
+/// An address where nobody listens.
+async fn nobody() -> Address {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().into()
+}
+
+#[tokio::test]
+async fn every_request_is_answered() {
+    let (_world, _fake, mut session) = alone().await;
+    let Ok(Resolution::Found(movie)) = session.find("toy story").await else {
+        panic!("not found");
+    };
+    assert_eq!((movie.id, movie.year), (TOY_STORY, Some(1995)));
+    let Ok(Resolution::Ambiguous(choices)) = session.find("hamlet").await else {
+        panic!("not ambiguous");
+    };
+    assert_eq!(choices.len(), 2);
+    let Ok(Resolution::Unknown { near }) = session.find("toi story").await else {
+        panic!("found");
+    };
+    assert_eq!(near[0].id, TOY_STORY);
+
+    let loaded = session.view(USER, TOY_STORY).await.unwrap().unwrap();
+    assert_eq!((loaded.rating, loaded.update), (rating("4"), None));
+    let updated = session.rate(USER, TOY_STORY, rating("2.5")).await.unwrap();
+    assert_eq!(updated.id, UpdateId::new(session.id(), 1));
+    let seen = session.view(USER, TOY_STORY).await.unwrap().unwrap();
+    assert_eq!(
+        (seen.rating, seen.update),
+        (rating("2.5"), Some(updated.id))
+    );
+    let average = session.average(TOY_STORY).await.unwrap().unwrap();
+    assert_eq!((average.average, average.ratings), (3.0, 2));
+    let deleted = session.delete(USER, TOY_STORY).await.unwrap();
+    assert_eq!(deleted.id.sequence, 2);
+    assert_eq!(session.view(USER, TOY_STORY).await, Ok(None));
+    assert_eq!(session.average(MovieId(7)).await, Ok(None));
+
+    let change = session.change_status(2).await.unwrap();
+    assert_eq!(
+        (change.from, change.to),
+        (ServerStatus::Online, ServerStatus::Offline)
+    );
+    let servers = session.status().await.unwrap();
+    assert_eq!(servers.len(), 3);
+    assert_eq!(servers[1].status, ServerStatus::Offline);
+    assert_eq!(servers[1].state.as_ref().unwrap().log_len, 2);
+}
+
+#[tokio::test]
+async fn what_a_front_end_says_becomes_an_error() {
+    let (world, fake, mut session) = alone().await;
+    session.average(TOY_STORY).await.unwrap();
+    let refused = |reason: &str| Error::Refused {
+        reason: reason.into(),
+        message: format!("the fake says {reason}"),
+    };
+    let precondition = Code::FailedPrecondition;
+    for (status, expected) in [
+        (said(Code::Unavailable, "ALL_BUSY", &[]), Error::AllBusy),
+        (
+            said(Code::NotFound, "UNKNOWN_MOVIE", &[]),
+            Error::UnknownMovie,
+        ),
+        (
+            said(Code::InvalidArgument, "INVALID", &[]),
+            Error::Invalid("the fake says INVALID".into()),
+        ),
+        (
+            said(Code::InvalidArgument, "BAD_TOKEN", &[]),
+            refused("BAD_TOKEN"),
+        ),
+        (
+            said(precondition, "FORGED_TIMESTAMP", &[]),
+            refused("FORGED_TIMESTAMP"),
+        ),
+        (
+            said(Code::AlreadyExists, "UPDATE_ID_REUSED", &[]),
+            refused("UPDATE_ID_REUSED"),
+        ),
+        (
+            said(Code::ResourceExhausted, "LOG_FULL", &[]),
+            refused("LOG_FULL"),
+        ),
+        (
+            said(precondition, "CLOCK_AHEAD", &[("retry_after_ms", "60000")]),
+            refused("CLOCK_AHEAD"),
+        ),
+        (
+            said(precondition, "BEHIND", &[]),
+            Error::WrongAnswer {
+                front_end: fake.address.clone(),
+                why: "BEHIND lacks its metadata".into(),
+            },
+        ),
+        (
+            tonic::Status::internal("oh"),
+            Error::WrongAnswer {
+                front_end: fake.address.clone(),
+                why: "Internal error: oh".into(),
+            },
+        ),
+    ] {
+        fail(&world, [Fault::Say(status)]);
+        let found = session.rate(USER, TOY_STORY, rating("1")).await;
+        assert_eq!(found, Err(expected));
+    }
+    let unknown = session.change_status(9).await.unwrap_err();
+    assert_eq!(
+        unknown.to_string(),
+        "there is no server 9; there are 1, 2, 3"
+    );
+}
+
+/// An update that was taken, whose reply was lost in each of the ways, is taken
+/// once: it comes again with the same id, time and contents.
+#[tokio::test]
+async fn an_update_whose_reply_is_lost_takes_effect_once() {
+    let world = world();
+    let fakes = [Fake::start(&world).await, Fake::start(&world).await];
+    let unknown = || said(Code::DeadlineExceeded, "OUTCOME_UNKNOWN", &[]);
+    let busy = || said(Code::Unavailable, "ALL_BUSY", &[]);
+    let losses = [
+        vec![Fault::SayAfter(unknown())],
+        vec![Fault::SayAfter(tonic::Status::unavailable("gone"))],
+        // The front end that is asked next is busy, which settles nothing.
+        vec![
+            Fault::SayAfter(unknown()),
+            Fault::Say(busy()),
+            Fault::Say(unknown()),
+        ],
+        vec![Fault::Say(unknown()), Fault::SayAfter(unknown())],
+    ];
+    let client = client(&[&fakes[0].address, &fakes[1].address]).await;
+    for loss in losses {
+        let mut session = client.session();
+        session.average(TOY_STORY).await.unwrap();
+        fail(&world, loss);
+        let updated = session.rate(USER, TOY_STORY, rating("1")).await.unwrap();
+        let seen = session.view(USER, TOY_STORY).await.unwrap().unwrap();
+        assert_eq!(seen.update, Some(updated.id));
+        assert_eq!(world.lock().unwrap().arrivals[&updated.id], 2);
+    }
+    assert_eq!(world.lock().unwrap().taken.len(), 4);
+}
+
+#[tokio::test]
+async fn a_front_end_that_hangs_gets_its_share_of_the_time() {
+    let world = world();
+    let fakes = [Fake::start(&world).await, Fake::start(&world).await];
+    let addresses = [&fakes[0].address, &fakes[1].address];
+    let mut session = client(&addresses)
+        .await
+        .with_limit(Duration::from_secs(4))
+        .session();
+    session.average(TOY_STORY).await.unwrap();
+    fail(&world, [Fault::HangAfter]);
+    let first = session.rate(USER, TOY_STORY, rating("1")).await.unwrap();
+    fail(&world, [Fault::HangAfter]);
+    let second = session.rate(USER, TOY_STORY, rating("2")).await.unwrap();
+    assert_eq!((first.id.sequence, second.id.sequence), (1, 2));
+    assert_eq!(world.lock().unwrap().taken.len(), 2);
+}
+
+#[tokio::test]
+async fn a_dead_front_end_is_passed_over() {
+    let (_world, fake, _) = alone().await;
+    let dead = nobody().await;
+    let client = client(&[&dead, &fake.address]).await;
+    // Sessions begin anywhere, so some begin with the dead one.
+    for _ in 0..16 {
+        let mut session = client.session();
+        session.rate(USER, TOY_STORY, rating("3")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_ends_with_the_time_says_what_is_known() {
+    let short = Duration::from_millis(300);
+    let (world, fake, _) = alone().await;
+    let behind = || {
+        let metadata = [("server", "2"), ("incarnation", "77"), ("number", "5")];
+        Fault::Say(said(Code::DeadlineExceeded, "BEHIND", &metadata))
+    };
+    let missing = Error::Behind {
+        server: 2,
+        incarnation: 77,
+        number: 5,
+    };
+    let mut session = client(&[&fake.address]).await.with_limit(short).session();
+    session.average(TOY_STORY).await.unwrap();
+
+    fail(&world, [behind(), Fault::Hang]);
+    assert_eq!(session.view(USER, TOY_STORY).await, Err(missing));
+    fail(&world, [Fault::Hang]);
+    let late = Err(Error::OutOfTime { limit: short });
+    assert_eq!(session.view(USER, TOY_STORY).await, late);
+    fail(&world, [Fault::Hang]);
+    let update_id = UpdateId::new(session.id(), 1);
+    let unknown = Err(Error::OutcomeUnknown { update_id });
+    assert_eq!(session.rate(USER, TOY_STORY, rating("1")).await, unknown);
+    fail(&world, [Fault::Hang]);
+    let changed = session.change_status(1).await;
+    assert_eq!(changed, Err(Error::ChangeUnknown { server: 1 }));
+    // It has gone on from there.
+    let next = session.rate(USER, TOY_STORY, rating("1")).await.unwrap();
+    assert_eq!(next.id.sequence, 2);
+
+    let dead = nobody().await;
+    let mut session = client(&[&dead]).await.with_limit(short).session();
+    let found = session.find("toy story").await.unwrap_err();
+    assert!(matches!(&found, Error::Unreachable { tried, .. } if *tried == [dead.clone()]));
+    assert!(
+        found
+            .to_string()
+            .contains(&format!("http://{dead}: Connection refused")),
+        "{found}"
+    );
+}
+
+/// A lost reply must not turn the status back.
+#[tokio::test]
+async fn a_change_of_status_is_not_sent_twice() {
+    let (world, _fake, mut session) = alone().await;
+    fail(
+        &world,
+        [Fault::SayAfter(tonic::Status::unavailable("gone"))],
+    );
+    let changed = session.change_status(1).await;
+    assert_eq!(changed, Err(Error::ChangeUnknown { server: 1 }));
+    let servers = session.status().await.unwrap();
+    assert_eq!(servers[0].status, ServerStatus::Offline);
+}
+
+#[tokio::test]
+async fn a_clock_ahead_is_waited_for() {
+    let (world, _fake, mut session) = alone().await;
+    session.average(TOY_STORY).await.unwrap();
+    let ahead = || {
+        let metadata = [("retry_after_ms", "5")];
+        Fault::Say(said(Code::FailedPrecondition, "CLOCK_AHEAD", &metadata))
+    };
+    fail(&world, [ahead(), ahead()]);
+    let updated = session.rate(USER, TOY_STORY, rating("1")).await.unwrap();
+    assert_eq!(updated.id.sequence, 1);
+    assert_eq!(world.lock().unwrap().arrivals[&updated.id], 1);
+}
+
+/// The wall clock of this machine plays no part: the front ends' does.
+#[tokio::test]
+async fn updates_are_dated_by_the_front_ends_clock() {
+    let (world, fake, _) = alone().await;
+    let wrong = Environment::real().with_clock(|| Time(u64::MAX));
+    let source = Source::FrontEnds(vec![fake.address.clone()]);
+    let mut session = Client::connect(&wrong, source).await.unwrap().session();
+    world.lock().unwrap().clock = Time(7_000_000_000);
+    let updated = session.rate(USER, TOY_STORY, rating("1")).await.unwrap();
+    let (time, _) = world.lock().unwrap().taken[&updated.id];
+    let dated = time.since(Time(7_000_000_000));
+    assert!(dated > Duration::ZERO && dated < LONG, "{dated:?}");
+}
+
+/// Another client, another front end: the session has seen what it saw, its ids
+/// go on, and its next update is dated now and not when it was saved.
+#[tokio::test]
+async fn a_session_goes_on_elsewhere() {
+    let (world, _fake, mut session) = alone().await;
+    session.rate(USER, TOY_STORY, rating("1")).await.unwrap();
+    let saved = session.save();
+    assert_eq!((saved.id, saved.next), (session.id(), 2));
+    drop(session);
+
+    let other = Fake::start(&world).await;
+    world.lock().unwrap().clock = Time(9_000_000_000);
+    let mut session = client(&[&other.address]).await.resume(saved);
+    let seen = session.view(USER, TOY_STORY).await.unwrap().unwrap();
+    assert_eq!(seen.rating, rating("1"));
+    let updated = session.rate(USER, TOY_STORY, rating("2")).await.unwrap();
+    assert_eq!(updated.id.sequence, 2);
+    let (time, _) = world.lock().unwrap().taken[&updated.id];
+    assert!(time > Time(9_000_000_000));
+}
+
+#[tokio::test]
+async fn without_front_ends_there_is_no_client() {
+    let none = Client::connect(&Environment::real(), Source::FrontEnds(Vec::new())).await;
+    assert!(matches!(none, Err(ConnectError::NoneGiven)));
+}
