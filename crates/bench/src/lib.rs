@@ -1,1 +1,0 @@
-//! Measures Backfence against the bare wire

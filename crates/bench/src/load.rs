@@ -1,0 +1,151 @@
+//! Requests a second and their latency, beside what the bare wire allows.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use backfence_cluster::Cluster;
+use backfence_ratings::Base;
+use serde::Serialize;
+
+use crate::{
+    bare::{Bare, Hop},
+    drive::{Load, Measured, What, drive},
+    report::Data,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What the sessions ask for.
+    #[arg(value_enum, default_value_t = What::Mix)]
+    what: What,
+    #[command(flatten)]
+    data: Data,
+    /// How many sessions send requests, each one at a time, on a connection each.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    sessions: u32,
+    /// How long each of the three loads lasts, in seconds.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+    /// End a load after so many requests, if that is sooner.
+    #[arg(long, default_value_t = u64::MAX, hide_default_value = true)]
+    requests: u64,
+    /// The number of replicas.
+    #[arg(long, default_value_t = 3)]
+    replicas: u32,
+    /// Of the random users, movies and ratings.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// The same load on Backfence and on two bare services, one after the other. The
+/// bare ones answer views, whatever Backfence is asked.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    what: What,
+    sessions: u32,
+    replicas: u32,
+    seed: u64,
+    backfence: Measured,
+    /// Client, a bare front, and one long-lived stream to a bare back.
+    bare_stream: Measured,
+    /// The same with a unary call as the second hop.
+    bare_unary: Measured,
+    /// Backfence's requests a second over those of the bare stream.
+    share_of_bare_stream: f64,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            what,
+            sessions,
+            replicas,
+            seed,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "{what:?} by {sessions} sessions, {replicas} replicas, seed {seed}"
+        )?;
+        writeln!(
+            f,
+            "                        requests/s   p50 us   p99 us   p99.9 us   errors"
+        )?;
+        for (name, found) in [
+            ("backfence", &self.backfence),
+            ("bare, stream as hop 2", &self.bare_stream),
+            ("bare, unary as hop 2", &self.bare_unary),
+        ] {
+            let Measured {
+                requests_per_second,
+                p50_us,
+                p99_us,
+                p999_us,
+                ..
+            } = found;
+            let errors: u64 = found.errors.values().sum();
+            write!(
+                f,
+                "{name:<22}  {requests_per_second:>10.0}  {p50_us:>7}  {p99_us:>7}"
+            )?;
+            writeln!(f, "  {p999_us:>9}  {errors:>7}")?;
+        }
+        let share = 100.0 * self.share_of_bare_stream;
+        writeln!(
+            f,
+            "backfence does {share:.0} % of the bare stream's requests"
+        )
+    }
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Report> {
+    let load = Load {
+        what: args.what,
+        sessions: args.sessions,
+        length: Duration::from_secs(args.seconds),
+        requests: args.requests,
+        movies: movies(&args.data)?,
+        seed: args.seed,
+    };
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime's threads")?;
+    let bare = |hop| {
+        let services = Bare::start(hop)?;
+        let views = Load {
+            what: What::Views,
+            ..load.clone()
+        };
+        runtime.block_on(drive(services.url(), &views))
+    };
+    let bare_stream = bare(Hop::Stream)?;
+    let backfence = {
+        let cluster = Cluster::builder()
+            .replicas(args.replicas)
+            .data(args.data.folder()?)
+            .start()?;
+        runtime.block_on(drive(&cluster.front_end(1), &load))?
+    };
+    let bare_unary = bare(Hop::Unary)?;
+    Ok(Report {
+        what: args.what,
+        sessions: args.sessions,
+        replicas: args.replicas,
+        seed: args.seed,
+        share_of_bare_stream: backfence.requests_per_second / bare_stream.requests_per_second,
+        backfence,
+        bare_stream,
+        bare_unary,
+    })
+}
+
+fn movies(data: &Data) -> anyhow::Result<Arc<[u32]>> {
+    let folder = data.folder()?;
+    let (movies, ratings) = (folder.join("movies.csv"), folder.join("ratings.csv"));
+    let base = Base::load(&movies, &ratings, false)?.base;
+    let movies: Arc<[u32]> = base.catalogue().iter().map(|movie| movie.id.0).collect();
+    ensure!(
+        !movies.is_empty(),
+        "there are no movies in {}",
+        folder.display()
+    );
+    Ok(movies)
+}

@@ -1,0 +1,75 @@
+//! Measures Backfence against the bare wire.
+//!
+//! It states what it measured and asserts nothing about times: they depend on the
+//! machine. It fails when it cannot measure.
+
+mod bare;
+mod drive;
+mod hop;
+mod load;
+mod memory;
+mod report;
+mod start;
+mod update_cost;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures Backfence on this machine.
+///
+/// Build with `cargo build --release --workspace` first: the programs that stand
+/// beside this one are measured.
+#[derive(Parser)]
+#[command(name = "backfence-bench", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// Print one JSON object instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Requests a second and their latency through one front end, beside the limit
+    /// that the bare wire sets.
+    Load(load::Args),
+    /// The time from launch until everything is ready.
+    Start(start::Args),
+    /// The memory that each replica takes with a data set.
+    Memory(memory::Args),
+    /// The cost of an update after few others and after many.
+    UpdateCost(update_cost::Args),
+    /// The server behind the bare front: used by `load`.
+    #[command(hide = true)]
+    BareBack,
+    /// The server in front, as bare as can be: used by `load`.
+    #[command(hide = true)]
+    BareFront(bare::FrontArgs),
+}
+
+fn main() -> ExitCode {
+    let Args { command, json } = Args::parse();
+    match run(command, json) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, json: bool) -> anyhow::Result<()> {
+    if cfg!(debug_assertions) {
+        eprintln!("note: this is a debug build; measure with --release");
+    }
+    match command {
+        Command::Load(args) => report::show(&load::run(&args)?, json),
+        Command::Start(args) => report::show(&start::run(&args)?, json),
+        Command::Memory(args) => report::show(&memory::run(&args)?, json),
+        Command::UpdateCost(args) => report::show(&update_cost::run(&args)?, json),
+        Command::BareBack => bare::back(),
+        Command::BareFront(args) => bare::front(args),
+    }
+}
