@@ -62,21 +62,20 @@ impl Follower<'_> {
         let mut stream = self.open().await?;
         let mut latest = self.next(&mut stream).await?;
         let grace = if self.away { GRACE } else { Duration::ZERO };
-        let grace = tokio::time::sleep_until(Instant::now() + grace);
-        tokio::pin!(grace);
+        let grace_ends = Instant::now() + grace;
         self.answered();
         loop {
-            if grace.is_elapsed() {
-                self.publish(latest.clone());
-            } else {
-                let mut known = self.sender.borrow().clone();
-                known.extend(latest.clone());
-                self.publish(known);
+            let in_grace = Instant::now() < grace_ends;
+            let mut entries = BTreeMap::new();
+            if in_grace {
+                entries.clone_from(&self.sender.borrow());
             }
+            entries.extend(latest.clone());
+            self.publish(entries);
             tokio::select! {
                 biased;
                 next = self.next(&mut stream) => latest = next?,
-                () = &mut grace, if !grace.is_elapsed() => {}
+                () = tokio::time::sleep_until(grace_ends), if in_grace => {}
             }
         }
     }

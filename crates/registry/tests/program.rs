@@ -6,6 +6,13 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+#[cfg(unix)]
+use backfence_process::Environment;
+#[cfg(unix)]
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
 fn program() -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("backfence-registry"));
     command
@@ -105,18 +112,39 @@ fn the_environment_gives_what_flags_do_not() {
 }
 
 #[cfg(unix)]
+fn signal(running: &Running, signal: &str) {
+    let pid = running.0.id().to_string();
+    let kill = Command::new("kill").args(["-s", signal, &pid]).status();
+    assert!(kill.unwrap().success());
+}
+
+#[cfg(unix)]
 #[test]
 fn signals_end_it_cleanly() {
-    for signal in ["TERM", "INT"] {
+    for sent in ["TERM", "INT"] {
         let (mut running, _) =
             Running::start(program().args(["--listen", "127.0.0.1:0", "--log-format", "json"]));
-        let pid = running.0.id().to_string();
-        let kill = Command::new("kill").args(["-s", signal, &pid]).status();
-        assert!(kill.unwrap().success());
+        signal(&running, sent);
         let mut log = String::new();
         let stderr = running.0.stderr.as_mut().unwrap();
         stderr.read_to_string(&mut log).unwrap();
-        assert_eq!(running.0.wait().unwrap().code(), Some(0), "{signal}: {log}");
-        assert!(log.contains(&format!(r#""signal":"SIG{signal}""#)), "{log}");
+        assert_eq!(running.0.wait().unwrap().code(), Some(0), "{sent}: {log}");
+        assert!(log.contains(&format!(r#""signal":"SIG{sent}""#)), "{log}");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_second_interrupt_ends_the_drain() {
+    let (mut running, address) = Running::start(program().args(["--listen", "127.0.0.1:0"]));
+    let mut client = HealthClient::new(Environment::real().connect(&address.parse().unwrap()));
+    // A call that never ends by itself, so that the registry drains for long.
+    let watch = client.watch(HealthCheckRequest::default());
+    let mut watch = watch.await.unwrap().into_inner();
+    let mut next = async || watch.message().await.unwrap().unwrap().status();
+    assert_eq!(next().await, ServingStatus::Serving);
+    signal(&running, "INT");
+    assert_eq!(next().await, ServingStatus::NotServing);
+    signal(&running, "INT");
+    assert_eq!(running.0.wait().unwrap().code(), Some(130));
 }
