@@ -18,16 +18,12 @@ pub struct Health {
 }
 
 impl Health {
-    /// Not ready. `services` are full names, such as `backfence.v1.Registry`.
+    /// Not ready. `services` are the full names of all that the server offers,
+    /// such as `backfence.v1.Registry`; reflection lists them too.
     pub async fn new(services: &[&str]) -> Self {
-        let whole_server = "";
         let health = Self {
             reporter: HealthReporter::new(),
-            services: [whole_server]
-                .iter()
-                .chain(services)
-                .map(|&name| name.to_owned())
-                .collect(),
+            services: services.iter().map(|&name| name.to_owned()).collect(),
         };
         health.not_ready().await;
         health
@@ -47,8 +43,13 @@ impl Health {
         HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }
 
+    pub(crate) fn services(&self) -> impl Iterator<Item = &str> {
+        self.services.iter().map(String::as_str)
+    }
+
     async fn set(&self, status: ServingStatus) {
-        for service in &self.services {
+        let whole_server = "";
+        for service in self.services().chain([whole_server]) {
             self.reporter.set_service_status(service, status).await;
         }
     }

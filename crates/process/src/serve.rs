@@ -58,7 +58,10 @@ pub async fn serve<L: Listener>(
         .http2_max_header_list_size(MAX_HEADERS)
         .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
-        .add_routes(with_reflection(routes.add_service(health.service())))
+        .add_routes(with_reflection(
+            routes.add_service(health.service()),
+            &health,
+        ))
         .serve_with_incoming_shutdown(
             ReceiverStream::new(connections),
             shutdown.clone().cancelled_owned(),
@@ -78,17 +81,22 @@ pub async fn serve<L: Listener>(
     }
 }
 
-/// Tools such as grpcurl ask for either version.
-fn with_reflection(routes: Routes) -> Routes {
-    let descriptors = || {
-        tonic_reflection::server::Builder::configure()
+/// Tools such as grpcurl ask for either version. They are shown the services of
+/// this server, and the types of all.
+fn with_reflection(routes: Routes, health: &Health) -> Routes {
+    let reflection = || {
+        let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(backfence_wire::DESCRIPTOR)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        [tonic_health::pb::health_server::SERVICE_NAME]
+            .into_iter()
+            .chain(health.services())
+            .fold(builder, |builder, name| builder.with_service_name(name))
     };
     let well_formed = "descriptors made by the build are well-formed";
     routes
-        .add_service(descriptors().build_v1().expect(well_formed))
-        .add_service(descriptors().build_v1alpha().expect(well_formed))
+        .add_service(reflection().build_v1().expect(well_formed))
+        .add_service(reflection().build_v1alpha().expect(well_formed))
 }
 
 async fn accept<L: Listener>(

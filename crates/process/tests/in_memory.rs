@@ -16,6 +16,10 @@ use tonic::{Code, service::Routes};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -105,6 +109,39 @@ async fn a_server_is_ready_when_it_says_so_and_cuts_what_does_not_end() {
     assert!(start.elapsed() < DRAIN + SECOND);
     let cut = within(SECOND, watch.message()).await.unwrap_err();
     assert_ne!(cut.code(), Code::DeadlineExceeded, "{cut:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reflection_lists_what_the_server_offers() {
+    let network = Network::default();
+    let health = Health::new(&["backfence.v1.Registry"]).await;
+    tokio::spawn(serve(
+        network.listen(),
+        Routes::default(),
+        health,
+        CancellationToken::new(),
+    ));
+    let mut client = ServerReflectionClient::new(network.environment().connect(&anywhere()));
+    let question = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let asked = client.server_reflection_info(tokio_stream::iter([question]));
+    let answer = asked.await.unwrap().into_inner().message().await.unwrap();
+    let Some(MessageResponse::ListServicesResponse(list)) = answer.unwrap().message_response else {
+        panic!("a list of services");
+    };
+    let names: Vec<String> = list.service.into_iter().map(|found| found.name).collect();
+    for name in ["backfence.v1.Registry", "grpc.health.v1.Health"] {
+        assert!(
+            names.iter().any(|found| found == name),
+            "{name} in {names:?}"
+        );
+    }
+    assert!(
+        !names.iter().any(|found| found.ends_with("FrontEnd")),
+        "{names:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
