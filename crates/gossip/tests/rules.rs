@@ -1,0 +1,523 @@
+//! A test for each rule, with its source.
+//!
+//! [L] is Ladin, Liskov, Shrira, Ghemawat, ACM TOCS 10(4), 1992; [C] is Coulouris,
+//! Dollimore, Kindberg, Blair, 5th edition, 18.4.1; [+] marks rules that the
+//! sources leave open.
+
+use std::time::Duration;
+
+use backfence_gossip::{
+    Limits, LogEntry, MalformedState, Message, Offer, Record, Refusal, Replica, ReplicaId, Scope,
+    SessionId, State, Time, Timestamp, Update, UpdateId, Value,
+};
+
+const ONE: ReplicaId = ReplicaId::new(1, 1);
+const TWO: ReplicaId = ReplicaId::new(2, 1);
+const THREE: ReplicaId = ReplicaId::new(3, 1);
+const NOW: Time = Time(1_000_000);
+
+/// The operations in the order in which they took effect.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Trace(Vec<u64>);
+
+impl Value for Trace {
+    type Operation = u64;
+
+    fn apply(&mut self, update: &Update<u64>) {
+        self.0.push(update.operation);
+    }
+
+    fn merge(&mut self, other: Self) {
+        let new = other
+            .0
+            .into_iter()
+            .filter(|operation| !self.0.contains(operation));
+        let new: Vec<_> = new.collect();
+        self.0.extend(new);
+    }
+
+    fn size(_: &u64) -> usize {
+        8
+    }
+}
+
+fn replica(id: ReplicaId) -> Replica<Trace> {
+    Replica::new(id, Trace::default(), Limits::default())
+}
+
+fn ts<const N: usize>(entries: [(ReplicaId, u64); N]) -> Timestamp {
+    entries.into_iter().collect()
+}
+
+/// Update `sequence` of session 7, which does `sequence`, at time `sequence`.
+fn update<const N: usize>(sequence: u64, prev: [(ReplicaId, u64); N]) -> Update<u64> {
+    Update {
+        id: UpdateId::new(SessionId(7), sequence),
+        prev: ts(prev),
+        time: Time(sequence),
+        operation: sequence,
+    }
+}
+
+fn record<const N: usize>(
+    (origin, number): (ReplicaId, u64),
+    sequence: u64,
+    prev: [(ReplicaId, u64); N],
+) -> Record<u64> {
+    Record::new(origin, number, update(sequence, prev)).expect("a record that can be")
+}
+
+fn offer<const N: usize>(
+    from: ReplicaId,
+    replica_ts: [(ReplicaId, u64); N],
+    records: Vec<Record<u64>>,
+) -> Message<Trace> {
+    Message::Offer(Offer {
+        from,
+        replica_ts: ts(replica_ts),
+        members: vec![from],
+        records,
+        more: false,
+    })
+}
+
+fn offered(message: Message<Trace>) -> Offer<u64> {
+    match message {
+        Message::Offer(offer) => offer,
+        Message::State(state) => panic!("a state instead of records: {state:?}"),
+    }
+}
+
+/// [L] 3.2: an update's timestamp is its prev with the entry of the replica that
+/// accepted it, and that entry counts the updates of the replica.
+#[test]
+fn the_timestamp_is_prev_and_the_next_number() {
+    let mut one = replica(ONE);
+    let first = one.update(update(1, [(TWO, 4)]), NOW).expect("accepted");
+    assert_eq!(first.ts, ts([(ONE, 1), (TWO, 4)]));
+    let second = one.update(update(2, []), NOW).expect("accepted");
+    assert_eq!((second.ts, second.number), (ts([(ONE, 2)]), Some(2)));
+    assert_eq!(*one.replica_ts(), ts([(ONE, 2)]));
+    let stored = one
+        .record(ONE, 1)
+        .expect("what must be stored is to be had");
+    assert_eq!(stored.ts(), first.ts);
+}
+
+/// [L] 3.2: an update that is ready is executed at once, another waits in the log;
+/// [+] the reply never waits.
+#[test]
+fn a_stable_update_is_applied_another_waits() {
+    let mut one = replica(ONE);
+    one.update(update(1, []), NOW).expect("accepted");
+    one.update(update(2, [(TWO, 1)]), NOW).expect("accepted");
+    one.update(update(3, [(ONE, 1)]), NOW).expect("accepted");
+    assert_eq!((one.value(), one.waiting_len()), (&Trace(vec![1, 3]), 1));
+    // Trap 2: number 2 waits although the value timestamp has reached 3.
+    assert_eq!(*one.value_ts(), ts([(ONE, 3)]));
+    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 4, [])]))
+        .expect("records");
+    assert_eq!(
+        (one.value(), one.waiting_len()),
+        (&Trace(vec![1, 3, 4, 2]), 0)
+    );
+}
+
+/// [L] 3.2, [C]: a query is answered when prev <= value_ts; [+] after a wait the
+/// test is made again.
+#[test]
+fn a_query_is_answered_only_from_a_value_that_covers_prev() {
+    let mut one = replica(ONE);
+    let prev = ts([(TWO, 2)]);
+    assert!(one.query(&prev, NOW).expect("not refused").is_none());
+    assert_eq!(one.missing(&prev), ts([(TWO, 1)]));
+    one.receive(offer(TWO, [(TWO, 2)], vec![record((TWO, 1), 1, [])]))
+        .expect("records");
+    assert!(one.query(&prev, NOW).expect("not refused").is_none());
+    assert_eq!(one.missing(&prev), ts([(TWO, 2)]));
+    one.receive(offer(TWO, [(TWO, 2)], vec![record((TWO, 2), 2, [])]))
+        .expect("records");
+    let view = one
+        .query(&prev, NOW)
+        .expect("not refused")
+        .expect("it covers");
+    assert_eq!((view.value, view.ts), (&Trace(vec![1, 2]), &prev));
+}
+
+/// [+] Query: what is missing is pulled from peers that reported to have it, else
+/// from all.
+#[test]
+fn missing_records_are_pulled_from_who_has_them() {
+    let mut one = replica(ONE);
+    one.receive(offer(TWO, [(TWO, 1)], vec![]))
+        .expect("a report");
+    one.receive(offer(THREE, [(TWO, 2), (THREE, 1)], vec![]))
+        .expect("a report");
+    assert_eq!(one.sources(&ts([(TWO, 2)])), [THREE]);
+    assert_eq!(one.sources(&ts([(TWO, 3)])), [TWO, THREE]);
+}
+
+/// [+] Update 1: an update dated further ahead than the clocks may differ would win
+/// over every later one.
+#[test]
+fn an_update_from_the_future_is_refused_with_how_long_to_wait() {
+    let mut one = replica(ONE);
+    let skew = Limits::default().max_skew;
+    let dated = |time: Time| Update {
+        time,
+        ..update(1, [])
+    };
+    let just_too_late = Time(NOW.after(skew).0 + 1);
+    let retry_after = Duration::from_micros(1);
+    let refusal = Refusal::ClockAhead { retry_after };
+    assert_eq!(one.update(dated(just_too_late), NOW), Err(refusal));
+    assert_eq!((one.replica_ts(), one.log_len()), (&Timestamp::new(), 0));
+    one.update(dated(NOW.after(skew)), NOW).expect("accepted");
+    // Rule 2 comes first: a retry is answered by whatever clock.
+    one.update(dated(NOW.after(skew)), Time(0))
+        .expect("the first reply again");
+}
+
+/// [+] Update 1: nobody can have seen what this replica has not issued.
+#[test]
+fn a_forged_timestamp_is_refused() {
+    let mut one = replica(ONE);
+    one.update(update(1, []), NOW).expect("accepted");
+    let forged = Refusal::ForgedTimestamp {
+        replica: ONE,
+        claimed: 2,
+        issued: 1,
+    };
+    assert_eq!(one.update(update(2, [(ONE, 2)]), NOW), Err(forged.clone()));
+    assert_eq!(one.query(&ts([(ONE, 2)]), NOW).map(|_| ()), Err(forged));
+    assert_eq!(*one.replica_ts(), ts([(ONE, 1)]));
+}
+
+/// [L] 3.2: a message for an update that was processed is answered as before.
+#[test]
+fn a_retry_gets_the_first_reply() {
+    let mut one = replica(ONE);
+    for (sequence, prev) in [(1, ts([])), (2, ts([(TWO, 1)]))] {
+        let update = Update {
+            prev,
+            ..update(sequence, [])
+        };
+        let first = one.update(update.clone(), NOW).expect("accepted");
+        let again = one.update(update.clone(), NOW).expect("answered");
+        assert_eq!((again.ts, again.number), (first.ts, None));
+        for other in [
+            Update {
+                operation: 99,
+                ..update.clone()
+            },
+            Update {
+                time: Time(99),
+                ..update.clone()
+            },
+        ] {
+            let refusal = Refusal::UpdateIdReused { id: update.id };
+            assert_eq!(one.update(other, NOW), Err(refusal));
+        }
+    }
+    assert_eq!((one.value(), one.log_len()), (&Trace(vec![1]), 1));
+}
+
+/// [+] Update: a reply's clock is at least every time received, and physical time.
+#[test]
+fn the_clock_of_a_reply_covers_every_time_received() {
+    let mut one = replica(ONE);
+    assert_eq!(one.update(update(1, []), NOW).expect("accepted").clock, NOW);
+    let ahead = Update {
+        time: Time(NOW.0 + 5),
+        ..update(2, [])
+    };
+    let ahead = Record::new(TWO, 1, ahead).expect("a record that can be");
+    one.receive(offer(TWO, [(TWO, 1)], vec![ahead]))
+        .expect("records");
+    let view = one
+        .query(&ts([]), NOW)
+        .expect("not refused")
+        .expect("it covers");
+    assert_eq!(view.clock, Time(NOW.0 + 5));
+}
+
+/// [+] Gossip 1 and trap 1: per origin the next record is accepted, nothing else;
+/// replica_ts grows by what arrived, never by what the sender claims to have.
+#[test]
+fn records_are_accepted_in_order_without_holes() {
+    let mut one = replica(ONE);
+    let records = vec![
+        record((TWO, 2), 2, []),
+        record((TWO, 1), 1, []),
+        record((TWO, 1), 1, []),
+        record((TWO, 3), 3, []),
+        record((THREE, 1), 4, []),
+        record((THREE, 2), 5, []),
+    ];
+    let received = one
+        .receive(offer(TWO, [(TWO, 9)], records))
+        .expect("records");
+    assert_eq!(received.accepted, [(TWO, 1..=1), (THREE, 1..=2)]);
+    assert_eq!(received.ignored, 3);
+    assert_eq!(*one.replica_ts(), ts([(TWO, 1), (THREE, 2)]));
+    assert_eq!(one.reported(TWO), Some(&ts([(TWO, 9)])));
+}
+
+/// [L] 3.2: records that are ready are applied in an order in which causes come
+/// before effects, whatever the order in which they came.
+#[test]
+fn causes_are_applied_before_effects() {
+    let mut one = replica(ONE);
+    let records = vec![
+        record((THREE, 1), 3, [(TWO, 2)]),
+        record((TWO, 1), 1, []),
+        record((TWO, 2), 2, [(TWO, 1)]),
+    ];
+    one.receive(offer(TWO, [(TWO, 2)], records))
+        .expect("records");
+    assert_eq!(*one.value(), Trace(vec![1, 2, 3]));
+}
+
+/// Trap 3: a record may wait below the value timestamp of its origin, and what it
+/// waits for may come only then; its effects must come after it all the same.
+#[test]
+fn an_effect_does_not_overtake_a_cause_that_is_set_free_with_it() {
+    let mut one = replica(ONE);
+    let records = vec![
+        record((TWO, 1), 1, [(THREE, 1)]),
+        record((TWO, 2), 2, [(TWO, 1), (THREE, 1)]),
+        record((TWO, 3), 3, []),
+    ];
+    one.receive(offer(TWO, [(TWO, 3)], records))
+        .expect("records");
+    assert_eq!(*one.value(), Trace(vec![3]));
+    one.receive(offer(THREE, [(THREE, 1)], vec![record((THREE, 1), 4, [])]))
+        .expect("records");
+    assert_eq!(*one.value(), Trace(vec![3, 4, 1, 2]));
+}
+
+/// [+] Gossip 2, trap 4: an update with two records takes effect once, and its
+/// other timestamp is merged when that record is stable, not before.
+#[test]
+fn the_second_record_of_an_update_counts_when_it_is_stable() {
+    let mut one = replica(ONE);
+    one.update(update(1, []), NOW).expect("accepted");
+    let other = record((TWO, 1), 1, [(THREE, 1)]);
+    one.receive(offer(TWO, [(TWO, 1)], vec![other]))
+        .expect("records");
+    assert_eq!((one.value_ts(), one.waiting_len()), (&ts([(ONE, 1)]), 1));
+    one.receive(offer(THREE, [(THREE, 1)], vec![record((THREE, 1), 2, [])]))
+        .expect("records");
+    assert_eq!(*one.value_ts(), ts([(ONE, 1), (TWO, 1), (THREE, 1)]));
+    assert_eq!(*one.value(), Trace(vec![1, 2]));
+}
+
+/// [L] 3.3: a record is discarded once it is known to be everywhere; trap 7: by
+/// what the others reported. [+] And once it is applied here.
+#[test]
+fn a_record_goes_when_it_is_applied_and_known_everywhere() {
+    let mut one = replica(ONE);
+    one.receive(offer(TWO, [], vec![])).expect("a report");
+    one.receive(offer(THREE, [], vec![])).expect("a report");
+    one.update(update(1, []), NOW).expect("accepted");
+    one.update(update(2, [(TWO, 1)]), NOW).expect("accepted");
+    one.update(update(3, []), NOW).expect("accepted");
+    assert_eq!(offered(one.message(TWO, Scope::All)).records.len(), 3);
+    assert_eq!(one.log_len(), 3);
+    one.receive(offer(TWO, [(ONE, 3)], vec![]))
+        .expect("a report");
+    assert_eq!(one.log_len(), 3);
+    one.receive(offer(THREE, [(ONE, 3)], vec![]))
+        .expect("a report");
+    assert_eq!(
+        one.log_len(),
+        2,
+        "the waiting one stays, and what follows it"
+    );
+    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 4, [])]))
+        .expect("records");
+    one.receive(offer(THREE, [(TWO, 1)], vec![]))
+        .expect("a report");
+    assert_eq!(one.log_len(), 0);
+}
+
+/// [+] An earlier life of a server is dead and holds nothing back.
+#[test]
+fn a_later_incarnation_takes_the_place_of_an_earlier() {
+    let mut one = replica(ONE);
+    one.receive(offer(TWO, [], vec![])).expect("a report");
+    one.update(update(1, []), NOW).expect("accepted");
+    let reborn = ReplicaId::new(2, 2);
+    one.receive(offer(reborn, [(ONE, 1)], vec![]))
+        .expect("a report");
+    assert_eq!(one.log_len(), 0);
+    assert_eq!(one.members().collect::<Vec<_>>(), [ONE, TWO, reborn]);
+}
+
+/// [+] What i sends to j: what j lacks by its own report, in runs without holes,
+/// bounded; to one that has not reported, nothing.
+#[test]
+fn a_message_is_bounded_and_without_holes() {
+    let limits = Limits {
+        message_bytes: 250,
+        ..Limits::default()
+    };
+    let mut one = Replica::new(ONE, Trace::default(), limits);
+    one.receive(offer(THREE, [], vec![])).expect("a report");
+    let others = vec![record((TWO, 1), 9, []), record((TWO, 2), 8, [])];
+    one.receive(offer(TWO, [(TWO, 2)], others))
+        .expect("records");
+    for sequence in 1..=3 {
+        one.update(update(sequence, []), NOW).expect("accepted");
+    }
+    let unheard = ReplicaId::new(4, 1);
+    assert!(offered(one.message(unheard, Scope::All)).records.is_empty());
+    assert!(!one.has_news_for(unheard, Scope::All));
+    let mut has = ts([]);
+    let mut came = Vec::new();
+    for _ in 0..5 {
+        let Message::Offer(mut report) = offer(THREE, [], vec![]) else {
+            unreachable!()
+        };
+        report.replica_ts = has.clone();
+        one.receive(Message::Offer(report)).expect("a report");
+        let sent = offered(one.message(THREE, Scope::All));
+        assert!(sent.records.len() <= 2);
+        for record in &sent.records {
+            assert_eq!(record.number(), has.count(record.origin()) + 1, "a hole");
+            has.raise(record.origin(), record.number());
+            came.push((record.origin(), record.number()));
+        }
+        assert_eq!(sent.more, sent.replica_ts.beyond(&has).next().is_some());
+    }
+    assert_eq!(came, [(ONE, 1), (ONE, 2), (ONE, 3), (TWO, 1), (TWO, 2)]);
+    let pushed = offered(one.message(TWO, Scope::Own));
+    assert!(pushed.records.iter().all(|record| record.origin() == ONE));
+}
+
+/// B13: the original recursed; here ten thousand updates that wait for one are set
+/// free by it, in order.
+#[test]
+fn ten_thousand_updates_may_wait() {
+    let mut one = replica(ONE);
+    for sequence in 2..=10_001 {
+        let after = update(sequence, [(TWO, 1), (ONE, sequence - 2)]);
+        one.update(after, NOW).expect("accepted");
+    }
+    assert_eq!((one.waiting_len(), one.value().0.len()), (10_000, 0));
+    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]))
+        .expect("records");
+    assert_eq!(one.value().0, (1..=10_001).collect::<Vec<_>>());
+}
+
+/// [+] Over its budget the log lets applied records go, and takes no update that
+/// would have to wait: waiting records may not go.
+#[test]
+fn a_full_log_keeps_what_waits_and_refuses_more_of_it() {
+    let limits = Limits {
+        log_bytes: 300,
+        ..Limits::default()
+    };
+    let mut one = Replica::new(ONE, Trace::default(), limits);
+    one.receive(offer(TWO, [], vec![])).expect("a report");
+    for sequence in 1..=9 {
+        one.update(update(sequence, []), NOW).expect("accepted");
+    }
+    assert_eq!(one.log_len(), 2);
+    for sequence in 10..=12 {
+        one.update(update(sequence, [(TWO, 1)]), NOW)
+            .expect("accepted");
+    }
+    let refusal = Refusal::LogFull { waiting: 3 };
+    assert_eq!(one.update(update(13, [(TWO, 1)]), NOW), Err(refusal));
+    one.update(update(14, []), NOW)
+        .expect("a stable update is still accepted");
+    assert!(matches!(one.message(TWO, Scope::All), Message::State(_)));
+}
+
+/// [+] State transfer: a record that waits at one side goes on waiting only if the
+/// other side lacks it, or it waits there too.
+#[test]
+fn a_join_applies_what_either_side_has_applied() {
+    let waits = || record((TWO, 1), 1, [(THREE, 1)]);
+    let mut one = replica(ONE);
+    one.receive(offer(TWO, [(TWO, 1)], vec![waits()]))
+        .expect("records");
+    let mut two = replica(TWO);
+    two.receive(offer(ONE, [], vec![])).expect("a report");
+    two.receive(offer(THREE, [(THREE, 1)], vec![record((THREE, 1), 2, [])]))
+        .expect("records");
+    two.update(update(1, [(THREE, 1)]), NOW).expect("accepted");
+    let received = one
+        .receive(Message::State(Box::new(two.state())))
+        .expect("a state");
+    assert!(received.joined);
+    assert_eq!((one.value(), one.waiting_len()), (two.value(), 0));
+    assert_eq!(one.value_ts(), two.value_ts());
+
+    let mut three = replica(THREE);
+    three
+        .receive(offer(TWO, [(TWO, 1)], vec![waits()]))
+        .expect("records");
+    let before = replica(ONE).state();
+    three
+        .receive(Message::State(Box::new(before)))
+        .expect("a state");
+    assert_eq!(
+        three.waiting_len(),
+        1,
+        "a side that lacks it says nothing about it"
+    );
+}
+
+/// [+] State transfer: the executed table comes along.
+#[test]
+fn a_retry_is_known_after_a_join() {
+    let mut one = replica(ONE);
+    let first = one.update(update(1, []), NOW).expect("accepted");
+    let mut two = replica(TWO);
+    two.receive(Message::State(Box::new(one.state())))
+        .expect("a state");
+    let again = two.update(update(1, []), NOW).expect("answered");
+    assert_eq!((again.ts, again.number), (first.ts, None));
+}
+
+/// A state that no replica can be in is refused, and changes nothing.
+#[test]
+fn a_malformed_state_is_refused() {
+    let mut one = replica(ONE);
+    one.receive(offer(TWO, [], vec![])).expect("a report");
+    one.update(update(1, []), NOW).expect("accepted");
+    let good = one.state();
+    let entry = |number| LogEntry {
+        record: record((ONE, number), number, []),
+        waiting: false,
+    };
+    let check = |change: &dyn Fn(&mut State<Trace>), error| {
+        let mut state = good.clone();
+        change(&mut state);
+        let mut two = replica(TWO);
+        let received = two.receive(Message::State(Box::new(state)));
+        assert_eq!(received, Err(error));
+        assert_eq!(
+            (two.value(), two.replica_ts()),
+            (&Trace::default(), &ts([]))
+        );
+    };
+    let hole = MalformedState::Hole { origin: ONE };
+    check(&|state| state.log.push(entry(3)), hole);
+    check(&|state| state.log.clear(), hole);
+    check(&|state| state.replica_ts = ts([(ONE, 2)]), hole);
+    check(&|state| state.floor = ts([(ONE, 1)]), hole);
+    check(
+        &|state| state.value_ts = ts([(ONE, 2)]),
+        MalformedState::ValueAhead,
+    );
+}
+
+/// A record that names itself as its cause can be nobody's.
+#[test]
+fn a_record_cannot_depend_on_itself() {
+    assert_eq!(Record::new(ONE, 1, update(1, [(ONE, 1)])), None);
+    assert_eq!(Record::new(ONE, 0, update(1, [])), None);
+}
