@@ -6,7 +6,7 @@ mod counterexample;
 use backfence_checker::Guarantee::{
     MonotonicReads, MonotonicWrites, ReadYourWrites, WritesFollowReads,
 };
-use backfence_checker::{Anomaly, Guarantee, Key, Operation, Violation, check};
+use backfence_checker::{Anomaly, Guarantee, History, Key, Operation, Violation, check};
 use counterexample::{assert_holds, history};
 
 /// Each session is a line of accesses: `x=1` writes, `x:1` reads, `.` lets a step pass.
@@ -144,6 +144,39 @@ fn divergent_orders() {
         "x",
         &[],
     );
+}
+
+/// The cycle of three is read first, the one of two is easier to follow.
+#[test]
+fn the_shorter_cycle_is_shown() {
+    let three = [
+        "x=1",
+        "x=2",
+        "x=3",
+        "x=4",
+        ". x:1 x:2",
+        ". x:2 x:3",
+        ". x:3 x:1",
+    ];
+    let two = [". . . x:3 x:4", ". . . x:4 x:3"];
+    assert_eq!(violation(&three).expect("not consistent").cycle.len(), 3);
+    let both = [&three[..], &two[..]].concat();
+    assert_eq!(violation(&both).expect("not consistent").cycle.len(), 2);
+}
+
+/// Only orders that causality does not imply count as revealed by reads.
+#[test]
+fn what_a_verdict_rests_on() {
+    let check = |text: &str, reads_of_others: usize, ordered_pairs: usize| {
+        let history = History::parse(text.as_bytes()).expect("well formed");
+        let consistent = check(&history).expect("consistent");
+        let found = (consistent.reads_of_others, consistent.ordered_pairs);
+        assert_eq!(found, (reads_of_others, ordered_pairs), "{text}");
+    };
+    check("w(1,1,1,1)\nr(1,1,1,2)", 0, 0);
+    check("w(1,1,1,1)\nw(1,2,1,2)\nr(1,2,2,3)", 1, 0);
+    check("w(1,1,1,1)\nr(1,1,2,2)\nw(1,2,2,3)\nr(1,2,3,4)", 2, 0);
+    check("w(1,1,1,1)\nw(1,2,2,2)\nr(1,2,1,3)", 1, 1);
 }
 
 /// Whichever order the writes had, these sessions went back behind what they had seen.
