@@ -33,6 +33,7 @@ mod movie;
 mod near;
 mod rating;
 mod ratings;
+mod table;
 mod title;
 
 pub use base::{Base, Total};

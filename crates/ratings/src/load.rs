@@ -2,16 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    fs::File,
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
-use csv::ByteRecord;
-
-use crate::{Base, Catalogue, Movie, MovieId, Rating, RatingError, UserId};
+use crate::{
+    Base, Catalogue, Movie, MovieId, Rating, RatingError, UserId,
+    table::{self, Table, shown},
+};
 
 /// Loaded data, and what was left out of it.
 #[derive(Debug)]
@@ -106,90 +105,11 @@ pub(crate) fn read(
 const MOVIES: &str = "movieId,title,genres";
 const RATINGS: &str = "userId,movieId,rating,timestamp";
 
-/// A file with a header that is as it should be.
-struct Table<R> {
-    path: PathBuf,
-    reader: csv::Reader<R>,
-    columns: usize,
-    row: ByteRecord,
-}
-
-impl Table<File> {
-    fn open(path: &Path, header: &'static str) -> Result<Self, LoadError> {
-        let file = File::open(path).map_err(|source| LoadError::Open {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::new(path.to_owned(), file, header)
-    }
-}
-
-impl<R: io::Read> Table<R> {
-    fn new(path: PathBuf, reader: R, expected: &'static str) -> Result<Self, LoadError> {
-        // Without headers and flexible: the reader then never judges a row itself.
-        let reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(reader);
-        let mut table = Self {
-            path,
-            reader,
-            columns: expected.split(',').count(),
-            row: ByteRecord::new(),
-        };
-        let line = table.next()?;
-        let found = shown(table.row.iter().map(String::from_utf8_lossy).collect());
-        if line.is_some() && found.trim_start_matches('\u{feff}') == expected {
-            return Ok(table);
-        }
-        Err(LoadError::Header {
-            path: table.path,
-            expected,
-            found,
-        })
-    }
-
-    /// Reads the next row and gives the line at which it begins.
-    fn next(&mut self) -> Result<Option<u64>, LoadError> {
-        match self.reader.read_byte_record(&mut self.row) {
-            Ok(true) => Ok(Some(self.row.position().map_or(0, csv::Position::line))),
-            Ok(false) => Ok(None),
-            Err(source) => Err(LoadError::Read {
-                path: self.path.clone(),
-                source,
-            }),
-        }
-    }
-
-    /// The row's columns as text.
-    fn columns<const N: usize>(&self) -> Result<[&str; N], Reason> {
-        debug_assert_eq!(N, self.columns);
-        if self.row.len() != N {
-            return Err(Reason::Columns(self.row.len(), N));
-        }
-        let mut columns = [""; N];
-        for (column, bytes) in columns.iter_mut().zip(&self.row) {
-            *column = std::str::from_utf8(bytes).map_err(|_| Reason::NotUtf8)?;
-        }
-        Ok(columns)
-    }
-
-    fn bad(&self, line: u64, reason: &Reason) -> BadRow {
-        BadRow {
-            file: self.path.clone(),
-            line,
-            reason: reason.to_string(),
-        }
-    }
-}
-
 /// What is wrong with a row.
 #[derive(Debug, thiserror::Error)]
 enum Reason {
-    #[error("{0} columns instead of {1}")]
-    Columns(usize, usize),
-    #[error("not UTF-8")]
-    NotUtf8,
+    #[error(transparent)]
+    Row(#[from] table::RowError),
     #[error("{0} `{1}` is not a whole number in range")]
     Number(&'static str, String),
     #[error("rating `{0}`: {1}")]
@@ -249,10 +169,10 @@ impl Loader {
         while let Some(line) = table.next()? {
             match movie(&table) {
                 Ok(movie) if movies.contains_key(&movie.id) => {
-                    self.skip(table.bad(line, &Reason::DuplicateMovie(movie.id)))?;
+                    self.skip(bad(&table, line, &Reason::DuplicateMovie(movie.id)))?;
                 }
                 Ok(movie) => drop(movies.insert(movie.id, movie)),
-                Err(reason) => self.skip(table.bad(line, &reason))?,
+                Err(reason) => self.skip(bad(&table, line, &reason))?,
             }
         }
         Ok(Catalogue::new(movies.into_values().collect()))
@@ -267,7 +187,7 @@ impl Loader {
         while let Some(line) = table.next()? {
             match rating(&table, line, catalogue) {
                 Ok(row) => rows.push(row),
-                Err(reason) => self.skip(table.bad(line, &reason))?,
+                Err(reason) => self.skip(bad(&table, line, &reason))?,
             }
         }
         rows.sort_unstable();
@@ -276,7 +196,7 @@ impl Loader {
             if (earlier.movie, earlier.user) == (later.movie, later.user) {
                 let movie = catalogue.at(later.movie).id;
                 let reason = Reason::DuplicateRating(later.user, movie, later.line);
-                self.skip(table.bad(earlier.line, &reason))?;
+                self.skip(bad(&table, earlier.line, &reason))?;
             }
         }
         // The last of equals counts; `dedup` keeps the first, hence backwards.
@@ -301,13 +221,21 @@ impl Loader {
     }
 }
 
+fn bad(table: &Table<impl io::Read>, line: u64, reason: &Reason) -> BadRow {
+    BadRow {
+        file: table.path().to_owned(),
+        line,
+        reason: reason.to_string(),
+    }
+}
+
 fn movie(table: &Table<impl io::Read>) -> Result<Movie, Reason> {
     let [id, title, genres] = table.columns()?;
     let id = MovieId(number("movieId", id)?);
     let movie = Movie::new(id, title, genres);
     if movie.title.is_empty() {
         Err(Reason::NoTitle)
-    } else if movie.title.len() > Catalogue::LONGEST_TITLE {
+    } else if title.trim().len() > Catalogue::LONGEST_TITLE {
         Err(Reason::LongTitle)
     } else if movie.title.chars().any(char::is_control) {
         Err(Reason::ControlCharacters)
@@ -326,7 +254,7 @@ fn rating(
     let movie = MovieId(number("movieId", movie)?);
     let rating = rating
         .parse()
-        .map_err(|error| Reason::Rating(shown(vec![rating.into()]), error))?;
+        .map_err(|error| Reason::Rating(shown(rating), error))?;
     let timestamp = number("timestamp", timestamp)?;
     let movie = catalogue
         .position(movie)
@@ -343,20 +271,5 @@ fn rating(
 fn number<N: FromStr>(column: &'static str, text: &str) -> Result<N, Reason> {
     text.trim()
         .parse()
-        .map_err(|_| Reason::Number(column, shown(vec![text.into()])))
-}
-
-/// Columns as a message may show them: on one line, and not endless.
-fn shown(columns: Vec<std::borrow::Cow<'_, str>>) -> String {
-    const LONGEST: usize = 60;
-    let text = columns.join(",");
-    let mut shown: String = text
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .take(LONGEST)
-        .collect();
-    if text.chars().nth(LONGEST).is_some() {
-        shown.push('…');
-    }
-    shown
+        .map_err(|_| Reason::Number(column, shown(text)))
 }

@@ -109,6 +109,7 @@ fn b30_bad_ratings_are_skipped_and_named_with_their_line() {
             "timestamp `\u{fffd}[2J` is not a whole number in range",
         ),
         (b"3,1,4", "3 columns instead of 4"),
+        (b",,,", "userId `` is not a whole number in range"),
         (b"3,1,4,100,", "5 columns instead of 4"),
         (b"3,1,\xff,100", "not UTF-8"),
     ] {
@@ -176,6 +177,14 @@ fn all_bad_rows_are_counted_and_some_kept() {
     let Skipped { count, first } = load(MOVIES.as_bytes(), ratings.as_bytes()).skipped;
     assert_eq!((count, first.len()), (500, Skipped::SHOWN));
     assert_eq!(first[9].line, 14);
+}
+
+#[test]
+fn lines_are_counted_as_an_editor_does() {
+    let ratings = format!("{RATINGS}\n\r\n\n1,999,4,1\n\"x\n\",1,4,1\n3,1,9,1\n3,1,\"4\n");
+    let skipped = load(MOVIES.as_bytes(), ratings.as_bytes()).skipped;
+    let lines: Vec<_> = skipped.first.iter().map(|row| row.line).collect();
+    assert_eq!(lines, [8, 9, 11, 12], "{skipped:?}");
 }
 
 #[test]
