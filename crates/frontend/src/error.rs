@@ -1,0 +1,203 @@
+//! What clients are told when a request fails.
+
+use std::collections::HashMap;
+
+use backfence_gossip::ReplicaId;
+use backfence_wire::{Malformed, v1::Refused};
+use thiserror::Error;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::pass::Unserved;
+
+const DOMAIN: &str = "backfence";
+
+/// Why a request failed. The table of reasons and codes is in
+/// `proto/backfence/v1/frontend.proto`.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub(crate) enum Error {
+    #[error("All servers are currently busy, please try again later")]
+    AllBusy,
+    #[error(
+        "what your session has seen is not on any server that answers: update {number} of server \
+         {} (incarnation {}) is missing", .origin.server, .origin.incarnation
+    )]
+    Behind { origin: ReplicaId, number: u64 },
+    #[error(
+        "no server has confirmed the update, but one may have taken it; to settle it, send it \
+         again with the same update_id and time_us"
+    )]
+    OutcomeUnknown,
+    #[error("there is no server {asked}; there {}", listed(.known))]
+    UnknownServer { asked: u32, known: Vec<u32> },
+    #[error("server {0} does not answer; please try again later")]
+    ServerAway(u32),
+    #[error("{field}: {why}")]
+    Invalid { field: &'static str, why: String },
+    #[error("session: {0}; send the token of the last response, or none to start a session")]
+    BadToken(Malformed),
+    #[error("{}", .0.message)]
+    Refused(Refused),
+    #[error("a server gave an answer that fits no such request; is it of another version?")]
+    WrongAnswer,
+}
+
+impl Error {
+    pub(crate) fn invalid(field: &'static str, why: impl ToString) -> Self {
+        let why = why.to_string();
+        Self::Invalid { field, why }
+    }
+
+    fn reason(&self) -> &str {
+        match self {
+            Self::AllBusy | Self::ServerAway(_) => "ALL_BUSY",
+            Self::Behind { .. } => "BEHIND",
+            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            Self::UnknownServer { .. } => "UNKNOWN_SERVER",
+            Self::Invalid { .. } => "INVALID",
+            Self::BadToken(_) => "BAD_TOKEN",
+            Self::Refused(refused) => &refused.reason,
+            Self::WrongAnswer => "WRONG_ANSWER",
+        }
+    }
+
+    fn metadata(&self) -> HashMap<String, String> {
+        let pairs = match self {
+            Self::Behind { origin, number } => vec![
+                ("server", origin.server.to_string()),
+                ("incarnation", origin.incarnation.to_string()),
+                ("number", number.to_string()),
+            ],
+            Self::UnknownServer { known, .. } => vec![("servers", joined(known, ","))],
+            Self::Refused(refused) if refused.retry_after_ms > 0 => {
+                vec![("retry_after_ms", refused.retry_after_ms.to_string())]
+            }
+            _ => Vec::new(),
+        };
+        let owned = |(key, value): (&str, _)| (key.to_owned(), value);
+        pairs.into_iter().map(owned).collect()
+    }
+}
+
+impl From<Unserved> for Error {
+    fn from(unserved: Unserved) -> Self {
+        match unserved {
+            Unserved::OutcomeUnknown => Self::OutcomeUnknown,
+            Unserved::Behind { origin, number } => Self::Behind { origin, number },
+            Unserved::AllBusy => Self::AllBusy,
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let reason = error.reason();
+        let details = ErrorDetails::with_error_info(reason, DOMAIN, error.metadata());
+        Self::with_error_details(code(reason), error.to_string(), details)
+    }
+}
+
+fn code(reason: &str) -> Code {
+    match reason {
+        "ALL_BUSY" => Code::Unavailable,
+        "BEHIND" | "OUTCOME_UNKNOWN" => Code::DeadlineExceeded,
+        "UNKNOWN_MOVIE" | "UNKNOWN_SERVER" => Code::NotFound,
+        "INVALID" | "BAD_TOKEN" => Code::InvalidArgument,
+        "FORGED_TIMESTAMP" | "CLOCK_AHEAD" => Code::FailedPrecondition,
+        "UPDATE_ID_REUSED" => Code::AlreadyExists,
+        "LOG_FULL" => Code::ResourceExhausted,
+        _ => Code::Internal,
+    }
+}
+
+fn listed(known: &[u32]) -> String {
+    match known {
+        [] => "is none at all at the moment".to_owned(),
+        [one] => format!("is {one}"),
+        several => format!("are {}", joined(several, ", ")),
+    }
+}
+
+fn joined(numbers: &[u32], separator: &str) -> String {
+    let texts: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+    texts.join(separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_carry_reason_code_and_metadata() {
+        let check = |error: Error, code: Code, message: &str, metadata: &[(&str, &str)]| {
+            let reason = error.reason().to_owned();
+            let status = Status::from(error);
+            assert_eq!(status.code(), code);
+            assert_eq!(status.message(), message);
+            let info = status.get_details_error_info().unwrap();
+            assert_eq!((info.domain.as_str(), info.reason), (DOMAIN, reason));
+            let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+            assert_eq!(info.metadata, metadata.iter().map(owned).collect());
+        };
+        check(
+            Error::AllBusy,
+            Code::Unavailable,
+            "All servers are currently busy, please try again later",
+            &[],
+        );
+        check(
+            Error::Behind {
+                origin: ReplicaId::new(2, 77),
+                number: 17,
+            },
+            Code::DeadlineExceeded,
+            "what your session has seen is not on any server that answers: update 17 of server 2 \
+             (incarnation 77) is missing",
+            &[("server", "2"), ("incarnation", "77"), ("number", "17")],
+        );
+        check(
+            Error::UnknownServer {
+                asked: 9,
+                known: vec![1, 3],
+            },
+            Code::NotFound,
+            "there is no server 9; there are 1, 3",
+            &[("servers", "1,3")],
+        );
+        check(
+            Error::invalid("rating", "a rating lies from 0 to 5"),
+            Code::InvalidArgument,
+            "rating: a rating lies from 0 to 5",
+            &[],
+        );
+        let refused = |reason: &str, retry_after_ms| {
+            Error::Refused(Refused {
+                reason: reason.to_owned(),
+                message: "no".to_owned(),
+                retry_after_ms,
+            })
+        };
+        let retry = [("retry_after_ms", "250")];
+        check(
+            refused("CLOCK_AHEAD", 250),
+            Code::FailedPrecondition,
+            "no",
+            &retry,
+        );
+        check(refused("UNKNOWN_MOVIE", 0), Code::NotFound, "no", &[]);
+        check(
+            refused("FORGED_TIMESTAMP", 0),
+            Code::FailedPrecondition,
+            "no",
+            &[],
+        );
+        check(
+            refused("UPDATE_ID_REUSED", 0),
+            Code::AlreadyExists,
+            "no",
+            &[],
+        );
+        check(refused("LOG_FULL", 0), Code::ResourceExhausted, "no", &[]);
+        check(refused("SOMETHING_NEW", 0), Code::Internal, "no", &[]);
+    }
+}

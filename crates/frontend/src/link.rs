@@ -1,0 +1,319 @@
+//! The stream to one replica: requests and replies, matched by number.
+
+use std::{
+    collections::HashMap,
+    error::Error as _,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use backfence_wire::v1::{
+    ServeReply, ServeRequest,
+    replica_client::ReplicaClient,
+    serve_request::{Body, Cancel},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::AbortHandle,
+    time::Instant,
+};
+use tonic::transport::Channel;
+
+/// Requests in work on one stream. Beyond them the replica counts as over-loaded.
+const MAX_IN_WORK: usize = 1024;
+/// Messages that wait to be sent: every request and its cancellation.
+const MAX_OUTGOING: usize = 2 * MAX_IN_WORK;
+/// Most bytes of a reply. The longest are choices of titles; a replica that sends
+/// more loses the stream.
+const MAX_REPLY: usize = 1 << 20;
+/// How much sooner the replica is to give a request up than the link does, so
+/// that its word arrives in time; at most a quarter of the limit.
+const GRACE: Duration = Duration::from_millis(25);
+
+/// A replica's stream, opened at the first request and again after it has broken.
+///
+/// A request that is dropped takes its place back: it is not sent any more, or
+/// else the replica is told.
+#[derive(Debug)]
+pub(crate) struct Link {
+    client: ReplicaClient<Channel>,
+    current: Mutex<Option<Current>>,
+}
+
+/// Why there is no reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unanswered {
+    /// Too many requests are in work; this one was not sent.
+    Full,
+    /// The stream could not be opened, or broke.
+    Broken {
+        /// Whether the replica may have the request.
+        sent: bool,
+    },
+    /// There was no reply within the limit.
+    TimedOut {
+        /// Whether the replica may have the request.
+        sent: bool,
+    },
+}
+
+impl Link {
+    /// A link through this channel.
+    pub(crate) fn new(channel: Channel) -> Self {
+        Self {
+            client: ReplicaClient::new(channel)
+                .max_decoding_message_size(MAX_REPLY)
+                .max_encoding_message_size(MAX_REPLY),
+            current: Mutex::new(None),
+        }
+    }
+
+    /// Sends a request and waits for its reply, for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered`].
+    pub(crate) async fn ask(&self, body: Body, limit: Duration) -> Result<ServeReply, Unanswered> {
+        let deadline = Instant::now() + limit;
+        let patience = limit - GRACE.min(limit / 4);
+        let (ticket, reply) = self.stream().enter(body, patience)?;
+        match tokio::time::timeout_at(deadline, reply).await {
+            Ok(Ok(outcome)) => outcome,
+            // Only a runtime that stops drops the sender.
+            Ok(Err(_)) => Err(Unanswered::Broken { sent: true }),
+            Err(_) => Err(Unanswered::TimedOut {
+                sent: ticket.withdraw(),
+            }),
+        }
+    }
+
+    fn stream(&self) -> Arc<Stream> {
+        let mut current = lock(&self.current);
+        match &*current {
+            Some(open) if !open.stream.is_broken() => Arc::clone(&open.stream),
+            _ => Arc::clone(&current.insert(self.open()).stream),
+        }
+    }
+
+    /// The stream's reader is a task of its own: it serves all requests on it.
+    fn open(&self) -> Current {
+        let (sender, receiver) = mpsc::channel(MAX_OUTGOING);
+        let stream = Arc::new(Stream::new(sender));
+        let outgoing = Outgoing {
+            receiver,
+            stream: Arc::clone(&stream),
+        };
+        let reader = tokio::spawn(read(self.client.clone(), outgoing, Arc::clone(&stream)));
+        Current {
+            stream,
+            reader: reader.abort_handle(),
+        }
+    }
+}
+
+/// Dropped with the link, or when the next stream takes its place.
+#[derive(Debug)]
+struct Current {
+    stream: Arc<Stream>,
+    reader: AbortHandle,
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        self.stream.break_off(false);
+        self.reader.abort();
+    }
+}
+
+async fn read(mut client: ReplicaClient<Channel>, outgoing: Outgoing, stream: Arc<Stream>) {
+    let mut replies = match client.serve(outgoing).await {
+        Ok(response) => response.into_inner(),
+        Err(status) => {
+            tracing::debug!(%status, "cannot open a replica's stream");
+            // What the replica says itself has no source. It has read nothing then.
+            let refused = status.source().is_none();
+            return stream.break_off(refused);
+        }
+    };
+    loop {
+        match replies.message().await {
+            Ok(Some(reply)) => stream.answer(reply),
+            ended => {
+                tracing::debug!(?ended, "a replica's stream has broken");
+                return stream.break_off(false);
+            }
+        }
+    }
+}
+
+type Outcome = Result<ServeReply, Unanswered>;
+
+/// One life of the stream.
+#[derive(Debug)]
+struct Stream {
+    /// Held for one change, never across an await.
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// `None` once the stream has broken.
+    outgoing: Option<mpsc::Sender<ServeRequest>>,
+    waiting: HashMap<u64, Waiting>,
+    last_number: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    outcome: oneshot::Sender<Outcome>,
+    sent: bool,
+}
+
+impl Stream {
+    fn new(outgoing: mpsc::Sender<ServeRequest>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                outgoing: Some(outgoing),
+                waiting: HashMap::new(),
+                last_number: 0,
+            }),
+        }
+    }
+
+    fn is_broken(&self) -> bool {
+        lock(&self.state).outgoing.is_none()
+    }
+
+    fn enter(
+        self: Arc<Self>,
+        body: Body,
+        patience: Duration,
+    ) -> Result<(Ticket, oneshot::Receiver<Outcome>), Unanswered> {
+        let (sender, receiver) = oneshot::channel();
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        let Some(outgoing) = &state.outgoing else {
+            return Err(Unanswered::Broken { sent: false });
+        };
+        if state.waiting.len() >= MAX_IN_WORK {
+            return Err(Unanswered::Full);
+        }
+        let number = state.last_number + 1;
+        let request = ServeRequest {
+            number,
+            patience_ms: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
+            body: Some(body),
+        };
+        outgoing.try_send(request).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Unanswered::Full,
+            mpsc::error::TrySendError::Closed(_) => Unanswered::Broken { sent: false },
+        })?;
+        state.last_number = number;
+        let waiting = Waiting {
+            outcome: sender,
+            sent: false,
+        };
+        state.waiting.insert(number, waiting);
+        drop(guard);
+        let ticket = Ticket {
+            stream: self,
+            number,
+        };
+        Ok((ticket, receiver))
+    }
+
+    /// Whether a message may go out; from then on the replica may have it.
+    fn takes(&self, request: &ServeRequest) -> bool {
+        if matches!(request.body, Some(Body::Cancel(_))) {
+            return true;
+        }
+        let mut state = lock(&self.state);
+        match state.waiting.get_mut(&request.number) {
+            Some(waiting) => {
+                waiting.sent = true;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Hands a reply over; one that nobody waits for any more is dropped.
+    fn answer(&self, reply: ServeReply) {
+        let waiting = lock(&self.state).waiting.remove(&reply.number);
+        if let Some(waiting) = waiting {
+            // The asker may be dropped at this moment.
+            let _ = waiting.outcome.send(Ok(reply));
+        }
+    }
+
+    /// Fails every request at once. What has not gone out never will; and
+    /// what has was not read, where the replica `refused` the stream.
+    fn break_off(&self, refused: bool) {
+        let waiting = {
+            let mut state = lock(&self.state);
+            state.outgoing = None;
+            std::mem::take(&mut state.waiting)
+        };
+        for Waiting { outcome, sent } in waiting.into_values() {
+            let sent = sent && !refused;
+            let _ = outcome.send(Err(Unanswered::Broken { sent }));
+        }
+    }
+}
+
+/// A request's place on the stream, given back when it is dropped.
+struct Ticket {
+    stream: Arc<Stream>,
+    number: u64,
+}
+
+impl Ticket {
+    /// Gives the request up. False when the replica cannot have it.
+    fn withdraw(&self) -> bool {
+        let mut state = lock(&self.stream.state);
+        let Some(Waiting { sent, .. }) = state.waiting.remove(&self.number) else {
+            return true;
+        };
+        if let (true, Some(outgoing)) = (sent, &state.outgoing) {
+            // If there is no room, the request's patience ends it at the replica.
+            let _ = outgoing.try_send(ServeRequest {
+                number: self.number,
+                patience_ms: 0,
+                body: Some(Body::Cancel(Cancel {})),
+            });
+        }
+        sent
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.withdraw();
+    }
+}
+
+/// The messages of a stream, as they go out.
+struct Outgoing {
+    receiver: mpsc::Receiver<ServeRequest>,
+    stream: Arc<Stream>,
+}
+
+impl tokio_stream::Stream for Outgoing {
+    type Item = ServeRequest;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ServeRequest>> {
+        while let Some(request) = ready!(self.receiver.poll_recv(cx)) {
+            if self.stream.takes(&request) {
+                return Poll::Ready(Some(request));
+            }
+        }
+        Poll::Ready(None)
+    }
+}
+
+/// No change is left half-made by a panic, so a poisoned lock is fine.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

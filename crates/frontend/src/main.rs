@@ -1,0 +1,62 @@
+//! The program `backfence-frontend`.
+
+use backfence_frontend::{Config, run};
+use backfence_process::{Address, Environment, LogArgs, Name, bind, shutdown_on_signals};
+use clap::Parser;
+
+/// The front end of Backfence: clients connect to it, and it sends each request to
+/// a server that can serve it.
+///
+/// Prints CLIENT CAN NOW CONNECT when a server has answered.
+#[derive(Parser)]
+#[command(name = "backfence-frontend", version)]
+struct Args {
+    /// Where the registry is.
+    #[arg(
+        long,
+        env = "BACKFENCE_REGISTRY",
+        default_value = "http://127.0.0.1:7400",
+        value_name = "URL"
+    )]
+    registry: Address,
+    /// The address to listen on; port 0 takes a free one.
+    #[arg(
+        long,
+        env = "BACKFENCE_LISTEN",
+        default_value = "127.0.0.1:0",
+        value_name = "ADDR"
+    )]
+    listen: Address,
+    /// The address at which clients reach it, if not the one it listens on.
+    #[arg(long, env = "BACKFENCE_ADVERTISE", value_name = "ADDR")]
+    advertise: Option<Address>,
+    /// The name to register.
+    #[arg(
+        long,
+        env = "BACKFENCE_NAME",
+        default_value = "FRONTEND",
+        value_name = "NAME"
+    )]
+    name: Name,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+fn main() -> std::process::ExitCode {
+    backfence_process::main(async |args: Args| {
+        args.log.init();
+        let listener = bind(&args.listen).await?;
+        let config = Config {
+            registry: args.registry,
+            name: args.name,
+            advertise: args.advertise,
+        };
+        run(
+            listener,
+            config,
+            Environment::real(),
+            shutdown_on_signals()?,
+        )
+        .await
+    })
+}

@@ -1,0 +1,100 @@
+//! What a front end has learnt from replies.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use backfence_gossip::{Freshness, HybridClock, SessionId, Time, Timestamp, UpdateId};
+use tokio::time::Instant;
+
+/// Freshness to hope for, the replicas' clock, and ids for clients that make none.
+///
+/// Fed by replies only: what a client claims to have seen stays in its session.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    /// Each lock is held for one change, never across an await.
+    freshness: Mutex<Freshness>,
+    clock: Mutex<Option<HybridClock>>,
+    stopwatch: Instant,
+    /// A session of the front end's own, so that its ids never meet those that a
+    /// client makes in the client's session.
+    session: SessionId,
+    last_sequence: AtomicU64,
+}
+
+impl Memory {
+    /// `session` must be random: it names updates for ever.
+    pub(crate) fn new(session: SessionId) -> Self {
+        Self {
+            freshness: Mutex::default(),
+            clock: Mutex::default(),
+            stopwatch: Instant::now(),
+            session,
+            last_sequence: AtomicU64::new(0),
+        }
+    }
+
+    /// What a query may hope for.
+    pub(crate) fn hoped(&self) -> Timestamp {
+        lock(&self.freshness).hoped().clone()
+    }
+
+    /// Takes in the answer to a query that hoped for `hoped`.
+    pub(crate) fn answered(&self, hoped: &Timestamp, value_ts: &Timestamp) {
+        lock(&self.freshness).answered(hoped, value_ts);
+    }
+
+    /// Takes in the timestamp that an update was given.
+    pub(crate) fn updated(&self, ts: &Timestamp) {
+        lock(&self.freshness).observe(ts);
+    }
+
+    /// Takes in the clock of any reply; 0 in one that does not tell it.
+    pub(crate) fn heard(&self, clock: Time) {
+        if clock == Time(0) {
+            return;
+        }
+        let elapsed = self.stopwatch.elapsed();
+        lock(&self.clock)
+            .get_or_insert_default()
+            .observe(clock, elapsed);
+    }
+
+    /// An id and a time for an update of a session whose clock is `seen`. `None`
+    /// as long as no replica has told the time.
+    pub(crate) fn sign(&self, seen: Time) -> Option<(UpdateId, Time)> {
+        let ticked = lock(&self.clock).as_mut()?.tick(self.stopwatch.elapsed());
+        let sequence = 1 + self.last_sequence.fetch_add(1, Ordering::Relaxed);
+        let time = ticked.max(Time(seen.0.saturating_add(1)));
+        Some((UpdateId::new(self.session, sequence), time))
+    }
+}
+
+/// No change is left half-made by a panic, so a poisoned lock is fine.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn ids_are_new_and_times_exceed_all_that_was_seen() {
+        let memory = Memory::new(SessionId(7));
+        memory.heard(Time(0));
+        assert_eq!(memory.sign(Time(5)), None);
+        memory.heard(Time(1_000_000));
+        let (first, at) = memory.sign(Time(5)).unwrap();
+        assert_eq!(first, UpdateId::new(SessionId(7), 1));
+        assert!(at > Time(1_000_000));
+        let far = Time(u64::MAX / 2);
+        let (second, at) = memory.sign(far).unwrap();
+        assert_eq!(second.sequence, 2);
+        assert!(at > far);
+        // One session's clock moves nobody else's.
+        let (_, at) = memory.sign(Time(5)).unwrap();
+        assert!(at < far);
+    }
+}

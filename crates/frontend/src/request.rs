@@ -1,0 +1,150 @@
+//! Reading what clients send: parsed once, here.
+
+use backfence_gossip::{Session, SessionId, Time, UpdateId};
+use backfence_process::Environment;
+use backfence_ratings::Rating;
+use backfence_wire::v1;
+
+use crate::error::Error;
+
+/// Longest title, in bytes. Real ones have up to 160.
+const MAX_TITLE: usize = 512;
+
+/// The session of a token; an empty one starts a session.
+pub(crate) fn session(token: &[u8], environment: &Environment) -> Result<Session, Error> {
+    if token.is_empty() {
+        return Ok(new_session(environment));
+    }
+    backfence_wire::session(token).map_err(Error::BadToken)
+}
+
+/// A session under the id that the client chose, or a random one.
+pub(crate) fn opened(id: &[u8], environment: &Environment) -> Result<Session, Error> {
+    if id.is_empty() {
+        return Ok(new_session(environment));
+    }
+    let id = backfence_wire::session_id(id).map_err(|error| Error::invalid("id", error))?;
+    Ok(Session::new(id))
+}
+
+fn new_session(environment: &Environment) -> Session {
+    Session::new(SessionId(environment.random_u128()))
+}
+
+/// A title to look for.
+pub(crate) fn title(title: &str) -> Result<(), Error> {
+    if title.trim().is_empty() {
+        return Err(Error::invalid("title", "it is blank"));
+    }
+    if title.len() > MAX_TITLE {
+        let why = format!(
+            "it has {} bytes; at most {MAX_TITLE} are allowed",
+            title.len()
+        );
+        return Err(Error::invalid("title", why));
+    }
+    Ok(())
+}
+
+/// A rating to give.
+pub(crate) fn rating(rating: f64) -> Result<Rating, Error> {
+    Rating::try_from(rating).map_err(|error| Error::invalid("rating", error))
+}
+
+/// The id and time of an update, if the client has made them.
+pub(crate) fn signature(
+    id: Option<v1::UpdateId>,
+    time_us: u64,
+) -> Result<Option<(UpdateId, Time)>, Error> {
+    match (id, time_us) {
+        (None, 0) => Ok(None),
+        (None, _) => Err(Error::invalid("time_us", "it comes with update_id only")),
+        (Some(_), 0) => Err(Error::invalid("update_id", "it comes with time_us only")),
+        (Some(id), time) => {
+            let id = UpdateId::try_from(id).map_err(|error| Error::invalid("update_id", error))?;
+            Ok(Some((id, Time(time))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The field that an error names, or what was read.
+    fn field<T>(read: Result<T, Error>) -> &'static str {
+        match read {
+            Ok(_) => "",
+            Err(Error::Invalid { field, .. }) => field,
+            Err(Error::BadToken(_)) => "session",
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_named() {
+        let environment = Environment::seeded(1);
+        for (text, expected) in [
+            ("Toy Story", ""),
+            (" ", "title"),
+            (&"x".repeat(512), ""),
+            (&"x".repeat(513), "title"),
+        ] {
+            assert_eq!(field(title(text)), expected, "{text:?}");
+        }
+        for (value, expected) in [
+            (0.0, ""),
+            (-0.0, ""),
+            (4.9999, ""),
+            (5.0, ""),
+            (5.0001, "rating"),
+            (-0.5, "rating"),
+            (1.00001, "rating"),
+            (f64::NAN, "rating"),
+            (f64::INFINITY, "rating"),
+        ] {
+            assert_eq!(field(rating(value)), expected, "{value}");
+        }
+        for (token, expected) in [
+            (&b""[..], ""),
+            (b"garbage", "session"),
+            (&[0; 9], "session"),
+        ] {
+            assert_eq!(field(session(token, &environment)), expected, "{token:?}");
+        }
+        for (id, expected) in [(&[][..], ""), (&[7; 16], ""), (&[7; 15], "id")] {
+            assert_eq!(field(opened(id, &environment)), expected, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn an_update_has_id_and_time_or_neither() {
+        let id = |length: usize, sequence| {
+            Some(v1::UpdateId {
+                session: vec![7; length],
+                sequence,
+            })
+        };
+        for (id, time_us, expected) in [
+            (None, 0, ""),
+            (id(16, 1), 5, ""),
+            (None, 5, "time_us"),
+            (id(16, 1), 0, "update_id"),
+            (id(16, 0), 5, "update_id"),
+            (id(15, 1), 5, "update_id"),
+        ] {
+            assert_eq!(
+                field(signature(id.clone(), time_us)),
+                expected,
+                "{id:?} {time_us}"
+            );
+        }
+    }
+
+    #[test]
+    fn new_sessions_have_ids_of_their_own() {
+        let environment = Environment::seeded(1);
+        let ids = [0; 3].map(|_| session(b"", &environment).unwrap().id);
+        assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
+    }
+}

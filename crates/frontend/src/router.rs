@@ -1,0 +1,254 @@
+//! Which server gets a request.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use backfence_gossip::{SessionId, Timestamp};
+use backfence_process::{Entry, Environment, Name};
+use backfence_wire::v1::{
+    DescribeRequest, DescribeResponse, Refused,
+    serve_reply::{Lacking, Outcome},
+    serve_request::Body,
+};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
+
+use crate::{
+    error::Error,
+    link::Unanswered,
+    memory::Memory,
+    pass::{Failed, Pass},
+    server::{Reply, Server},
+};
+
+/// What servers are called at the registry, before their number.
+pub(crate) const PREFIX: &str = "SERVER";
+
+/// The servers that the registry lists, in order of their numbers, and what their
+/// replies have taught.
+#[derive(Debug)]
+pub(crate) struct Router {
+    environment: Environment,
+    pub(crate) memory: Memory,
+    /// Held while the list is looked at or renewed, never across an await.
+    table: Mutex<Table>,
+}
+
+/// A reply that ends a pass.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) server: u32,
+    pub(crate) reply: Reply,
+}
+
+#[derive(Debug)]
+struct Table {
+    entries: watch::Receiver<BTreeMap<Name, Entry>>,
+    servers: Arc<[Arc<Server>]>,
+}
+
+impl Router {
+    pub(crate) fn new(
+        environment: &Environment,
+        mut entries: watch::Receiver<BTreeMap<Name, Entry>>,
+    ) -> Self {
+        // Else the entries that are there already would not count as a change.
+        entries.mark_changed();
+        Self {
+            environment: environment.clone(),
+            memory: Memory::new(SessionId(environment.random_u128())),
+            table: Mutex::new(Table {
+                entries,
+                servers: Arc::default(),
+            }),
+        }
+    }
+
+    /// The servers at this moment, in order.
+    pub(crate) fn servers(&self) -> Arc<[Arc<Server>]> {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        // A watch that has ended (an error) changes nothing any more.
+        if table.entries.has_changed().unwrap_or(false) {
+            table.renew(&self.environment);
+        }
+        Arc::clone(&table.servers)
+    }
+
+    /// The server with this number.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownServer`].
+    pub(crate) fn server(&self, number: u32) -> Result<Arc<Server>, Error> {
+        let servers = self.servers();
+        let found = servers.iter().find(|server| server.number == number);
+        found.cloned().ok_or_else(|| Error::UnknownServer {
+            asked: number,
+            known: servers.iter().map(|server| server.number).collect(),
+        })
+    }
+
+    /// Sends a request to the first server that will serve it. One pass: each is
+    /// tried once at most. `body` makes the same message for each try.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`], or what it means that nobody served it.
+    pub(crate) async fn pass(
+        &self,
+        deadline: Instant,
+        prev: &Timestamp,
+        body: impl Fn() -> Body,
+    ) -> Result<Served, Error> {
+        let servers = self.servers();
+        let mut pass = Pass::new(servers.len());
+        loop {
+            let now = Instant::now();
+            let remaining = deadline.saturating_duration_since(now);
+            let admits = |at: usize, share| servers[at].admits(now, share);
+            let Some(made) = pass.next(remaining, admits) else {
+                return Err(pass.unserved().into());
+            };
+            let (server, body) = (&servers[made.at], body());
+            let is_update = matches!(body, Body::Update(_));
+            let failed = match self.ask(server, body, made.share).await {
+                Ok(reply) => match failure(reply) {
+                    Ok(reply) => return ended(server.number, reply, pass.maybe()),
+                    Err(failed) => failed,
+                },
+                Err(unanswered) => unserved(unanswered, is_update),
+            };
+            tracing::debug!(server = %server.entry.name, ?failed, "trying the next server");
+            pass.heard(failed, prev);
+        }
+    }
+
+    /// Sends a request to one server, whatever its state.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered`].
+    pub(crate) async fn ask(
+        &self,
+        server: &Server,
+        body: Body,
+        limit: Duration,
+    ) -> Result<Reply, Unanswered> {
+        let reply = server.ask(body, limit).await?;
+        self.memory.heard(reply.clock);
+        Ok(reply)
+    }
+
+    /// Asks all servers at once what they have. The answers come as they arrive,
+    /// `None` for a server that gave none within `limit`.
+    pub(crate) fn describe_all(
+        self: &Arc<Self>,
+        limit: Duration,
+    ) -> JoinSet<(Arc<Server>, Option<DescribeResponse>)> {
+        let mut descriptions = JoinSet::new();
+        for server in self.servers().iter().cloned() {
+            let router = Arc::clone(self);
+            descriptions.spawn(async move {
+                let body = Body::Describe(DescribeRequest {});
+                let description = match router.ask(&server, body, limit).await {
+                    Ok(Reply {
+                        outcome: Outcome::Description(description),
+                        ..
+                    }) => Some(description),
+                    _ => None,
+                };
+                (server, description)
+            });
+        }
+        descriptions
+    }
+}
+
+impl Table {
+    /// Keeps the links to servers that are still the same process at the same
+    /// place.
+    fn renew(&mut self, environment: &Environment) {
+        let entries = self.entries.borrow_and_update();
+        let known = |entry: &Entry| self.servers.iter().find(|server| server.entry == *entry);
+        let server = |entry: &Entry| match known(entry) {
+            Some(server) => Some(Arc::clone(server)),
+            None => {
+                let number = number(&entry.name)?;
+                let server = Server::new(number, entry.clone(), environment);
+                tracing::info!(server = %entry.name, address = %entry.address, "found");
+                Some(Arc::new(server))
+            }
+        };
+        let servers: Arc<[_]> = entries.values().filter_map(server).collect();
+        for server in self.servers.iter() {
+            if !servers.iter().any(|other| Arc::ptr_eq(server, other)) {
+                let (name, address) = (&server.entry.name, &server.entry.address);
+                tracing::info!(server = %name, %address, "left");
+            }
+        }
+        drop(entries);
+        self.servers = servers;
+    }
+}
+
+/// The number in a server's name. Any other name with the prefix is passed over.
+fn number(name: &Name) -> Option<u32> {
+    let number = name.number().filter(|&number| number > 0)?;
+    (name.as_str() == format!("{PREFIX}{number}")).then_some(number)
+}
+
+/// Tells the replies that send the request on to the next server.
+fn failure(reply: Reply) -> Result<Reply, Failed> {
+    match reply.outcome {
+        Outcome::Declined(_) => Err(Failed::Declined),
+        Outcome::Lacking(Lacking { first_missing }) => {
+            let first_missing = first_missing.unwrap_or_default().try_into();
+            // A list that cannot be read says no more than that something is missing.
+            Err(first_missing.map_or(Failed::Declined, Failed::Lacking))
+        }
+        _ => Ok(reply),
+    }
+}
+
+/// A refusal that another server need not share does not settle an update that
+/// one which did not answer may have taken.
+fn ended(server: u32, reply: Reply, maybe: bool) -> Result<Served, Error> {
+    match reply.outcome {
+        Outcome::Refused(refused) if maybe && !is_shared(&refused) => Err(Error::OutcomeUnknown),
+        Outcome::Refused(refused) => Err(Error::Refused(refused)),
+        _ => Ok(Served { server, reply }),
+    }
+}
+
+/// Whether every server refuses for this reason: all have the same movies.
+fn is_shared(refused: &Refused) -> bool {
+    matches!(refused.reason.as_str(), "UNKNOWN_MOVIE" | "INVALID")
+}
+
+fn unserved(unanswered: Unanswered, is_update: bool) -> Failed {
+    match unanswered {
+        Unanswered::Full => Failed::Declined,
+        Unanswered::Broken { sent } | Unanswered::TimedOut { sent } => Failed::Unanswered {
+            maybe: is_update && sent,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_numbers_make_a_server() {
+        let check = |name: &str, expected: Option<u32>| {
+            assert_eq!(number(&Name::new(name).unwrap()), expected, "{name}");
+        };
+        check("SERVER1", Some(1));
+        check("SERVER10", Some(10));
+        for other in ["SERVER", "SERVER0", "SERVER01", "SERVERS1", "SERVER-1"] {
+            check(other, None);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The front end as a program.
+
+use std::sync::Arc;
+
+use backfence_process::{
+    Address, CancellationToken, Discovery, Environment, Health, Listener, Name, Wanted, advertised,
+    announce, serve,
+};
+use backfence_wire::{MAX_REQUEST, v1::front_end_server::FrontEndServer};
+use tonic::service::Routes;
+
+use crate::{router::PREFIX, service::FrontEnd};
+
+/// Most bytes of a response: the choices for a title, and a session's token. A
+/// longer one fails, and only it.
+const MAX_RESPONSE: usize = 1 << 20;
+
+/// How a front end is run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the registry is.
+    pub registry: Address,
+    /// The name to register.
+    pub name: Name,
+    /// Where clients reach it; `None` is where it listens.
+    pub advertise: Option<Address>,
+}
+
+/// Registers, follows the servers' coming and going, and serves clients until
+/// `shutdown`. Prints `CLIENT CAN NOW CONNECT` when it is registered and a server
+/// has answered.
+///
+/// # Errors
+///
+/// When no registry answers for 10 s, or another living front end has the name or
+/// takes it during an outage of the registry.
+pub async fn run<L: Listener>(
+    listener: L,
+    config: Config,
+    environment: Environment,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let address = advertised(config.advertise, listener.local_addr()?)?;
+    let discovery = Discovery::new(&environment, config.registry);
+    let front_end = Arc::new(FrontEnd::new(&environment, discovery.watch(PREFIX)));
+    let service = FrontEndServer::from_arc(Arc::clone(&front_end))
+        .max_decoding_message_size(MAX_REQUEST)
+        .max_encoding_message_size(MAX_RESPONSE);
+    let health = Health::new(&["backfence.v1.FrontEnd"]).await;
+
+    // Stops serving on every way out of here.
+    let stop = shutdown.child_token();
+    let _stop_at_the_end = stop.clone().drop_guard();
+    let routes = Routes::new(service);
+    let mut serving = tokio::spawn(serve(listener, routes, health.clone(), stop.clone()));
+
+    let registration = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return Ok(serving.await??),
+        registered = discovery.register(Wanted::Exact(config.name), address) => registered?,
+    };
+    let announced = async {
+        front_end.connected().await;
+        health.ready().await;
+        announce("CLIENT CAN NOW CONNECT");
+        std::future::pending::<()>().await;
+    };
+    let ended = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => Ok(()),
+        error = registration.lost() => Err(error.into()),
+        served = &mut serving => return Ok(served??),
+        () = announced => Ok(()),
+    };
+    stop.cancel();
+    registration.leave().await;
+    serving.await??;
+    ended
+}

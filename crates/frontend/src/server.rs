@@ -1,0 +1,115 @@
+//! One server: its address, its link, and whether it is worth a try.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use backfence_gossip::{Time, Timestamp};
+use backfence_process::{Entry, Environment};
+use backfence_wire::{
+    Malformed,
+    v1::{ServeReply, serve_reply::Outcome, serve_request::Body},
+};
+use tokio::time::Instant;
+
+use crate::{
+    breaker::Breaker,
+    link::{Link, Unanswered},
+};
+
+/// A try that was given less says nothing about a replica that did not answer:
+/// else a client with a short deadline could have every replica skipped.
+const TELLING: Duration = Duration::from_millis(100);
+
+/// A server that the registry lists.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// From 1, as in its name.
+    pub(crate) number: u32,
+    pub(crate) entry: Entry,
+    link: Link,
+    /// Held for one look or change, never across an await.
+    breaker: Mutex<Breaker>,
+    environment: Environment,
+}
+
+/// A reply that could be read.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) ts: Timestamp,
+    pub(crate) clock: Time,
+    pub(crate) outcome: Outcome,
+}
+
+impl Server {
+    /// Connects at the first request. Must be called inside a runtime.
+    pub(crate) fn new(number: u32, entry: Entry, environment: &Environment) -> Self {
+        Self {
+            number,
+            link: Link::new(environment.connect(&entry.address)),
+            entry,
+            breaker: Mutex::default(),
+            environment: environment.clone(),
+        }
+    }
+
+    /// Whether a try of length `share` is worth it now.
+    pub(crate) fn admits(&self, now: Instant, share: Duration) -> bool {
+        self.breaker().admits(now, share)
+    }
+
+    /// Sends a request and waits for its reply, for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered`]; the server may then be skipped for a while.
+    pub(crate) async fn ask(&self, body: Body, limit: Duration) -> Result<Reply, Unanswered> {
+        let tried = Instant::now();
+        let answered = self.link.ask(body, limit).await;
+        let read = answered.and_then(|reply| {
+            Reply::try_from(reply).map_err(|error| {
+                tracing::error!(server = %self.entry.name, %error, "cannot read its reply");
+                Unanswered::Broken { sent: true }
+            })
+        });
+        match &read {
+            Ok(_) => self.succeeded(),
+            Err(Unanswered::Full) => {}
+            Err(Unanswered::TimedOut { .. }) if limit < TELLING => {}
+            Err(unanswered) => self.failed(tried, *unanswered),
+        }
+        read
+    }
+
+    fn succeeded(&self) {
+        if self.breaker().succeeded() {
+            tracing::info!(server = %self.entry.name, "it answers again");
+        }
+    }
+
+    fn failed(&self, tried: Instant, why: Unanswered) {
+        let jitter = |wait| self.environment.jitter(wait);
+        if self.breaker().failed(tried, Instant::now(), jitter) {
+            let (server, address) = (&self.entry.name, &self.entry.address);
+            tracing::warn!(%server, %address, ?why, "no answer; skipping it for a while");
+        }
+    }
+
+    /// No change is left half-made by a panic, so a poisoned lock is fine.
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TryFrom<ServeReply> for Reply {
+    type Error = Malformed;
+
+    fn try_from(reply: ServeReply) -> Result<Self, Malformed> {
+        Ok(Self {
+            ts: reply.ts.unwrap_or_default().try_into()?,
+            clock: Time(reply.clock_us),
+            outcome: reply.outcome.ok_or(Malformed("a reply without outcome"))?,
+        })
+    }
+}

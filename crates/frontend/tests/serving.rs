@@ -1,0 +1,440 @@
+//! What a front end does with requests, by what its replicas do.
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use backfence_frontend::FrontEnd;
+use backfence_gossip::{Session, SessionId, Time, Timestamp};
+use backfence_wire::v1::{
+    self, ServerStatus, front_end_server::FrontEnd as _, serve_request::Body,
+};
+use tokio::task::JoinSet;
+
+use support::{Act, House, LONG, answers, info, rate, ts, view, within};
+
+/// The reason with which a request ends, or "" where it is served.
+async fn outcome(front_end: &FrontEnd, update: bool) -> String {
+    let result = if update {
+        front_end.rate(rate(b"")).await.map(|_| ())
+    } else {
+        front_end.view(view(b"")).await.map(|_| ())
+    };
+    match result {
+        Ok(()) => String::new(),
+        failed => info(failed).reason,
+    }
+}
+
+#[tokio::test]
+async fn each_request_makes_one_pass() {
+    use Act::{Absent, Babbles, Breaks, Declines, Lacks, Refuses};
+    let lacks = || Lacks(ts([(2, 7)]));
+    for (update, acts, asked, expected) in [
+        (false, vec![answers(), answers()], vec![1], ""),
+        (false, vec![Declines, answers()], vec![1, 2], ""),
+        (false, vec![lacks(), answers()], vec![1, 2], ""),
+        (false, vec![Breaks, answers()], vec![1, 2], ""),
+        (false, vec![Babbles, answers()], vec![1, 2], ""),
+        (false, vec![Absent, answers()], vec![2], ""),
+        (false, vec![], vec![], "ALL_BUSY"),
+        (false, vec![Absent], vec![], "ALL_BUSY"),
+        (false, vec![Declines; 3], vec![1, 2, 3], "ALL_BUSY"),
+        (false, vec![Breaks, Declines], vec![1, 2], "ALL_BUSY"),
+        (false, vec![lacks(), Declines], vec![1, 2], "BEHIND"),
+        (false, vec![Breaks, lacks()], vec![1, 2], "BEHIND"),
+        (
+            false,
+            vec![Refuses("UNKNOWN_MOVIE"), answers()],
+            vec![1],
+            "UNKNOWN_MOVIE",
+        ),
+        (
+            false,
+            vec![Refuses("FORGED_TIMESTAMP"), answers()],
+            vec![1],
+            "FORGED_TIMESTAMP",
+        ),
+    ] {
+        pass(update, acts, asked, expected).await;
+    }
+}
+
+#[tokio::test]
+async fn an_update_that_may_have_been_taken_is_never_called_refused() {
+    use Act::{Absent, Babbles, Breaks, Declines, Refuses, Shuts};
+    let unknown = "OUTCOME_UNKNOWN";
+    for (acts, asked, expected) in [
+        (vec![Declines, Breaks, answers()], vec![1, 2, 3], ""),
+        (vec![Absent, Declines], vec![2], "ALL_BUSY"),
+        (vec![Shuts, Declines], vec![2], "ALL_BUSY"),
+        (vec![Breaks], vec![1], unknown),
+        (vec![Breaks, Declines], vec![1, 2], unknown),
+        (vec![Declines, Breaks], vec![1, 2], unknown),
+        (vec![Babbles, Declines], vec![1, 2], unknown),
+        (
+            vec![Breaks, Refuses("LOG_FULL"), answers()],
+            vec![1, 2],
+            unknown,
+        ),
+        (
+            vec![Breaks, Refuses("UNKNOWN_MOVIE"), answers()],
+            vec![1, 2],
+            "UNKNOWN_MOVIE",
+        ),
+        (vec![Refuses("LOG_FULL"), answers()], vec![1], "LOG_FULL"),
+    ] {
+        pass(true, acts, asked, expected).await;
+    }
+}
+
+async fn pass(update: bool, acts: Vec<Act>, asked: Vec<u32>, expected: &str) {
+    let case = format!("update: {update}, {acts:?}");
+    let servers: Vec<_> = (1..).zip(acts).collect();
+    let house = House::new(&servers).await;
+    assert_eq!(outcome(&house.front_end, update).await, expected, "{case}");
+    assert_eq!(house.asked(), asked, "{case}");
+}
+
+#[tokio::test]
+async fn servers_are_in_order_of_their_numbers() {
+    let acts = [10, 2, 1].map(|number| (number, Act::Declines));
+    let house = House::new(&acts).await;
+    let message = "All servers are currently busy, please try again later";
+    let status = house.front_end.view(view(b"")).await.unwrap_err();
+    assert_eq!(status.message(), message);
+    assert_eq!(house.asked(), [1, 2, 10]);
+}
+
+#[tokio::test]
+async fn the_record_that_is_missing_is_named() {
+    let acts = [
+        (1, Act::Lacks(ts([(2, 15), (3, 1)]))),
+        (2, Act::Lacks(ts([(2, 17)]))),
+    ];
+    let house = House::new(&acts).await;
+    let token = token(ts([(2, 17), (3, 1)]));
+    let info = info(house.front_end.view(view(&token)).await);
+    let metadata = [("server", "2"), ("incarnation", "1"), ("number", "17")];
+    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    assert_eq!(info.reason, "BEHIND");
+    assert_eq!(info.metadata, metadata.map(owned).into());
+}
+
+#[tokio::test]
+async fn a_retry_elsewhere_is_the_same_update() {
+    let house = House::new(&[(1, Act::Breaks), (2, answers())]).await;
+    let request = v1::RateRequest {
+        session: token(ts([(1, 4)])),
+        ..rate(b"").into_inner()
+    };
+    let response = house.front_end.rate(within(request.clone())).await;
+    let response = response.unwrap().into_inner();
+    assert_eq!(
+        (&response.update_id, response.server),
+        (&request.update_id, 2)
+    );
+
+    let updates = house.updates();
+    assert_eq!(updates.len(), 2);
+    assert_eq!(updates[0], updates[1]);
+    assert_eq!(updates[0].id, request.update_id);
+    assert_eq!(updates[0].time_us, request.time_us);
+    assert_eq!(updates[0].prev, Some((&ts([(1, 4)])).into()));
+}
+
+#[tokio::test]
+async fn a_client_that_makes_no_ids_gets_some() {
+    let house = House::new(&[(1, Act::Answers(ts([]), 5_000_000)), (2, answers())]).await;
+    let request = || v1::RateRequest {
+        session: token(ts([])),
+        update_id: None,
+        time_us: 0,
+        ..rate(b"").into_inner()
+    };
+    let first = house.front_end.rate(within(request())).await.unwrap();
+    // Nobody had told the time, so it was asked for.
+    assert_eq!(house.received.borrow().len(), 2);
+    house.act(1, Act::Breaks);
+    let second = house.front_end.rate(within(request())).await.unwrap();
+
+    let updates = house.updates();
+    assert_eq!(updates.len(), 3);
+    assert_eq!(updates[1], updates[2]);
+    assert_eq!(updates[0].id, first.into_inner().update_id);
+    assert_eq!(updates[1].id, second.into_inner().update_id);
+    assert_ne!(updates[0].id, updates[1].id);
+    assert!(updates[0].time_us > 5_000_000);
+    assert!(updates[1].time_us > updates[0].time_us);
+    let clients_own = SESSION.0.to_be_bytes();
+    assert!(
+        updates
+            .iter()
+            .all(|update| update.id.as_ref().unwrap().session != clients_own)
+    );
+}
+
+#[tokio::test]
+async fn every_reply_goes_into_the_next_token() {
+    let house = House::new(&[(1, Act::Answers(ts([(1, 3)]), 50))]).await;
+    let front_end = &house.front_end;
+    let opened = front_end.open_session(within(v1::OpenSessionRequest {
+        id: SESSION.0.to_be_bytes().into(),
+    }));
+    let mut carried = opened.await.unwrap().into_inner().session.unwrap();
+    check_session(&carried, ts([(1, 3)]), 50);
+
+    house.act(1, Act::Answers(ts([(2, 4)]), 40));
+    let viewed = front_end.view(view(&carried.token)).await.unwrap();
+    carried = viewed.into_inner().session.unwrap();
+    check_session(&carried, ts([(1, 3), (2, 4)]), 50);
+
+    house.act(1, Act::Answers(ts([(1, 2), (3, 1)]), 60));
+    let rated = front_end.rate(rate(&carried.token)).await.unwrap();
+    carried = rated.into_inner().session.unwrap();
+    check_session(&carried, ts([(1, 3), (2, 4), (3, 1)]), 60);
+
+    house.asked();
+    let averaged = front_end.average(within(v1::AverageRequest {
+        session: carried.token,
+        movie_id: 1,
+    }));
+    let averaged = averaged.await.unwrap().into_inner();
+    assert_eq!((averaged.average, averaged.ratings), (Some(3.5), 2));
+    let prev = ts([(1, 3), (2, 4), (3, 1)]);
+    assert_eq!(house.queries()[0].prev, Some((&prev).into()));
+}
+
+#[tokio::test]
+async fn freshness_is_hoped_for_and_dropped_in_vain() {
+    let house = House::new(&[(1, Act::Answers(ts([(1, 5)]), 1))]).await;
+    let hopes_after = async |act: Act, session: &[u8]| {
+        house.act(1, act);
+        house.asked();
+        house.front_end.view(view(session)).await.unwrap();
+        house.queries().remove(0)
+    };
+    let empty = Some(v1::Timestamp::default());
+    let first = hopes_after(Act::Answers(ts([(1, 5)]), 1), b"").await;
+    assert_eq!((&first.prev, &first.hoped), (&empty, &empty));
+
+    // What a session claims binds it alone.
+    let claimed = token(ts([(9, 9)]));
+    let second = hopes_after(Act::Answers(ts([(1, 2)]), 1), &claimed).await;
+    assert_eq!(second.prev, Some((&ts([(9, 9)])).into()));
+    assert_eq!(second.hoped, Some((&ts([(1, 5)])).into()));
+
+    let third = hopes_after(answers(), b"").await;
+    assert_eq!(
+        (&third.prev, third.hoped),
+        (&empty, Some((&ts([(1, 2)])).into()))
+    );
+}
+
+#[tokio::test]
+async fn a_hanging_replica_costs_a_share_and_is_then_skipped() {
+    let house = House::new(&[(1, Act::Hangs), (2, answers())]).await;
+    let mut request = view(b"");
+    request.set_timeout(Duration::from_millis(800));
+    house.front_end.view(request).await.unwrap();
+    let received = house.received.borrow().clone();
+    let requests: Vec<_> = received.iter().filter(|(_, r)| !is_cancel(r)).collect();
+    assert_eq!(
+        requests
+            .iter()
+            .map(|(number, _)| *number)
+            .collect::<Vec<_>>(),
+        [1, 2]
+    );
+    // Half of the time that was left is the first one's, and it knows.
+    assert!(
+        (1..400).contains(&requests[0].1.patience_ms),
+        "{requests:?}"
+    );
+
+    // Each probe takes longer than the first waits, so that some must be skipped.
+    let mut skipped = 0;
+    for _ in 0..10 {
+        house.asked();
+        let mut request = view(b"");
+        request.set_timeout(Duration::from_millis(800));
+        house.front_end.view(request).await.unwrap();
+        skipped += usize::from(house.asked() == [2]);
+    }
+    assert!(skipped > 0);
+}
+
+#[tokio::test]
+async fn waits_end_by_the_callers_deadline() {
+    let house = House::new(&[(1, Act::Hangs), (2, Act::Hangs)]).await;
+    for (update, expected) in [(false, "ALL_BUSY"), (true, "OUTCOME_UNKNOWN")] {
+        let limit = Duration::from_millis(200);
+        let request = async {
+            if update {
+                let mut request = rate(b"");
+                request.set_timeout(limit);
+                info(house.front_end.rate(request).await)
+            } else {
+                let mut request = view(b"");
+                request.set_timeout(limit);
+                info(house.front_end.view(request).await)
+            }
+        };
+        let info = tokio::time::timeout(LONG / 2, request).await.unwrap();
+        assert_eq!(info.reason, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_cancels_its_request() {
+    let house = House::new(&[(1, Act::Hangs)]).await;
+    let front_end = Arc::clone(&house.front_end);
+    let caller = tokio::spawn(async move { front_end.view(view(b"")).await });
+    let received = house.until(|received| !received.is_empty()).await;
+    caller.abort();
+    let after = house.until(|received| received.len() == 2).await;
+    assert!(is_cancel(&after[1].1));
+    assert_eq!(after[1].1.number, received[0].1.number);
+}
+
+#[tokio::test]
+async fn requests_in_work_are_bounded() {
+    let hanging = (1..=4).map(|number| (number, Act::Hangs));
+    let servers: Vec<_> = hanging.chain([(5, answers())]).collect();
+    let house = House::new(&servers).await;
+    let mut callers = JoinSet::new();
+    for _ in 0..4096 {
+        let front_end = Arc::clone(&house.front_end);
+        callers.spawn(async move { front_end.view(view(b"")).await });
+    }
+    let received = house.until(|received| received.len() >= 4096).await;
+    for server in 1..=4 {
+        let its = received.iter().filter(|(number, _)| *number == server);
+        assert_eq!(its.count(), 1024, "server {server}");
+    }
+    assert_eq!(outcome(&house.front_end, false).await, "ALL_BUSY");
+
+    callers.shutdown().await;
+    assert_eq!(
+        house.until(|received| received.len() >= 8192).await.len(),
+        8192
+    );
+    house.act(1, answers());
+    assert_eq!(outcome(&house.front_end, false).await, "");
+    assert_eq!(house.asked().last(), Some(&1));
+}
+
+#[tokio::test]
+async fn servers_come_and_go() {
+    let mut house = House::new(&[(1, answers())]).await;
+    let front_end = Arc::clone(&house.front_end);
+    assert_eq!(outcome(&front_end, false).await, "");
+    house.open(2, answers()).await;
+    house.act(1, Act::Declines);
+    assert_eq!(outcome(&front_end, false).await, "");
+    // Server 1 starts again, elsewhere.
+    house.open(1, answers()).await;
+    assert_eq!(outcome(&front_end, false).await, "");
+    assert_eq!(house.asked(), [1, 1, 2, 1]);
+    house.entries.send_replace([].into());
+    assert_eq!(outcome(&front_end, false).await, "ALL_BUSY");
+    assert!(house.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_broken_stream_is_opened_again() {
+    let house = House::new(&[(1, Act::Breaks)]).await;
+    assert_eq!(outcome(&house.front_end, false).await, "ALL_BUSY");
+    house.act(1, answers());
+    // It is skipped for a while, but tried when there is no other.
+    assert_eq!(outcome(&house.front_end, false).await, "");
+}
+
+#[tokio::test]
+async fn status_is_of_all_and_its_change_of_one() {
+    let servers = [
+        (1, answers()),
+        (2, Act::Absent),
+        (3, Act::Declines),
+        (10, answers()),
+    ];
+    let house = House::new(&servers).await;
+    let status = house.front_end.status(within(v1::StatusRequest {})).await;
+    let listed = status.unwrap().into_inner().servers;
+    let statuses: Vec<_> = listed
+        .iter()
+        .map(|s| (s.server, s.status(), s.state.is_some()))
+        .collect();
+    let (online, away) = (ServerStatus::Online, ServerStatus::Unreachable);
+    let expected = [
+        (1, online, true),
+        (2, away, false),
+        (3, away, false),
+        (10, online, true),
+    ];
+    assert_eq!(statuses, expected);
+    assert!(
+        listed
+            .iter()
+            .all(|server| server.address.starts_with("127.0.0.1:"))
+    );
+
+    house.asked();
+    let change = |server| within(v1::ChangeStatusRequest { server });
+    let changed = house
+        .front_end
+        .change_status(change(10))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (changed.from(), changed.to()),
+        (online, ServerStatus::Offline)
+    );
+    assert_eq!(house.asked(), [10]);
+
+    let unknown = info(house.front_end.change_status(change(4)).await);
+    assert_eq!(unknown.reason, "UNKNOWN_SERVER");
+    assert_eq!(unknown.metadata["servers"], "1,2,3,10");
+    let away = house.front_end.change_status(change(2)).await.unwrap_err();
+    assert_eq!(
+        away.message(),
+        "server 2 does not answer; please try again later"
+    );
+}
+
+#[tokio::test]
+async fn a_front_end_is_connected_when_a_server_answers() {
+    let mut house = House::new(&[(1, Act::Absent)]).await;
+    let front_end = Arc::clone(&house.front_end);
+    let connected = tokio::spawn(async move { front_end.connected().await });
+    house.open(2, answers()).await;
+    tokio::time::timeout(LONG, connected)
+        .await
+        .unwrap()
+        .unwrap();
+    let received = house.received.borrow().clone();
+    assert!(matches!(received[0].1.body, Some(Body::Describe(_))));
+}
+
+const SESSION: SessionId = SessionId(3);
+
+/// Of a session that has seen this.
+fn token(prev: Timestamp) -> Vec<u8> {
+    backfence_wire::token(&Session {
+        id: SESSION,
+        prev,
+        clock: Time(7),
+    })
+}
+
+fn check_session(carried: &v1::Session, prev: Timestamp, clock: u64) {
+    let session = backfence_wire::session(&carried.token).unwrap();
+    assert_eq!((session.id, session.prev), (SESSION, prev));
+    assert_eq!((session.clock, carried.clock_us), (Time(clock), clock));
+    assert_eq!(carried.id, SESSION.0.to_be_bytes());
+}
+
+fn is_cancel(request: &v1::ServeRequest) -> bool {
+    matches!(request.body, Some(Body::Cancel(_)))
+}

@@ -1,0 +1,324 @@
+//! Replicas that do as they are told, and a front end before them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use backfence_frontend::FrontEnd;
+use backfence_gossip::{ReplicaId, Timestamp};
+use backfence_process::{
+    Address, CancellationToken, Entry, Environment, Health, Name, bind, serve,
+};
+use backfence_wire::v1::{
+    self, ServeReply, ServeRequest, answer,
+    replica_server::{Replica, ReplicaServer},
+    serve_reply::{Accepted, Lacking, Outcome, StatusChanged},
+    serve_request::Body,
+};
+use tokio::{
+    net::TcpSocket,
+    sync::{mpsc, watch},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming, async_trait, service::Routes};
+use tonic_types::{ErrorInfo, StatusExt as _};
+
+/// A bound for waits that end sooner unless something is broken.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// What a replica does with each request.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Act {
+    /// Serves, with this timestamp and clock.
+    Answers(Timestamp, u64),
+    Declines,
+    Lacks(Timestamp),
+    Refuses(&'static str),
+    /// Never replies.
+    Hangs,
+    /// Breaks its stream.
+    Breaks,
+    /// Replies what no front end can read.
+    Babbles,
+    /// Refuses to open a stream.
+    Shuts,
+    /// Does not even listen. Cannot be changed.
+    Absent,
+}
+
+/// What the replicas have received, in order, with the numbers of the servers.
+type Received = Vec<(u32, ServeRequest)>;
+
+/// Some replicas behind one front end.
+pub(crate) struct House {
+    pub(crate) front_end: Arc<FrontEnd>,
+    pub(crate) entries: watch::Sender<BTreeMap<Name, Entry>>,
+    pub(crate) received: watch::Sender<Received>,
+    acts: BTreeMap<u32, Arc<Mutex<Act>>>,
+    absent: Vec<TcpSocket>,
+}
+
+impl House {
+    /// Servers with these numbers and what they do, registered in that order.
+    pub(crate) async fn new(servers: &[(u32, Act)]) -> Self {
+        let environment = Environment::seeded(7);
+        let (entries, receiver) = watch::channel(BTreeMap::new());
+        let mut house = Self {
+            front_end: Arc::new(FrontEnd::new(&environment, receiver)),
+            entries,
+            received: watch::channel(Vec::new()).0,
+            acts: BTreeMap::new(),
+            absent: Vec::new(),
+        };
+        for (number, act) in servers {
+            house.open(*number, act.clone()).await;
+        }
+        house
+    }
+
+    /// Starts a server; one with the same number is forgotten.
+    pub(crate) async fn open(&mut self, number: u32, act: Act) {
+        let address = if act == Act::Absent {
+            // Bound, so that nobody else gets the port, but not listening.
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let address = Address::from(socket.local_addr().unwrap());
+            self.absent.push(socket);
+            address
+        } else {
+            let act = Arc::new(Mutex::new(act));
+            self.acts.insert(number, Arc::clone(&act));
+            start(number, act, self.received.clone()).await
+        };
+        let name = Name::new(format!("SERVER{number}")).unwrap();
+        let entry = Entry {
+            name: name.clone(),
+            instance: u64::from(address.port()),
+            address,
+        };
+        self.entries
+            .send_modify(|entries| drop(entries.insert(name, entry)));
+    }
+
+    /// From now on the server does this.
+    pub(crate) fn act(&self, number: u32, act: Act) {
+        *self.acts[&number].lock().unwrap() = act;
+    }
+
+    /// Forgets what was received, and returns which servers had been asked.
+    pub(crate) fn asked(&self) -> Vec<u32> {
+        let received = self.received.send_replace(Vec::new());
+        received.iter().map(|(number, _)| *number).collect()
+    }
+
+    /// The queries that were received.
+    pub(crate) fn queries(&self) -> Vec<v1::Query> {
+        let query = |(_, request): &(u32, ServeRequest)| match &request.body {
+            Some(Body::Query(query)) => Some(query.clone()),
+            _ => None,
+        };
+        self.received.borrow().iter().filter_map(query).collect()
+    }
+
+    /// The updates that were received.
+    pub(crate) fn updates(&self) -> Vec<v1::Update> {
+        let update = |(_, request): &(u32, ServeRequest)| match &request.body {
+            Some(Body::Update(update)) => Some(update.clone()),
+            _ => None,
+        };
+        self.received.borrow().iter().filter_map(update).collect()
+    }
+
+    /// Waits for what the replicas have received.
+    pub(crate) async fn until(&self, holds: impl Fn(&Received) -> bool) -> Received {
+        let mut receiver = self.received.subscribe();
+        let waiting = tokio::time::timeout(LONG, receiver.wait_for(holds));
+        waiting.await.expect("it never held").unwrap().clone()
+    }
+}
+
+async fn start(number: u32, act: Arc<Mutex<Act>>, received: watch::Sender<Received>) -> Address {
+    let listener = bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = Address::from(listener.local_addr().unwrap());
+    let fake = Fake {
+        number,
+        act,
+        received,
+    };
+    let routes = Routes::new(ReplicaServer::new(fake));
+    let health = Health::new(&[]).await;
+    tokio::spawn(serve(listener, routes, health, CancellationToken::new()));
+    address
+}
+
+#[derive(Clone)]
+struct Fake {
+    number: u32,
+    act: Arc<Mutex<Act>>,
+    received: watch::Sender<Received>,
+}
+
+#[async_trait]
+impl Replica for Fake {
+    type ServeStream = ReceiverStream<Result<ServeReply, Status>>;
+    type GossipStream = ReceiverStream<Result<v1::PeerMessage, Status>>;
+
+    async fn serve(
+        &self,
+        requests: Request<Streaming<ServeRequest>>,
+    ) -> Result<Response<Self::ServeStream>, Status> {
+        if *self.act.lock().unwrap() == Act::Shuts {
+            return Err(Status::unavailable("not yet"));
+        }
+        let (replies, receiver) = mpsc::channel(16);
+        let (fake, mut requests) = (self.clone(), requests.into_inner());
+        tokio::spawn(async move {
+            while let Ok(Some(request)) = requests.message().await {
+                let act = fake.act.lock().unwrap().clone();
+                let reply = reply(&act, &request);
+                fake.received
+                    .send_modify(|received| received.push((fake.number, request)));
+                if act == Act::Breaks {
+                    return;
+                }
+                if let Some(reply) = reply {
+                    let _ = replies.send(Ok(reply)).await;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn gossip(
+        &self,
+        _: Request<Streaming<v1::PeerMessage>>,
+    ) -> Result<Response<Self::GossipStream>, Status> {
+        Err(Status::unimplemented("front ends do not gossip"))
+    }
+
+    async fn describe(
+        &self,
+        _: Request<v1::DescribeRequest>,
+    ) -> Result<Response<v1::DescribeResponse>, Status> {
+        Err(Status::unimplemented("front ends ask on their stream"))
+    }
+}
+
+fn reply(act: &Act, request: &ServeRequest) -> Option<ServeReply> {
+    let (ts, clock_us, outcome) = match act {
+        Act::Answers(ts, clock_us) => (ts.into(), *clock_us, served(request)?),
+        Act::Declines => (
+            v1::Timestamp::default(),
+            1,
+            Outcome::Declined(v1::Declined::Overloaded.into()),
+        ),
+        Act::Lacks(first_missing) => {
+            let first_missing = Some(first_missing.into());
+            (
+                v1::Timestamp::default(),
+                1,
+                Outcome::Lacking(Lacking { first_missing }),
+            )
+        }
+        Act::Refuses(reason) => {
+            let refused = v1::Refused {
+                reason: (*reason).to_owned(),
+                message: "refused".to_owned(),
+                retry_after_ms: 0,
+            };
+            (v1::Timestamp::default(), 1, Outcome::Refused(refused))
+        }
+        Act::Babbles => {
+            let nonsense = v1::timestamp::Entry::default();
+            let ts = v1::Timestamp {
+                entries: vec![nonsense],
+            };
+            (ts, 1, served(request)?)
+        }
+        Act::Hangs | Act::Breaks | Act::Shuts | Act::Absent => return None,
+    };
+    Some(ServeReply {
+        number: request.number,
+        ts: Some(ts),
+        clock_us,
+        outcome: Some(outcome),
+    })
+}
+
+fn served(request: &ServeRequest) -> Option<Outcome> {
+    use v1::query::Kind;
+    let answer = |kind| Outcome::Answer(v1::Answer { kind: Some(kind) });
+    Some(match request.body.as_ref()? {
+        Body::Query(query) => match query.kind.as_ref()? {
+            Kind::Open(_) => answer(answer::Kind::Opened(answer::Opened {})),
+            Kind::Find(_) => answer(answer::Kind::Resolution(v1::Resolution::default())),
+            Kind::View(_) => answer(answer::Kind::Viewed(answer::Viewed { rating: None })),
+            Kind::Average(_) => answer(answer::Kind::Averaged(answer::Averaged {
+                average: Some(3.5),
+                ratings: 2,
+            })),
+        },
+        Body::Update(_) => Outcome::Accepted(Accepted {}),
+        Body::ChangeStatus(_) => Outcome::StatusChanged(StatusChanged {
+            from: v1::ServerStatus::Online.into(),
+            to: v1::ServerStatus::Offline.into(),
+        }),
+        Body::Describe(_) => Outcome::Description(v1::DescribeResponse {
+            status: v1::ServerStatus::Online.into(),
+            state: Some(v1::ReplicaState::default()),
+            ..v1::DescribeResponse::default()
+        }),
+        Body::Cancel(_) => return None,
+    })
+}
+
+/// A timestamp of these counts of servers in their first life.
+pub(crate) fn ts<const N: usize>(counts: [(u32, u64); N]) -> Timestamp {
+    counts
+        .into_iter()
+        .map(|(server, count)| (ReplicaId::new(server, 1), count))
+        .collect()
+}
+
+pub(crate) fn answers() -> Act {
+    Act::Answers(Timestamp::new(), 1)
+}
+
+pub(crate) fn view(session: &[u8]) -> Request<v1::ViewRequest> {
+    within(v1::ViewRequest {
+        session: session.to_vec(),
+        user_id: 1,
+        movie_id: 1,
+    })
+}
+
+/// A client's own update 1.
+pub(crate) fn rate(session: &[u8]) -> Request<v1::RateRequest> {
+    within(v1::RateRequest {
+        session: session.to_vec(),
+        user_id: 1,
+        movie_id: 1,
+        rating: 4.5,
+        update_id: Some(v1::UpdateId {
+            session: vec![3; 16],
+            sequence: 1,
+        }),
+        time_us: 1_000,
+    })
+}
+
+/// A request that is given up late enough for every wait of a test.
+pub(crate) fn within<T>(request: T) -> Request<T> {
+    let mut request = Request::new(request);
+    request.set_timeout(LONG);
+    request
+}
+
+pub(crate) fn info<T: std::fmt::Debug>(result: Result<T, Status>) -> ErrorInfo {
+    let status = result.expect_err("it must fail");
+    status
+        .get_details_error_info()
+        .expect("it has no ErrorInfo")
+}
