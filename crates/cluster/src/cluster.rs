@@ -160,7 +160,20 @@ impl Cluster {
     ///
     /// If it cannot be started, ends, or is not ready in time.
     pub fn restart(&mut self, role: Role) -> anyhow::Result<()> {
-        self.launch(role)?;
+        self.restart_with(role, |_| {})
+    }
+
+    /// The same with other [`arguments`](Self::arguments), for this start only.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started, ends, or is not ready in time.
+    pub fn restart_with(
+        &mut self,
+        role: Role,
+        change: impl FnOnce(&mut Vec<String>),
+    ) -> anyhow::Result<()> {
+        self.launch(role, change)?;
         self.wait_until_ready(role)
     }
 
@@ -234,7 +247,7 @@ impl Cluster {
         let front_ends = (1..=self.builder.front_ends).map(Role::FrontEnd);
         let roles: Vec<_> = replicas.chain(front_ends).collect();
         for &role in &roles {
-            self.launch(role)?;
+            self.launch(role, |_| {})?;
         }
         for role in roles {
             self.wait_until_ready(role)?;
@@ -242,12 +255,13 @@ impl Cluster {
         Ok(())
     }
 
-    fn launch(&mut self, role: Role) -> anyhow::Result<()> {
+    fn launch(&mut self, role: Role, change: impl FnOnce(&mut Vec<String>)) -> anyhow::Result<()> {
         // Its predecessor has to be gone before it asks for the same name.
         self.running.remove(&role);
         self.starts += 1;
         let name = format!("{:02}-{role}", self.starts);
-        let (program, args) = (program(role.program())?, self.arguments(role));
+        let (program, mut args) = (program(role.program())?, self.arguments(role));
+        change(&mut args);
         let process = Process::start(&name, &program, &args, b"", self.folder())?;
         let address = String::new();
         self.running.insert(role, Running { process, address });
