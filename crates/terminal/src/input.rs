@@ -1,0 +1,191 @@
+//! Lines that somebody types, or a program sends.
+
+use std::io::{self, BufRead, IsTerminal as _, Read as _};
+
+use rustyline::{DefaultEditor, error::ReadlineError};
+use tokio::sync::mpsc;
+
+/// Most bytes of a line, its end not counted. A longer one is malformed; what
+/// comes after its end is read as the next.
+const LONGEST: usize = 4096;
+
+/// Where lines come from. They are read on a thread of their own, one when it is
+/// asked for, since reading blocks.
+#[derive(Debug)]
+pub struct Input {
+    prompts: std::sync::mpsc::Sender<String>,
+    lines: mpsc::Receiver<Line>,
+    shows_prompts: bool,
+}
+
+/// What came of reading a line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Line {
+    Text(String),
+    /// It cannot be used, for this reason.
+    Malformed(&'static str),
+    End,
+    /// Ctrl-C.
+    Interrupted,
+    /// The source of lines has failed, for this reason.
+    Failed(String),
+}
+
+impl Input {
+    /// The lines of stdin, with editing and history where a person sits there.
+    pub fn stdin() -> Self {
+        if io::stdin().is_terminal()
+            && io::stdout().is_terminal()
+            && let Ok(mut editor) = DefaultEditor::new()
+        {
+            return Self::start(true, move |prompt| edit(&mut editor, prompt));
+        }
+        Self::lines(io::BufReader::new(io::stdin()))
+    }
+
+    /// The lines of any reader.
+    pub fn lines(mut reader: impl BufRead + Send + 'static) -> Self {
+        Self::start(false, move |_| read(&mut reader))
+    }
+
+    fn start(shows_prompts: bool, mut next: impl FnMut(&str) -> Line + Send + 'static) -> Self {
+        let (prompts, asked) = std::sync::mpsc::channel::<String>();
+        let (answers, lines) = mpsc::channel(1);
+        std::thread::spawn(move || {
+            for prompt in asked {
+                if answers.blocking_send(next(&prompt)).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            prompts,
+            lines,
+            shows_prompts,
+        }
+    }
+
+    /// Whether it shows prompts itself.
+    pub(crate) fn shows_prompts(&self) -> bool {
+        self.shows_prompts
+    }
+
+    /// The next line.
+    pub(crate) async fn line(&mut self, prompt: &str) -> Line {
+        // The thread ends only when this is dropped, or by a panic.
+        let ended = || Line::Failed("the thread that reads lines has ended".to_owned());
+        if self.prompts.send(prompt.to_owned()).is_err() {
+            return ended();
+        }
+        self.lines.recv().await.unwrap_or_else(ended)
+    }
+}
+
+fn edit(editor: &mut DefaultEditor, prompt: &str) -> Line {
+    loop {
+        return match editor.readline(prompt) {
+            Ok(text) if text.len() > LONGEST => TOO_LONG,
+            Ok(text) => {
+                // Without its history it is as good.
+                let _ = editor.add_history_entry(text.as_str());
+                Line::Text(text)
+            }
+            Err(ReadlineError::Eof) => Line::End,
+            Err(ReadlineError::Interrupted) => Line::Interrupted,
+            // The window has changed its size.
+            Err(ReadlineError::Signal(_)) => continue,
+            Err(error) => Line::Failed(error.to_string()),
+        };
+    }
+}
+
+const TOO_LONG: Line = Line::Malformed("the line is longer than 4096 bytes");
+
+fn read(reader: &mut impl BufRead) -> Line {
+    let (bytes, whole) = match take_line(reader) {
+        Ok(None) => return Line::End,
+        Ok(Some(line)) => line,
+        Err(error) => return Line::Failed(error.to_string()),
+    };
+    if !whole {
+        return TOO_LONG;
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Line::Text(text),
+        Err(_) => Line::Malformed("the line is not UTF-8"),
+    }
+}
+
+/// The next line without its end, and whether that is all of it: of one that is too
+/// long the rest is read and dropped.
+fn take_line(reader: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, bool)>> {
+    let mut line = Vec::new();
+    let mut part = Vec::new();
+    let mut whole = true;
+    loop {
+        part.clear();
+        let read = reader.take(LONGEST as u64).read_until(b'\n', &mut part)?;
+        if read == 0 && line.is_empty() {
+            return Ok(None);
+        }
+        let ended = read == 0 || part.ends_with(b"\n");
+        if line.len() + part.len() <= LONGEST + 1 {
+            line.extend_from_slice(&part);
+        } else {
+            whole = false;
+        }
+        if ended {
+            break;
+        }
+    }
+    for end in [b'\n', b'\r'] {
+        if line.last() == Some(&end) {
+            line.pop();
+        }
+    }
+    whole &= line.len() <= LONGEST;
+    Ok(Some((line, whole)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_bounded_and_checked() {
+        let check = |bytes: &[u8], expected: &[Line]| {
+            let mut reader = io::BufReader::with_capacity(7, bytes);
+            for line in expected {
+                assert_eq!(read(&mut reader), *line, "{bytes:?}");
+            }
+            assert_eq!(read(&mut reader), Line::End);
+        };
+        let text = |text: &str| Line::Text(text.to_owned());
+        check(b"", &[]);
+        check(b"a", &[text("a")]);
+        check(b"a\r\n\nb\n", &[text("a"), text(""), text("b")]);
+        check(
+            b"\xff\xfe\nb",
+            &[Line::Malformed("the line is not UTF-8"), text("b")],
+        );
+        for length in [
+            LONGEST - 1,
+            LONGEST,
+            LONGEST + 1,
+            2 * LONGEST,
+            3 * LONGEST + 1,
+        ] {
+            let long = "x".repeat(length);
+            let expected = if length <= LONGEST {
+                text(&long)
+            } else {
+                TOO_LONG
+            };
+            check(
+                format!("{long}\nb\n").as_bytes(),
+                &[expected.clone(), text("b")],
+            );
+            check(long.as_bytes(), &[expected]);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What may go to a terminal, and errors on their way there.
+
+use backfence_client::Error;
+use backfence_process::{Exit, Failure};
+
+/// The same text for a terminal: characters that would act on it, or turn the
+/// order of others round, are replaced.
+pub(crate) fn safe(text: &str) -> String {
+    let acts =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars()
+        .map(|c| {
+            if acts(c) {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// The same error with the code that a program ends with.
+pub(crate) fn failure(error: Error) -> Failure {
+    let code = match &error {
+        Error::AllBusy | Error::Unreachable { .. } => Exit::Unavailable,
+        Error::Behind { .. } | Error::OutOfTime { .. } => Exit::OutOfTime,
+        Error::OutcomeUnknown { .. } | Error::ChangeUnknown { .. } => Exit::OutcomeUnknown,
+        Error::UnknownMovie | Error::UnknownServer { .. } => Exit::NotFound,
+        Error::Invalid(_) | Error::Refused { .. } => Exit::Refused,
+        _ => Exit::Internal,
+    };
+    Failure::new(code, safe(&error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use backfence_client::{SessionId, UpdateId};
+
+    use super::*;
+
+    #[test]
+    fn nothing_acts_on_the_terminal() {
+        let check = |text: &str, expected: &str| assert_eq!(safe(text), expected);
+        check("Amélie 😀", "Amélie 😀");
+        check("\u{1b}[2Jgone\r\n", "\u{fffd}[2Jgone\u{fffd}\u{fffd}");
+        check("\u{9b}2J\u{202e}txt", "\u{fffd}2J\u{fffd}txt");
+    }
+
+    #[test]
+    fn errors_have_the_codes_of_the_table() {
+        let check = |error: Error, code: Exit| assert_eq!(failure(error).code(), code);
+        let update_id = UpdateId::new(SessionId(1), 1);
+        check(Error::AllBusy, Exit::Unavailable);
+        check(
+            Error::Unreachable {
+                tried: Vec::new(),
+                last: String::new(),
+            },
+            Exit::Unavailable,
+        );
+        check(
+            Error::Behind {
+                server: 1,
+                incarnation: 1,
+                number: 1,
+            },
+            Exit::OutOfTime,
+        );
+        check(
+            Error::OutOfTime {
+                limit: Default::default(),
+            },
+            Exit::OutOfTime,
+        );
+        check(Error::OutcomeUnknown { update_id }, Exit::OutcomeUnknown);
+        check(Error::ChangeUnknown { server: 1 }, Exit::OutcomeUnknown);
+        check(Error::UnknownMovie, Exit::NotFound);
+        check(Error::Invalid(String::new()), Exit::Refused);
+    }
+}
