@@ -1,0 +1,264 @@
+//! A front end among its registry and replicas, all real and over sockets.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use backfence_frontend::Config;
+use backfence_gossip::Limits;
+use backfence_process::{Address, CancellationToken, Discovery, Environment, Name, bind};
+use backfence_ratings::Base;
+use backfence_wire::{
+    MAX_REQUEST,
+    v1::{self, ServerStatus, front_end_client::FrontEndClient},
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tonic::{Code, Request, transport::Channel};
+use tonic_types::StatusExt as _;
+
+/// A bound for waits that end sooner unless something is broken.
+const LONG: Duration = Duration::from_secs(20);
+
+type Running = JoinHandle<anyhow::Result<()>>;
+
+/// A registry, and what joins it.
+struct Town {
+    environment: Environment,
+    registry: Address,
+    shutdown: CancellationToken,
+}
+
+impl Town {
+    async fn new() -> Self {
+        let listener = listen().await;
+        let town = Self {
+            environment: Environment::real(),
+            registry: address(&listener).into(),
+            shutdown: CancellationToken::new(),
+        };
+        let (environment, shutdown) = (town.environment.clone(), town.shutdown.clone());
+        tokio::spawn(backfence_registry::run(listener, environment, shutdown));
+        town
+    }
+
+    async fn replica(&self, server: u32) -> (CancellationToken, Running) {
+        let movies = "movieId,title,genres\n1,Toy Story (1995),Animation\n";
+        let ratings = "userId,movieId,rating,timestamp\n1,1,4.0,964982703\n";
+        let loaded = Base::read(movies.as_bytes(), ratings.as_bytes(), true).unwrap();
+        let config = backfence_replica::Config {
+            server: Some(server),
+            registry: self.registry.clone(),
+            advertise: None,
+            overload_probability: 0.0,
+            gossip_interval: Duration::from_millis(100),
+            limits: Limits::default(),
+        };
+        let shutdown = self.shutdown.child_token();
+        let running = backfence_replica::run(
+            listen().await,
+            Arc::new(loaded.base),
+            config,
+            self.environment.clone(),
+            shutdown.clone(),
+        );
+        (shutdown, tokio::spawn(running))
+    }
+
+    async fn front_end(&self) -> (SocketAddr, CancellationToken, Running) {
+        let listener = listen().await;
+        let address = address(&listener);
+        let config = Config {
+            registry: self.registry.clone(),
+            name: Name::new("FRONTEND").unwrap(),
+            advertise: None,
+        };
+        let shutdown = self.shutdown.child_token();
+        let environment = self.environment.clone();
+        let running = backfence_frontend::run(listener, config, environment, shutdown.clone());
+        (address, shutdown, tokio::spawn(running))
+    }
+
+    fn client(&self, address: SocketAddr) -> FrontEndClient<Channel> {
+        FrontEndClient::new(self.environment.connect(&address.into()))
+    }
+}
+
+async fn listen() -> TcpListener {
+    bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap()
+}
+
+fn address(listener: &TcpListener) -> SocketAddr {
+    listener.local_addr().unwrap()
+}
+
+/// Waits until so many servers are online.
+async fn online(client: &mut FrontEndClient<Channel>, wanted: usize) {
+    let waiting = async {
+        loop {
+            let status = client.status(v1::StatusRequest {}).await.unwrap();
+            let servers = status.into_inner().servers;
+            if servers
+                .iter()
+                .filter(|s| s.status() == ServerStatus::Online)
+                .count()
+                == wanted
+            {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(LONG, waiting)
+        .await
+        .expect("they never were");
+}
+
+async fn change(client: &mut FrontEndClient<Channel>, server: u32) {
+    let changed = client.change_status(v1::ChangeStatusRequest { server });
+    changed.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_walk_through() {
+    let town = Town::new().await;
+    let (address, ..) = town.front_end().await;
+    let _first = town.replica(1).await;
+    let _second = town.replica(2).await;
+    let mut client = town.client(address);
+    online(&mut client, 2).await;
+
+    let mut session = Vec::new();
+    let mut view = async |client: &mut FrontEndClient<Channel>| {
+        let mut request = Request::new(v1::ViewRequest {
+            session: session.clone(),
+            user_id: 1,
+            movie_id: 1,
+        });
+        request.set_timeout(LONG);
+        let viewed = client.view(request).await?.into_inner();
+        session = viewed.session.unwrap().token;
+        Ok::<_, tonic::Status>((viewed.rating.unwrap().rating, session.clone()))
+    };
+    let (rating, token) = view(&mut client).await.unwrap();
+    assert_eq!(rating, 4.0);
+    let rated = client.rate(v1::RateRequest {
+        session: token,
+        user_id: 1,
+        movie_id: 1,
+        rating: 2.5,
+        update_id: None,
+        time_us: 0,
+    });
+    let rated = rated.await.unwrap().into_inner();
+    assert_eq!(rated.server, 1);
+
+    change(&mut client, 1).await;
+    // The session's token goes with the request, so server 2 must have caught up.
+    let viewed = client.view(v1::ViewRequest {
+        session: rated.session.unwrap().token,
+        user_id: 1,
+        movie_id: 1,
+    });
+    let seen = viewed.await.unwrap().into_inner().rating.unwrap();
+    assert_eq!((seen.rating, seen.update_id), (2.5, rated.update_id));
+
+    change(&mut client, 2).await;
+    let busy = view(&mut client).await.unwrap_err();
+    assert_eq!(busy.code(), Code::Unavailable);
+    assert_eq!(
+        busy.message(),
+        "All servers are currently busy, please try again later"
+    );
+    change(&mut client, 1).await;
+    assert_eq!(view(&mut client).await.unwrap().0, 2.5);
+    town.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_come_and_go() {
+    let town = Town::new().await;
+    let (address, ..) = town.front_end().await;
+    let (first, running) = town.replica(1).await;
+    let mut client = town.client(address);
+    online(&mut client, 1).await;
+    let _second = town.replica(2).await;
+    online(&mut client, 2).await;
+
+    first.cancel();
+    running.await.unwrap().unwrap();
+    let opened = client.open_session(v1::OpenSessionRequest::default());
+    opened.await.unwrap();
+    let _first_again = town.replica(1).await;
+    online(&mut client, 2).await;
+    town.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_requests_disturb_nobody() {
+    let town = Town::new().await;
+    let (address, ..) = town.front_end().await;
+    let _replica = town.replica(1).await;
+    let mut client = town.client(address);
+    online(&mut client, 1).await;
+    let find = |session: Vec<u8>, title: String| v1::FindRequest { session, title };
+    for (request, code, reason) in [
+        (
+            find(Vec::new(), "x".repeat(MAX_REQUEST)),
+            Code::OutOfRange,
+            None,
+        ),
+        (
+            find(Vec::new(), "x".repeat(600)),
+            Code::InvalidArgument,
+            Some("INVALID"),
+        ),
+        (
+            find(vec![1; 40], "x".to_owned()),
+            Code::InvalidArgument,
+            Some("BAD_TOKEN"),
+        ),
+    ] {
+        let status = client.find(request).await.unwrap_err();
+        assert_eq!(status.code(), code, "{status}");
+        let info = status.get_details_error_info();
+        assert_eq!(info.map(|info| info.reason).as_deref(), reason);
+    }
+    let average = |movie_id| v1::AverageRequest {
+        session: Vec::new(),
+        movie_id,
+    };
+    let unknown = client.average(average(2)).await.unwrap_err();
+    assert_eq!(
+        unknown.get_details_error_info().unwrap().reason,
+        "UNKNOWN_MOVIE"
+    );
+    let known = client.average(average(1)).await.unwrap().into_inner();
+    assert_eq!((known.average, known.ratings), (Some(4.0), 1));
+    town.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_stops_gives_its_name_up() {
+    let town = Town::new().await;
+    let discovery = Discovery::new(&town.environment, town.registry.clone());
+    let name = Name::new("FRONTEND").unwrap();
+    let mut entries = discovery.watch("FRONTEND");
+    let (address, shutdown, running) = town.front_end().await;
+    let registered = entries.wait_for(|entries| entries.contains_key(&name));
+    let found = tokio::time::timeout(LONG, registered)
+        .await
+        .unwrap()
+        .unwrap()[&name]
+        .clone();
+    assert_eq!(found.address, address.into());
+
+    let (_, _, second) = town.front_end().await;
+    let refused = tokio::time::timeout(LONG, second)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap_err();
+    assert!(refused.to_string().contains("FRONTEND"), "{refused}");
+
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+    assert!(discovery.look_up(&name).await.is_err());
+    town.shutdown.cancel();
+}
