@@ -7,7 +7,7 @@ use crate::{MalformedState, Record, Replica, ReplicaId, State, Timestamp, Value}
 
 /// A gossip message: a report of what the sender has received, and what it knows
 /// the receiver to lack.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Message<V: Value> {
     /// Records.
     Offer(Offer<V::Operation>),
@@ -27,7 +27,7 @@ pub enum Scope {
 }
 
 /// Records, in runs without holes.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Offer<O> {
     /// The sender.
     pub from: ReplicaId,

@@ -11,13 +11,13 @@ use crate::{SessionId, Timestamp, Update, UpdateId};
 /// Kept by session, in order of sequence. A session makes one update at a time, so
 /// nearly every insertion is a push and nearly every look-up hits the last entry:
 /// the cost does not grow with the number of updates.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct ExecutedTable {
     sessions: BTreeMap<SessionId, Vec<(u64, First)>>,
 }
 
 /// The first reply to an update.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct First {
     pub(crate) ts: Timestamp,
     /// Of the contents; see [`digest`].

@@ -8,7 +8,7 @@ use crate::{Record, ReplicaId, Timestamp, Value};
 pub(crate) type Place = (ReplicaId, u64);
 
 /// The records of each origin, without holes, from the one after its floor on.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Log<O> {
     origins: BTreeMap<ReplicaId, Run<O>>,
     len: usize,
@@ -16,7 +16,7 @@ pub(crate) struct Log<O> {
 }
 
 /// A record in the log, and whether it still waits for what it depends on.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LogEntry<O> {
     /// The record.
     pub record: Record<O>,
@@ -25,7 +25,7 @@ pub struct LogEntry<O> {
     pub waiting: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Run<O> {
     floor: u64,
     entries: VecDeque<LogEntry<O>>,

@@ -15,7 +15,7 @@ use crate::{
 
 /// What a replica allows itself. Deployments with the same limits work best
 /// together, but nothing breaks where they differ.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Limits {
     /// How far ahead of this replica's clock an update may be dated. Wider than
     /// the clocks of the replicas differ, and than a retry may fail over; narrower
@@ -45,7 +45,7 @@ impl Default for Limits {
 ///
 /// It has no clock, no randomness and does no I/O. Calls are cheap and never wait;
 /// a query that must wait is told so by [`query`](Self::query) and asked again.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Replica<V: Value> {
     pub(crate) id: ReplicaId,
     pub(crate) limits: Limits,

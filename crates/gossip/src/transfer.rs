@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A replica's whole state, as one consistent cut.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct State<V: Value> {
     /// The sender.
     pub from: ReplicaId,
@@ -38,7 +38,7 @@ pub struct State<V: Value> {
 }
 
 /// An update that is reflected in a value.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Executed {
     /// The paper's cid.
     pub id: UpdateId,

@@ -27,7 +27,7 @@ pub trait Value {
 }
 
 /// An update as its session made it: the same on every retry, at every replica.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Update<O> {
     /// The paper's cid.
     pub id: UpdateId,
@@ -41,7 +41,7 @@ pub struct Update<O> {
 
 /// An update together with the timestamp that the replica which accepted it gave
 /// to it: `update.prev`, with the entry of `origin` set to `number`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Record<O> {
     origin: ReplicaId,
     number: u64,

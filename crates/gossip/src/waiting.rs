@@ -12,7 +12,7 @@ use crate::{ReplicaId, Timestamp, UpdateId, log::Place};
 /// Each waits at one entry of its `prev` that the value does not cover, and is
 /// looked at again when the value has reached that entry. So an update costs what
 /// it sets free, not what waits.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Waiting {
     blocked: BTreeMap<(ReplicaId, u64), Vec<Place>>,
     ids: BTreeSet<(UpdateId, Place)>,
