@@ -14,6 +14,7 @@ use backfence_wire::v1::{
     replica_client::ReplicaClient,
     serve_request::{Body, Cancel},
 };
+use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot},
     task::AbortHandle,
@@ -43,16 +44,19 @@ pub(crate) struct Link {
 }
 
 /// Why there is no reply.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub(crate) enum Unanswered {
-    /// Too many requests are in work; this one was not sent.
+    /// This request was not sent.
+    #[error("too many requests are in work")]
     Full,
     /// The stream could not be opened, or broke.
+    #[error("there is no connection")]
     Broken {
         /// Whether the replica may have the request.
         sent: bool,
     },
     /// There was no reply within the limit.
+    #[error("no reply in time")]
     TimedOut {
         /// Whether the replica may have the request.
         sent: bool,

@@ -177,7 +177,7 @@ impl Table {
             None => {
                 let number = number(&entry.name)?;
                 let server = Server::new(number, entry.clone(), environment);
-                tracing::info!(server = %entry.name, address = %entry.address, "found");
+                tracing::info!(server = %entry.name, address = %entry.address, "found a server");
                 Some(Arc::new(server))
             }
         };
@@ -185,7 +185,7 @@ impl Table {
         for server in self.servers.iter() {
             if !servers.iter().any(|other| Arc::ptr_eq(server, other)) {
                 let (name, address) = (&server.entry.name, &server.entry.address);
-                tracing::info!(server = %name, %address, "left");
+                tracing::info!(server = %name, %address, "a server has left");
             }
         }
         drop(entries);

@@ -69,7 +69,7 @@ impl Server {
         let answered = self.link.ask(body, limit).await;
         let read = answered.and_then(|reply| {
             Reply::try_from(reply).map_err(|error| {
-                tracing::error!(server = %self.entry.name, %error, "cannot read its reply");
+                tracing::error!(server = %self.entry.name, %error, "cannot read a reply; is the server of another version?");
                 Unanswered::Broken { sent: true }
             })
         });
@@ -84,7 +84,7 @@ impl Server {
 
     fn succeeded(&self) {
         if self.breaker().succeeded() {
-            tracing::info!(server = %self.entry.name, "it answers again");
+            tracing::info!(server = %self.entry.name, "a server answers again");
         }
     }
 
@@ -92,7 +92,7 @@ impl Server {
         let jitter = |wait| self.environment.jitter(wait);
         if self.breaker().failed(tried, Instant::now(), jitter) {
             let (server, address) = (&self.entry.name, &self.entry.address);
-            tracing::warn!(%server, %address, ?why, "no answer; skipping it for a while");
+            tracing::warn!(%server, %address, %why, "skipping a server for a while");
         }
     }
 
