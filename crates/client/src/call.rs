@@ -143,7 +143,10 @@ impl<'a> Call<'a> {
                 return Ok(());
             }
             Failed::Final(error @ (Error::UnknownMovie | Error::Invalid(_))) => return Err(error),
-            Failed::Busy => Error::AllBusy,
+            Failed::Busy => match self.effect {
+                Effect::Change(server) => Error::ServerAway { server },
+                Effect::None | Effect::Update(_) => Error::AllBusy,
+            },
             Failed::Ahead(_, error) | Failed::Final(error) => error,
         };
         // What this front end refuses, an earlier one may have accepted.

@@ -51,12 +51,19 @@ pub enum Error {
     #[error("there is no movie with that id; find one by its title first")]
     UnknownMovie,
     /// There is no such server.
-    #[error("there is no server {server}; there are {}", listed(.servers))]
+    #[error("there is no server {server}; {}", listed(.servers))]
     UnknownServer {
         /// The number asked for.
         server: u32,
-        /// Those that there are, as the front end lists them.
-        servers: String,
+        /// Those that there are.
+        servers: Vec<u32>,
+    },
+    /// The one server that a request is about does not answer the front end. It may
+    /// do what was asked later.
+    #[error("server {server} does not answer; ask for the status before you try again")]
+    ServerAway {
+        /// The server.
+        server: u32,
     },
     /// The request makes no sense. The front end's sentence says which field.
     #[error("the request is invalid: {0}")]
@@ -172,7 +179,7 @@ impl Said<'_> {
             "UNKNOWN_SERVER" => Failed::Final(Error::UnknownServer {
                 // The caller knows which server it asked for.
                 server: 0,
-                servers: self.info.metadata.get("servers")?.clone(),
+                servers: parse_servers(self.info.metadata.get("servers")?)?,
             }),
             "INVALID" => Failed::Final(Error::Invalid(message())),
             _ => Failed::Final(self.refused()),
@@ -205,8 +212,19 @@ fn no_connection(status: &Status) -> Option<String> {
     connecting.then_some(root)
 }
 
-fn listed(servers: &str) -> &str {
-    if servers.is_empty() { "none" } else { servers }
+/// `1,2,3`, or nothing where there are none.
+fn parse_servers(listed: &str) -> Option<Vec<u32>> {
+    let numbers = listed.split(',').map(str::trim);
+    let numbers = numbers.filter(|number| !number.is_empty());
+    numbers.map(|number| number.parse().ok()).collect()
+}
+
+fn listed(servers: &[u32]) -> String {
+    if servers.is_empty() {
+        return "there is none at the moment".to_owned();
+    }
+    let all: Vec<_> = servers.iter().map(u32::to_string).collect();
+    format!("there are {}", all.join(", "))
 }
 
 fn addresses(tried: &[Address]) -> String {

@@ -149,6 +149,12 @@ async fn what_a_front_end_says_becomes_an_error() {
         unknown.to_string(),
         "there is no server 9; there are 1, 2, 3"
     );
+    fail(
+        &world,
+        [Fault::Say(said(Code::Unavailable, "ALL_BUSY", &[]))],
+    );
+    let away = session.change_status(2).await;
+    assert_eq!(away, Err(Error::ServerAway { server: 2 }));
 }
 
 /// An update that was taken, whose reply was lost in each of the ways, is taken

@@ -22,7 +22,7 @@ pub(crate) fn safe(text: &str) -> String {
 /// The same error with the code that a program ends with.
 pub(crate) fn failure(error: Error) -> Failure {
     let code = match &error {
-        Error::AllBusy | Error::Unreachable { .. } => Exit::Unavailable,
+        Error::AllBusy | Error::ServerAway { .. } | Error::Unreachable { .. } => Exit::Unavailable,
         Error::Behind { .. } | Error::OutOfTime { .. } => Exit::OutOfTime,
         Error::OutcomeUnknown { .. } | Error::ChangeUnknown { .. } => Exit::OutcomeUnknown,
         Error::UnknownMovie | Error::UnknownServer { .. } => Exit::NotFound,

@@ -37,6 +37,8 @@ pub(crate) const RATINGS: &str = "userId,movieId,rating,timestamp
 
 /// What goes wrong with the next call, whichever front end it comes to.
 pub(crate) enum Fault {
+    /// Nothing: the call is answered.
+    None,
     /// It says so before it has done anything.
     Say(Status),
     /// It says so after it has done it.
@@ -114,6 +116,11 @@ pub(crate) fn fail(world: &Shared, faults: impl IntoIterator<Item = Fault>) {
     world.lock().unwrap().faults.extend(faults);
 }
 
+/// Whether each of them has been met.
+pub(crate) fn all_met(world: &Shared) -> bool {
+    world.lock().unwrap().faults.is_empty()
+}
+
 /// An error as the contract has it.
 pub(crate) fn said(code: Code, reason: &str, metadata: &[(&str, &str)]) -> Status {
     let metadata: HashMap<String, String> = metadata
@@ -136,7 +143,7 @@ impl Service {
         let fault = self.world().faults.pop_front();
         let act = || act(&mut self.world());
         match fault {
-            None => act().map(Response::new),
+            None | Some(Fault::None) => act().map(Response::new),
             Some(Fault::Say(status)) => Err(status),
             Some(Fault::SayAfter(status)) => {
                 self.lose(act)?;

@@ -1,0 +1,361 @@
+//! The program with a command: what it prints, and how it ends.
+
+#[path = "../../client/tests/fake/mod.rs"]
+#[allow(dead_code)]
+mod fake;
+
+use assert_cmd::Command;
+use fake::{Fake, Fault, Shared, fail, said, world};
+use tokio::runtime::Runtime;
+use tonic::Code;
+
+/// A front end for programs to talk to.
+struct Server {
+    world: Shared,
+    fake: Fake,
+    _runtime: Runtime,
+}
+
+impl Server {
+    fn start() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let world = world();
+        let fake = runtime.block_on(Fake::start(&world));
+        Self {
+            world,
+            fake,
+            _runtime: runtime,
+        }
+    }
+
+    /// Runs `backfence` with these words, and gives its code, stdout and stderr.
+    fn run(&self, words: &[&str]) -> (i32, String, String) {
+        let address = self.fake.address.to_string();
+        run(program().env("BACKFENCE_FRONTEND", address).args(words))
+    }
+}
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backfence"));
+    for variable in std::env::vars_os().map(|(name, _)| name) {
+        if variable.to_string_lossy().starts_with("BACKFENCE_") {
+            command.env_remove(variable);
+        }
+    }
+    command
+}
+
+fn run(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let code = output.status.code().expect("no signal ended it");
+    (code, text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn answers_and_their_codes() {
+    let server = Server::start();
+    let check = |words: &[&str], code: i32, expected: &str| {
+        let found = server.run(words);
+        assert_eq!(
+            found,
+            (code, expected.to_owned(), String::new()),
+            "{words:?}"
+        );
+    };
+    let user = ["--user", "1"];
+    let with_user = |words: &[&'static str]| [&user, words].concat();
+    check(
+        &["find", "toy", "story"],
+        0,
+        "Toy Story was made in (1995) and has the genres Adventure|Animation|Children|Comedy|Fantasy\n",
+    );
+    check(
+        &with_user(&["view", "Toy", "Story"]),
+        0,
+        "The rating that user 1 gave to movie Toy Story was 4.0\n",
+    );
+    check(
+        &["view", "Hamlet (1990)", "--user", "1"],
+        0,
+        "User has not rated that movie\n",
+    );
+    check(
+        &["average", "toy story"],
+        0,
+        "3.75 is the average rating for Toy Story\n",
+    );
+    check(&["average", "unrated"], 0, "Unrated has no ratings yet\n");
+    check(
+        &with_user(&["rate", "toy", "story", "2"]),
+        0,
+        "Your update has been sent\n",
+    );
+    check(
+        &with_user(&["delete", "toy", "story"]),
+        0,
+        "Your update has been sent\n",
+    );
+    check(
+        &["change", "2"],
+        0,
+        "Server status changed from online to offline\n",
+    );
+    check(
+        &["find", "toi", "story"],
+        3,
+        "toi story is not in our database yet\nDid you mean: Toy Story (1995)?\n",
+    );
+    check(
+        &["average", "hamlet"],
+        4,
+        "hamlet stands for several movies:\n  Hamlet (1990), #3\n  Hamlet (1996), #4\n\
+         Name one with its year, or by its number with the #\n",
+    );
+    let (code, table, _) = server.run(&["status"]);
+    let rows: Vec<Vec<_>> = table
+        .lines()
+        .map(|l| l.split_whitespace().collect())
+        .collect();
+    assert_eq!(code, 0);
+    assert_eq!(
+        rows[2],
+        ["2", "127.0.0.1:2", "offline", "1:2", "1:2", "2", "0"]
+    );
+}
+
+#[test]
+fn json_has_the_agreed_names() {
+    let server = Server::start();
+    let check = |words: &[&str], code: i32, expected: serde_json::Value| {
+        let (found, json, _) = server.run(&[&["--json", "--user", "1"], words].concat());
+        let mut json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        // The session is another each time.
+        let id = json.get("update_id").and_then(|id| id.as_str());
+        if let Some((session, sequence)) = id.and_then(|id| id.split_once(':')) {
+            assert_eq!((session.len(), sequence), (32, "1"));
+            json["update_id"] = "some".into();
+        }
+        assert_eq!((found, &json), (code, &expected), "{words:?}");
+    };
+    use serde_json::json;
+    let unlisted = json!({"movie_id": 6, "title": "Unlisted", "year": 2001, "genres": []});
+    let babylon = json!({"movie_id": 5, "title": "Babylon 5", "year": null, "genres": ["Sci-Fi"]});
+    check(&["find", "unlisted"], 0, unlisted.clone());
+    check(&["find", "babylon 5"], 0, babylon);
+    let rating = |rating: Option<f64>, update_id: Option<&str>| {
+        json!({
+            "movie_id": 1, "title": "Toy Story", "user_id": 1,
+            "rating": rating, "update_id": update_id,
+        })
+    };
+    let toy_story = "toy story";
+    check(&["view", toy_story], 0, rating(Some(4.0), None));
+    check(
+        &["rate", toy_story, "2.5"],
+        0,
+        rating(Some(2.5), Some("some")),
+    );
+    check(&["view", toy_story], 0, rating(Some(2.5), Some("some")));
+    check(
+        &["average", toy_story],
+        0,
+        json!({"movie_id": 1, "title": "Toy Story", "average": 3.0, "ratings": 2}),
+    );
+    check(&["delete", toy_story], 0, rating(None, Some("some")));
+    check(&["view", toy_story], 0, rating(None, None));
+    check(
+        &["average", "unrated"],
+        0,
+        json!({"movie_id": 7, "title": "Unrated", "average": null, "ratings": 0}),
+    );
+    check(
+        &["change", "1"],
+        0,
+        json!({"server": 1, "from": "online", "status": "offline"}),
+    );
+    check(
+        &["find", "unlistet"],
+        3,
+        json!({"error": "not found", "title": "unlistet", "near": [unlisted]}),
+    );
+    let hamlet = |id: u32, year: u32| json!({"movie_id": id, "title": "Hamlet", "year": year, "genres": ["Drama"]});
+    check(
+        &["find", "hamlet"],
+        4,
+        json!({"error": "ambiguous", "title": "hamlet", "choices": [hamlet(3, 1990), hamlet(4, 1996)]}),
+    );
+    let (_, status, _) = server.run(&["--json", "status"]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let ts = json!([{"server": 1, "incarnation": 1, "count": 2}]);
+    let first = json!({
+        "server": 1, "address": "127.0.0.1:1", "status": "offline",
+        "value_ts": ts, "replica_ts": ts, "log_len": 2, "waiting": 0,
+    });
+    assert_eq!(status["servers"][0], first);
+}
+
+#[test]
+fn failures_and_their_codes() {
+    let behind = [("server", "2"), ("incarnation", "77"), ("number", "5")];
+    let said_behind = || Fault::Say(said(Code::DeadlineExceeded, "BEHIND", &behind));
+    let said_unknown = || Fault::Say(said(Code::DeadlineExceeded, "OUTCOME_UNKNOWN", &[]));
+    let said_busy = || Fault::Say(said(Code::Unavailable, "ALL_BUSY", &[]));
+    let refused = || Fault::Say(said(Code::ResourceExhausted, "LOG_FULL", &[]));
+    // As often as it may be asked until its time is over.
+    let for_ever = |fault: &dyn Fn() -> Fault| -> Vec<Fault> {
+        // Before it come the start of the session and the look for the movie.
+        let answered = [Fault::None, Fault::None];
+        answered
+            .into_iter()
+            .chain((0..100).map(|_| fault()))
+            .collect()
+    };
+    let check = |faults: Vec<Fault>, words: &[&str], code: i32, stderr: &str| {
+        let server = Server::start();
+        fail(&server.world, faults);
+        let found = server.run(&[&["--user", "1"], words].concat());
+        assert_eq!((found.0, found.1.as_str()), (code, ""), "{found:?}");
+        assert!(found.2.starts_with(stderr), "{found:?}");
+    };
+    let view = ["view", "toy story"];
+    let rate = ["rate", "toy story", "3"];
+    let busy = "error: All servers are currently busy, please try again later\n";
+    check(for_ever(&said_busy), &view, 5, busy);
+    let missing = "error: no server that answers has update 5 of server 2 (incarnation 77)";
+    check(for_ever(&said_behind), &view, 6, missing);
+    check(
+        for_ever(&|| Fault::Hang),
+        &view,
+        6,
+        "error: no answer has come in 2s; try again\n",
+    );
+    let unknown = "error: it is not known whether the update took effect";
+    check(for_ever(&said_unknown), &rate, 7, unknown);
+    check(for_ever(&|| Fault::Hang), &rate, 7, unknown);
+    check(
+        for_ever(&refused),
+        &rate,
+        4,
+        "error: refused (LOG_FULL): the fake says LOG_FULL\n",
+    );
+    check(
+        vec![],
+        &["change", "4"],
+        3,
+        "error: there is no server 4; there are 1, 2, 3\n",
+    );
+}
+
+#[test]
+fn usage_is_checked_before_anything_else() {
+    let check = |words: &[&str], sentence: &str| {
+        // Nobody listens there, and nobody must be asked.
+        let found = run(program().args(["--frontend", "127.0.0.1:1"]).args(words));
+        assert_eq!((found.0, found.1.as_str()), (2, ""), "{words:?}: {found:?}");
+        assert!(found.2.contains(sentence), "{words:?}: {found:?}");
+    };
+    check(&["view", "toy story"], "--user ID");
+    check(&["rate", "toy story", "3"], "BACKFENCE_USER");
+    check(
+        &["--user", "²", "view", "toy story"],
+        "a user id is a number",
+    );
+    check(
+        &["--user", "+1", "view", "toy story"],
+        "a user id is a number",
+    );
+    check(
+        &["--user", "1", "rate", "toy story", "6"],
+        "a rating lies from 0 to 5",
+    );
+    check(
+        &["--user", "1", "rate", "toy story", "-1"],
+        "a rating lies from 0 to 5",
+    );
+    check(
+        &["--user", "1", "rate", "toy", "story"],
+        "\"story\" is no rating",
+    );
+    check(&["--user", "1", "rate", "3"], "2 values required");
+    check(&["find"], "required");
+    check(&["find", " "], "the title is blank");
+    check(&["change", "0"], "0 is not in 1..");
+    check(&["change", "one"], "invalid digit");
+    check(&["fnid", "toy story"], "unrecognized subcommand");
+    check(&["--frobnicate"], "unexpected argument");
+    check(&["--json"], "--json goes with a command");
+    check(&["--registry", "nowhere", "status"], "is no address");
+}
+
+#[test]
+fn without_a_front_end_it_says_what_to_start() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let (code, stdout, stderr) = run(program().args(["--frontend", &address, "status"]));
+    assert_eq!((code, stdout.as_str()), (5, ""));
+    let expected = format!("error: no front end can be reached at http://{address}: ");
+    assert!(stderr.starts_with(&expected), "{stderr}");
+    assert!(
+        stderr.contains("start one with backfence-frontend"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_pipe_gets_the_same_words() {
+    let server = Server::start();
+    let address = server.fake.address.to_string();
+    let mut command = program();
+    command.args(["--frontend", &address, "--user", "1"]);
+    command.write_stdin("view\nToy Story\n\u{0}\n");
+    let (code, stdout, stderr) = run(&mut command);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let expected = "  quit     leave
+What would you like to do?
+Which movie?
+The rating that user 1 gave to movie Toy Story was 4.0
+What would you like to do?
+INVALID: type find, view, average, rate, delete, change or quit
+What would you like to do?
+Okay thanks for coming!
+";
+    assert!(stdout.ends_with(expected), "{stdout}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_gives_up_what_is_being_asked() {
+    use std::{
+        process::{Command, Stdio},
+        time::{Duration, Instant},
+    };
+    let server = Server::start();
+    fail(&server.world, [Fault::None, Fault::None, Fault::Hang]);
+    let child = Command::new(env!("CARGO_BIN_EXE_backfence"))
+        .args([
+            "--frontend",
+            &server.fake.address.to_string(),
+            "--user",
+            "1",
+        ])
+        .args(["rate", "toy story", "3"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !fake::all_met(&server.world) {
+        assert!(Instant::now() < deadline, "it never asked");
+        std::thread::yield_now();
+    }
+    let killed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let expected = "error: interrupted; what was asked for may still be done\n";
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+}
