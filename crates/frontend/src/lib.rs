@@ -17,6 +17,7 @@
 mod breaker;
 mod deadline;
 mod error;
+mod front_end;
 mod link;
 mod memory;
 mod pass;
@@ -26,5 +27,5 @@ mod run;
 mod server;
 mod service;
 
+pub use front_end::FrontEnd;
 pub use run::{Config, run};
-pub use service::FrontEnd;

@@ -1,7 +1,7 @@
 //! The stream to one replica: requests and replies, matched by number.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     error::Error as _,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -165,7 +165,8 @@ struct Stream {
 struct State {
     /// `None` once the stream has broken.
     outgoing: Option<mpsc::Sender<ServeRequest>>,
-    waiting: HashMap<u64, Waiting>,
+    /// In order of numbers, so that a simulation can be repeated.
+    waiting: BTreeMap<u64, Waiting>,
     last_number: u64,
 }
 
@@ -180,7 +181,7 @@ impl Stream {
         Self {
             state: Mutex::new(State {
                 outgoing: Some(outgoing),
-                waiting: HashMap::new(),
+                waiting: BTreeMap::new(),
                 last_number: 0,
             }),
         }

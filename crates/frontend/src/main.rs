@@ -9,7 +9,11 @@ use clap::Parser;
 ///
 /// Prints CLIENT CAN NOW CONNECT when a server has answered.
 #[derive(Parser)]
-#[command(name = "backfence-frontend", version)]
+#[command(
+    name = "backfence-frontend",
+    version,
+    after_help = "Example:\n  backfence-frontend --registry http://127.0.0.1:7400 --listen 127.0.0.1:7401"
+)]
 struct Args {
     /// Where the registry is.
     #[arg(

@@ -45,9 +45,11 @@ impl Memory {
         lock(&self.freshness).answered(hoped, value_ts);
     }
 
-    /// Takes in the timestamp that an update was given.
-    pub(crate) fn updated(&self, ts: &Timestamp) {
-        lock(&self.freshness).observe(ts);
+    /// Takes in the timestamp that an update with this `prev` was given: only what
+    /// the replica added, for `prev` is the client's word.
+    pub(crate) fn updated(&self, prev: &Timestamp, ts: &Timestamp) {
+        let added = ts.beyond(prev).map(|(replica, _, count)| (replica, count));
+        lock(&self.freshness).observe(&added.collect());
     }
 
     /// Takes in the clock of any reply; 0 in one that does not tell it.

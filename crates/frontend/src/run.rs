@@ -9,7 +9,7 @@ use backfence_process::{
 use backfence_wire::{MAX_REQUEST, v1::front_end_server::FrontEndServer};
 use tonic::service::Routes;
 
-use crate::{router::PREFIX, service::FrontEnd};
+use crate::{front_end::FrontEnd, router::PREFIX};
 
 /// Most bytes of a response: the choices for a title, and a session's token. A
 /// longer one fails, and only it.

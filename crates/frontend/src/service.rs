@@ -1,164 +1,21 @@
-//! What clients talk to.
+//! What clients talk to: each request is read, and its answer written.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::collections::BTreeMap;
 
-use backfence_gossip::{Session, Time, Update, UpdateId};
-use backfence_process::{Backoff, Entry, Environment, Name};
 use backfence_ratings::{MovieId, Operation, UserId};
 use backfence_wire::v1::{
     self, DescribeResponse, ServerStatus, answer::Kind as Answer,
     front_end_server::FrontEnd as Service, query::Kind, serve_reply::Outcome, serve_request,
 };
-use tokio::{
-    sync::{Semaphore, SemaphorePermit, watch},
-    time::Instant,
-};
+use tokio::time::Instant;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    deadline::deadline,
     error::Error,
+    front_end::{DESCRIBE, FrontEnd, carried},
     request,
-    router::{Router, Served},
     server::Server,
 };
-
-/// Requests in work at once. One more is told that all servers are busy.
-const MAX_IN_WORK: usize = 4096;
-/// How long a server may take to describe itself.
-const DESCRIBE: Duration = Duration::from_millis(500);
-
-/// The front end's gRPC service.
-#[derive(Debug)]
-pub struct FrontEnd {
-    environment: Environment,
-    entries: watch::Receiver<BTreeMap<Name, Entry>>,
-    router: Arc<Router>,
-    in_work: Semaphore,
-}
-
-/// A request in work.
-struct Work<'a> {
-    deadline: Instant,
-    _place: SemaphorePermit<'a>,
-}
-
-impl FrontEnd {
-    /// A front end for the servers among these entries, which may change. Nobody
-    /// is asked before the first request. Requests must come inside a runtime.
-    pub fn new(environment: &Environment, entries: watch::Receiver<BTreeMap<Name, Entry>>) -> Self {
-        Self {
-            environment: environment.clone(),
-            router: Arc::new(Router::new(environment, entries.clone())),
-            entries,
-            in_work: Semaphore::new(MAX_IN_WORK),
-        }
-    }
-
-    /// Waits until a server has answered.
-    pub async fn connected(&self) {
-        let mut entries = self.entries.clone();
-        let mut backoff = Backoff::new(&self.environment);
-        loop {
-            entries.mark_unchanged();
-            let mut descriptions = self.router.describe_all(DESCRIBE);
-            while let Some(described) = descriptions.join_next().await {
-                if matches!(described, Ok((_, Some(_)))) {
-                    return;
-                }
-            }
-            tokio::select! {
-                Ok(()) = entries.changed() => {}
-                () = backoff.wait() => {}
-            }
-        }
-    }
-
-    fn admit<T>(&self, request: Request<T>) -> Result<(Work<'_>, T), Error> {
-        let work = Work {
-            deadline: deadline(request.metadata()),
-            _place: self.in_work.try_acquire().map_err(|_| Error::AllBusy)?,
-        };
-        Ok((work, request.into_inner()))
-    }
-
-    fn session(&self, token: &[u8]) -> Result<Session, Error> {
-        request::session(token, &self.environment)
-    }
-
-    async fn query(
-        &self,
-        work: &Work<'_>,
-        session: &mut Session,
-        kind: Kind,
-    ) -> Result<Answer, Error> {
-        let memory = &self.router.memory;
-        let hoped = memory.hoped();
-        let body = || {
-            serve_request::Body::Query(v1::Query {
-                prev: Some((&session.prev).into()),
-                hoped: Some((&hoped).into()),
-                kind: Some(kind.clone()),
-            })
-        };
-        let passed = self.router.pass(work.deadline, &session.prev, body);
-        let Served { reply, .. } = passed.await?;
-        let Outcome::Answer(v1::Answer { kind: Some(answer) }) = reply.outcome else {
-            return Err(Error::WrongAnswer);
-        };
-        memory.answered(&hoped, &reply.ts);
-        session.observe(&reply.ts, reply.clock);
-        Ok(answer)
-    }
-
-    /// `signature` is the update's id and time, if its client made them.
-    async fn update(
-        &self,
-        work: &Work<'_>,
-        mut session: Session,
-        signature: Option<(UpdateId, Time)>,
-        operation: Operation,
-    ) -> Result<Response<v1::UpdateResponse>, Status> {
-        let (id, time) = match signature {
-            Some(signature) => signature,
-            None => self.sign(work, &mut session).await?,
-        };
-        let update = Update {
-            id,
-            prev: session.prev.clone(),
-            time,
-            operation,
-        };
-        let body = || serve_request::Body::Update((&update).into());
-        let passed = self.router.pass(work.deadline, &update.prev, body);
-        let Served { server, reply } = passed.await?;
-        if !matches!(reply.outcome, Outcome::Accepted(_)) {
-            return Err(Error::WrongAnswer.into());
-        }
-        self.router.memory.updated(&reply.ts);
-        session.observe(&reply.ts, reply.clock);
-        Ok(Response::new(v1::UpdateResponse {
-            session: Some(carried(&session)),
-            update_id: Some(id.into()),
-            server,
-        }))
-    }
-
-    /// Asks a replica for the time first, if none has told it yet.
-    async fn sign(
-        &self,
-        work: &Work<'_>,
-        session: &mut Session,
-    ) -> Result<(UpdateId, Time), Error> {
-        let memory = &self.router.memory;
-        if let Some(signature) = memory.sign(session.clock) {
-            return Ok(signature);
-        }
-        let open = Kind::Open(v1::query::Open {});
-        self.query(work, session, open).await?;
-        memory.sign(session.clock).ok_or(Error::AllBusy)
-    }
-}
 
 #[async_trait]
 impl Service for FrontEnd {
@@ -244,7 +101,8 @@ impl Service for FrontEnd {
             rating: request::rating(request.rating)?,
         };
         let signature = request::signature(request.update_id, request.time_us)?;
-        self.update(&work, session, signature, operation).await
+        let updated = self.update(&work, session, signature, operation).await?;
+        Ok(Response::new(updated))
     }
 
     async fn delete(
@@ -258,7 +116,8 @@ impl Service for FrontEnd {
             movie: MovieId(request.movie_id),
         };
         let signature = request::signature(request.update_id, request.time_us)?;
-        self.update(&work, session, signature, operation).await
+        let updated = self.update(&work, session, signature, operation).await?;
+        Ok(Response::new(updated))
     }
 
     async fn change_status(
@@ -296,15 +155,6 @@ impl Service for FrontEnd {
         }
         let servers = servers.into_values().collect();
         Ok(Response::new(v1::StatusResponse { servers }))
-    }
-}
-
-/// A session as its client gets it back.
-fn carried(session: &Session) -> v1::Session {
-    v1::Session {
-        token: backfence_wire::token(session),
-        id: session.id.0.to_be_bytes().into(),
-        clock_us: session.clock.0,
     }
 }
 

@@ -229,13 +229,19 @@ async fn freshness_is_hoped_for_and_dropped_in_vain() {
         (&third.prev, third.hoped),
         (&empty, Some((&ts([(1, 2)])).into()))
     );
+
+    // An update's timestamp holds what its session claimed.
+    house.act(1, Act::Answers(ts([(1, 6), (9, 9)]), 1));
+    house.front_end.rate(rate(&claimed)).await.unwrap();
+    let fourth = hopes_after(answers(), b"").await;
+    assert_eq!(fourth.hoped, Some((&ts([(1, 6)])).into()));
 }
 
 #[tokio::test]
 async fn a_hanging_replica_costs_a_share_and_is_then_skipped() {
     let house = House::new(&[(1, Act::Hangs), (2, answers())]).await;
     let mut request = view(b"");
-    request.set_timeout(Duration::from_millis(800));
+    request.set_timeout(Duration::from_secs(2));
     house.front_end.view(request).await.unwrap();
     let received = house.received.borrow().clone();
     let requests: Vec<_> = received.iter().filter(|(_, r)| !is_cancel(r)).collect();
@@ -248,7 +254,7 @@ async fn a_hanging_replica_costs_a_share_and_is_then_skipped() {
     );
     // Half of the time that was left is the first one's, and it knows.
     assert!(
-        (1..400).contains(&requests[0].1.patience_ms),
+        (1..1000).contains(&requests[0].1.patience_ms),
         "{requests:?}"
     );
 
@@ -257,7 +263,7 @@ async fn a_hanging_replica_costs_a_share_and_is_then_skipped() {
     for _ in 0..10 {
         house.asked();
         let mut request = view(b"");
-        request.set_timeout(Duration::from_millis(800));
+        request.set_timeout(Duration::from_secs(2));
         house.front_end.view(request).await.unwrap();
         skipped += usize::from(house.asked() == [2]);
     }
@@ -305,7 +311,9 @@ async fn requests_in_work_are_bounded() {
     let mut callers = JoinSet::new();
     for _ in 0..4096 {
         let front_end = Arc::clone(&house.front_end);
-        callers.spawn(async move { front_end.view(view(b"")).await });
+        let mut request = view(b"");
+        request.set_timeout(3 * LONG);
+        callers.spawn(async move { front_end.view(request).await });
     }
     let received = house.until(|received| received.len() >= 4096).await;
     for server in 1..=4 {

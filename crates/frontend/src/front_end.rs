@@ -1,0 +1,169 @@
+//! The front end: what it does with a query and with an update.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use backfence_gossip::{Session, Time, Update, UpdateId};
+use backfence_process::{Backoff, Entry, Environment, Name};
+use backfence_ratings::Operation;
+use backfence_wire::v1::{
+    self, answer::Kind as Answer, query::Kind, serve_reply::Outcome, serve_request::Body,
+};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit, watch},
+    time::Instant,
+};
+use tonic::Request;
+
+use crate::{
+    deadline::deadline,
+    error::Error,
+    request,
+    router::{Router, Served},
+};
+
+/// Requests in work at once. One more is told that all servers are busy.
+const MAX_IN_WORK: usize = 4096;
+/// How long a server may take to describe itself.
+pub(crate) const DESCRIBE: Duration = Duration::from_millis(500);
+
+/// The front end's gRPC service.
+#[derive(Debug)]
+pub struct FrontEnd {
+    pub(crate) environment: Environment,
+    entries: watch::Receiver<BTreeMap<Name, Entry>>,
+    pub(crate) router: Arc<Router>,
+    in_work: Semaphore,
+}
+
+/// A request in work.
+pub(crate) struct Work<'a> {
+    pub(crate) deadline: Instant,
+    _place: SemaphorePermit<'a>,
+}
+
+impl FrontEnd {
+    /// A front end for the servers among these entries, which may change. Nobody
+    /// is asked before the first request. Requests must come inside a runtime.
+    pub fn new(environment: &Environment, entries: watch::Receiver<BTreeMap<Name, Entry>>) -> Self {
+        Self {
+            environment: environment.clone(),
+            router: Arc::new(Router::new(environment, entries.clone())),
+            entries,
+            in_work: Semaphore::new(MAX_IN_WORK),
+        }
+    }
+
+    /// Waits until a server has answered.
+    pub async fn connected(&self) {
+        let mut entries = self.entries.clone();
+        let mut backoff = Backoff::new(&self.environment);
+        loop {
+            entries.mark_unchanged();
+            let mut descriptions = self.router.describe_all(DESCRIBE);
+            while let Some(described) = descriptions.join_next().await {
+                if matches!(described, Ok((_, Some(_)))) {
+                    return;
+                }
+            }
+            tokio::select! {
+                biased;
+                Ok(()) = entries.changed() => {}
+                () = backoff.wait() => {}
+            }
+        }
+    }
+
+    pub(crate) fn admit<T>(&self, request: Request<T>) -> Result<(Work<'_>, T), Error> {
+        let work = Work {
+            deadline: deadline(request.metadata()),
+            _place: self.in_work.try_acquire().map_err(|_| Error::AllBusy)?,
+        };
+        Ok((work, request.into_inner()))
+    }
+
+    pub(crate) fn session(&self, token: &[u8]) -> Result<Session, Error> {
+        request::session(token, &self.environment)
+    }
+
+    pub(crate) async fn query(
+        &self,
+        work: &Work<'_>,
+        session: &mut Session,
+        kind: Kind,
+    ) -> Result<Answer, Error> {
+        let memory = &self.router.memory;
+        let hoped = memory.hoped();
+        let body = || {
+            Body::Query(v1::Query {
+                prev: Some((&session.prev).into()),
+                hoped: Some((&hoped).into()),
+                kind: Some(kind.clone()),
+            })
+        };
+        let passed = self.router.pass(work.deadline, &session.prev, body);
+        let Served { reply, .. } = passed.await?;
+        let Outcome::Answer(v1::Answer { kind: Some(answer) }) = reply.outcome else {
+            return Err(Error::WrongAnswer);
+        };
+        memory.answered(&hoped, &reply.ts);
+        session.observe(&reply.ts, reply.clock);
+        Ok(answer)
+    }
+
+    /// `signature` is the update's id and time, if its client made them.
+    pub(crate) async fn update(
+        &self,
+        work: &Work<'_>,
+        mut session: Session,
+        signature: Option<(UpdateId, Time)>,
+        operation: Operation,
+    ) -> Result<v1::UpdateResponse, Error> {
+        let (id, time) = match signature {
+            Some(signature) => signature,
+            None => self.sign(work, &mut session).await?,
+        };
+        let update = Update {
+            id,
+            prev: session.prev.clone(),
+            time,
+            operation,
+        };
+        let body = || Body::Update((&update).into());
+        let passed = self.router.pass(work.deadline, &update.prev, body);
+        let Served { server, reply } = passed.await?;
+        if !matches!(reply.outcome, Outcome::Accepted(_)) {
+            return Err(Error::WrongAnswer);
+        }
+        self.router.memory.updated(&update.prev, &reply.ts);
+        session.observe(&reply.ts, reply.clock);
+        Ok(v1::UpdateResponse {
+            session: Some(carried(&session)),
+            update_id: Some(id.into()),
+            server,
+        })
+    }
+
+    /// Asks a replica for the time first, if none has told it yet.
+    async fn sign(
+        &self,
+        work: &Work<'_>,
+        session: &mut Session,
+    ) -> Result<(UpdateId, Time), Error> {
+        let memory = &self.router.memory;
+        if let Some(signature) = memory.sign(session.clock) {
+            return Ok(signature);
+        }
+        let open = Kind::Open(v1::query::Open {});
+        self.query(work, session, open).await?;
+        memory.sign(session.clock).ok_or(Error::AllBusy)
+    }
+}
+
+/// A session as its client gets it back.
+pub(crate) fn carried(session: &Session) -> v1::Session {
+    v1::Session {
+        token: backfence_wire::token(session),
+        id: session.id.0.to_be_bytes().into(),
+        clock_us: session.clock.0,
+    }
+}
