@@ -130,7 +130,7 @@ impl Loaded {
     fn cost(&self, timed: u64) -> anyhow::Result<f64> {
         let mut copy = self.clone();
         // The first ones find cold caches after the copy.
-        copy.take(timed / 10)?;
+        copy.take(timed)?;
         let spent = copy.take(timed)?;
         black_box(&copy.replica);
         Ok(spent.as_secs_f64() * 1e9 / timed as f64)
