@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use backfence_gossip::{Replica, ReplicaId, Timestamp};
+use backfence_gossip::{Record, Replica, ReplicaId, Timestamp};
 use fixedbitset::FixedBitSet;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Write};
 
 /// A promise that was broken, in the words of `ARCHITECTURE.md`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +35,8 @@ struct Truth {
     /// Everything that its session had seen: its true causes.
     causes: FixedBitSet,
     acknowledged: bool,
+    /// The last disk that held it was lost.
+    excused: bool,
 }
 
 /// What the oracle last saw of one replica.
@@ -46,7 +48,7 @@ pub(crate) struct Seen {
     reports: Vec<(ReplicaId, Timestamp)>,
 }
 
-type Verdict = Result<(), (&'static str, String)>;
+pub(crate) type Verdict = Result<(), (&'static str, String)>;
 
 impl Oracle {
     /// A session that has seen `causes` makes an update. Gives its index.
@@ -54,6 +56,7 @@ impl Oracle {
         self.updates.push(Truth {
             causes: causes.clone(),
             acknowledged: false,
+            excused: false,
         });
         self.updates.len() - 1
     }
@@ -61,6 +64,13 @@ impl Oracle {
     /// A session was told that its update is accepted.
     pub(crate) fn acknowledged(&mut self, index: usize) {
         self.updates[index].acknowledged = true;
+    }
+
+    /// The last disk that held these was lost: they may be lost with it.
+    pub(crate) fn excuse(&mut self, lost: impl Iterator<Item = usize>) {
+        for index in lost {
+            self.updates[index].excused = true;
+        }
     }
 
     /// How many updates were acknowledged.
@@ -123,44 +133,99 @@ impl Oracle {
         }
     }
 
-    /// At rest, after all faults: I4 and I5.
+    /// At rest, after all faults: I4 and I5. Where disks were lost, what depends on
+    /// the lost waits for ever, and is in the log for ever, but everywhere.
     pub(crate) fn check_rest(&self, replicas: &[&Replica<Ledger>]) -> Verdict {
         let first = replicas[0];
         for replica in replicas {
-            let id = replica.id();
-            if replica.value() != first.value() {
-                return Err((
-                    "I4",
-                    format!("{id} and {} hold different values", first.id()),
-                ));
-            }
-            if replica.value_ts() != first.value_ts() {
-                let (one, other) = (replica.value_ts(), first.value_ts());
-                return Err((
-                    "I4",
-                    format!("value_ts {one} at {id}, {other} at {}", first.id()),
-                ));
-            }
-            if replica.waiting_len() > 0 {
-                return Err((
-                    "I4",
-                    format!("{} records wait at {id}", replica.waiting_len()),
-                ));
-            }
-            if replica.log_len() > 0 {
-                return Err((
-                    "I4",
-                    format!("{} records stay in the log of {id}", replica.log_len()),
-                ));
-            }
+            check_equal(first, replica)?;
+            check_waiting(replica)?;
         }
         let applied = first.value().applied();
-        let lost = |&index: &usize| self.updates[index].acknowledged && !applied.contains(index);
+        let waiting: FixedBitSet = waiting(first)
+            .map(|record| record.update().operation.index)
+            .collect();
+        let lost = |&index: &usize| {
+            let truth = &self.updates[index];
+            truth.acknowledged
+                && !truth.excused
+                && !applied.contains(index)
+                && !waiting.contains(index)
+        };
         match (0..self.updates.len()).find(lost) {
             Some(index) => Err(("I5", format!("acknowledged update {index} is lost"))),
             None => Ok(()),
         }
     }
+}
+
+fn check_equal(first: &Replica<Ledger>, replica: &Replica<Ledger>) -> Verdict {
+    let (id, other) = (replica.id(), first.id());
+    for (what, here, there) in [
+        ("replica_ts", replica.replica_ts(), first.replica_ts()),
+        ("value_ts", replica.value_ts(), first.value_ts()),
+    ] {
+        if here != there {
+            return Err((
+                "I4",
+                format!("{what} is {here} at {id}, {there} at {other}"),
+            ));
+        }
+    }
+    if replica.value() != first.value() {
+        return Err(("I4", format!("{id} and {other} hold different values")));
+    }
+    Ok(())
+}
+
+/// What waits must wait for something that is nowhere, directly or not; and nothing
+/// may be in the log but that, and what follows it.
+fn check_waiting(replica: &Replica<Ledger>) -> Verdict {
+    let id = replica.id();
+    if let Some(stable) =
+        waiting(replica).find(|record| record.update().prev <= *replica.value_ts())
+    {
+        return Err((
+            "I4",
+            format!("{:?} is stable at {id} and not applied", stable.update().id),
+        ));
+    }
+    let nowhere = |record: &&Record<Write>| {
+        record
+            .update()
+            .prev
+            .beyond(replica.replica_ts())
+            .next()
+            .is_some()
+    };
+    let count = replica.waiting_len();
+    if count > 0 && !waiting(replica).any(|record| nowhere(&record)) {
+        return Err((
+            "I4",
+            format!("{count} records wait at {id}, and nothing is missing"),
+        ));
+    }
+    let mut behind = Timestamp::new();
+    for entry in replica.log() {
+        let origin = entry.record.origin();
+        if entry.waiting {
+            behind.raise(origin, 1);
+        } else if behind.count(origin) == 0 {
+            let number = entry.record.number();
+            return Err((
+                "I4",
+                format!("record {number} of {origin} stays in the log of {id}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn waiting(replica: &Replica<Ledger>) -> impl Iterator<Item = &Record<Write>> {
+    replica
+        .log()
+        .filter(|entry| entry.waiting)
+        .map(|entry| &entry.record)
 }
 
 fn check_growth(id: ReplicaId, what: &str, before: &Timestamp, after: &Timestamp) -> Verdict {

@@ -8,37 +8,69 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(missing_docs, reason = "the fields are named after what they pick")]
 pub enum Step {
-    /// An idle session asks a replica for a cell.
-    Ask { session: u8, replica: u8, cell: u8 },
-    /// An idle session sends a replica a write.
-    Write { session: u8, replica: u8, cell: u8 },
-    /// A session sends its open request once more, to any replica.
-    Retry { session: u8, replica: u8 },
+    /// An idle session asks a replica for a cell, through a front end.
+    Ask {
+        session: u8,
+        via: u8,
+        to: u8,
+        cell: u8,
+    },
+    /// An idle session sends a replica a write, through a front end.
+    Write {
+        session: u8,
+        via: u8,
+        to: u8,
+        cell: u8,
+    },
+    /// A session sends its open request once more, through any front end to any
+    /// replica.
+    Retry { session: u8, via: u8, to: u8 },
     /// A session gives its open request up; its packets travel on.
     GiveUp { session: u8 },
-    /// A packet arrives, whichever: the network reorders.
+    /// An update that was given up is sent once more after all.
+    LateRetry { session: u8, via: u8, to: u8 },
+    /// A client starts anew, with another session that has seen nothing.
+    NewSession { session: u8 },
+    /// A front end dies and comes back: it knows nothing, and gets no reply to what
+    /// was sent before.
+    ReplaceFrontEnd { front_end: u8 },
+    /// A packet arrives, whichever: the network reorders and delays.
     Deliver { packet: u16 },
     /// A packet is lost.
     Drop { packet: u16 },
     /// A packet will arrive twice.
     Duplicate { packet: u16 },
     /// A replica pushes to a peer.
-    Push { replica: u8, peer: u8 },
+    Push { from: u8, to: u8 },
     /// A replica pulls from a peer.
-    Pull { replica: u8, peer: u8 },
+    Pull { from: u8, to: u8 },
+    /// Queries at a replica stop waiting for what front ends merely hope for.
+    Impatience { replica: u8 },
+    /// What a replica with a slow disk has written reaches the disk.
+    Sync { replica: u8 },
+    /// A replica dies; what is not on its disk is gone.
+    Crash { replica: u8 },
+    /// A dead replica comes back with its disk, in a new incarnation.
+    Restart { replica: u8 },
+    /// A copy of a replica's disk is made.
+    Backup { replica: u8 },
+    /// A replica dies and comes back with the copy instead of its disk.
+    Restore { replica: u8 },
+    /// A replica dies and comes back with an empty disk.
+    Wipe { replica: u8 },
     /// Packets from one replica to another are lost, until all is healed.
     Cut { from: u8, to: u8 },
     /// A replica is cut off from all others, both ways.
     Isolate { replica: u8 },
     /// No replica is cut off.
     Heal,
-    /// A replica's clock is set apart from true time.
+    /// A replica's clock is set apart from true time: it jumps.
     Skew { replica: u8, ms: i16 },
     /// A new, empty replica joins.
     Join,
 }
 
-/// The steps of a run, and the limits that its replicas have.
+/// The steps of a run, and what its replicas are like.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
     /// How many replicas there are at first.
@@ -47,6 +79,10 @@ pub struct Plan {
     pub most_replicas: usize,
     /// How many sessions there are.
     pub sessions: usize,
+    /// How many front ends there are.
+    pub front_ends: usize,
+    /// One bit a replica: its disk syncs only at [`Step::Sync`].
+    pub slow_disks: u8,
     /// The log budget, in bytes: small enough in some runs to need state transfer.
     pub log_bytes: usize,
     /// The limit of a message, in bytes.
@@ -60,12 +96,14 @@ impl Plan {
     pub fn from_seed(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let replicas = rng.random_range(2..=5);
-        let length = rng.random_range(600..=1600);
+        let length = rng.random_range(800..=2000);
         let weather = Weather::draw(&mut rng);
         Self {
             replicas,
             most_replicas: replicas + rng.random_range(0..=2),
             sessions: rng.random_range(2..=6),
+            front_ends: rng.random_range(1..=3),
+            slow_disks: *pick(&mut rng, &[0, 0b10, 0b101, 0xff]),
             log_bytes: *pick(&mut rng, &[600, 2_000, 1 << 20]),
             message_bytes: *pick(&mut rng, &[200, 1_000, 1 << 20]),
             steps: (0..length).map(|_| weather.step(&mut rng)).collect(),
@@ -81,6 +119,9 @@ struct Weather {
     skew: u32,
     join: u32,
     gossip: u32,
+    crash: u32,
+    disk_loss: u32,
+    front_end: u32,
 }
 
 impl Weather {
@@ -91,19 +132,28 @@ impl Weather {
             cut: *pick(rng, &[0, 5, 15]),
             skew: *pick(rng, &[0, 5]),
             join: *pick(rng, &[0, 2]),
-            gossip: *pick(rng, &[40, 120, 300]),
+            gossip: *pick(rng, &[20, 60, 150]),
+            crash: *pick(rng, &[0, 2, 8]),
+            disk_loss: *pick(rng, &[0, 0, 0, 2]),
+            front_end: *pick(rng, &[0, 4]),
         }
     }
 
     fn step(&self, rng: &mut StdRng) -> Step {
-        let (session, replica, peer) = (rng.random(), rng.random(), rng.random());
-        let (cell, packet) = (rng.random_range(0..4), rng.random());
+        let (from, to): (u8, u8) = (rng.random(), rng.random());
+        let (session, via, replica) = (rng.random(), rng.random(), to);
+        let (cell, packet, ms) = (
+            rng.random_range(0..4),
+            rng.random(),
+            rng.random_range(-9000..9000),
+        );
         let choices = [
             (
                 120,
                 Step::Ask {
                     session,
-                    replica,
+                    via,
+                    to,
                     cell,
                 },
             ),
@@ -111,33 +161,32 @@ impl Weather {
                 150,
                 Step::Write {
                     session,
-                    replica,
+                    via,
+                    to,
                     cell,
                 },
             ),
-            (60, Step::Retry { session, replica }),
-            (15, Step::GiveUp { session }),
-            (550, Step::Deliver { packet }),
+            (90, Step::Retry { session, via, to }),
+            (30, Step::GiveUp { session }),
+            (15, Step::LateRetry { session, via, to }),
+            (6, Step::NewSession { session }),
+            (self.front_end, Step::ReplaceFrontEnd { front_end: via }),
+            (700, Step::Deliver { packet }),
             (self.drop, Step::Drop { packet }),
             (self.duplicate, Step::Duplicate { packet }),
-            (self.gossip, Step::Push { replica, peer }),
-            (self.gossip, Step::Pull { replica, peer }),
-            (
-                self.cut,
-                Step::Cut {
-                    from: replica,
-                    to: peer,
-                },
-            ),
+            (self.gossip, Step::Push { from, to }),
+            (self.gossip, Step::Pull { from, to }),
+            (60, Step::Impatience { replica }),
+            (120, Step::Sync { replica }),
+            (self.crash, Step::Crash { replica }),
+            (self.crash * 8, Step::Restart { replica }),
+            (self.disk_loss, Step::Backup { replica }),
+            (self.disk_loss, Step::Restore { replica }),
+            (self.disk_loss, Step::Wipe { replica }),
+            (self.cut, Step::Cut { from, to }),
             (self.cut, Step::Isolate { replica }),
             (self.cut, Step::Heal),
-            (
-                self.skew,
-                Step::Skew {
-                    replica,
-                    ms: rng.random_range(-9000..9000),
-                },
-            ),
+            (self.skew, Step::Skew { replica, ms }),
             (self.join, Step::Join),
         ];
         let total = choices.iter().map(|choice| choice.0).sum();

@@ -60,6 +60,18 @@ report! {
     cuts,
     /// Messages lost to a cut.
     cut_off,
+    /// Replicas that died.
+    crashed,
+    /// Replicas that came back.
+    restarted,
+    /// Disks that were lost, or replaced by an older copy.
+    disks_lost,
+    /// Front ends that died.
+    front_ends_lost,
+    /// Updates that were sent again after they had been given up.
+    late,
+    /// Clocks that were set.
+    skewed,
     /// Whole states that were sent.
     states,
     /// Replicas that joined later.
@@ -69,10 +81,26 @@ report! {
 }
 
 impl Report {
+    /// Requests that were answered.
+    pub const fn operations(&self) -> usize {
+        self.updates + self.queries
+    }
+
+    /// Things that went wrong.
+    pub const fn faults(&self) -> usize {
+        self.dropped
+            + self.duplicated
+            + self.cuts
+            + self.crashed
+            + self.disks_lost
+            + self.front_ends_lost
+            + self.skewed
+    }
+
     /// Whether the run could have failed: there was traffic, a query had to wait,
     /// and something came twice.
     pub fn is_valid(&self) -> bool {
-        let traffic = self.updates >= 10 && self.hits >= 5;
+        let traffic = self.updates >= 10 && self.queries >= 5 && self.hits > 0;
         let bite = self.waited > 0 && self.ignored + self.repeated > 0;
         traffic && bite
     }

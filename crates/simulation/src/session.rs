@@ -1,6 +1,6 @@
 //! A simulated client with its front end: a session, its clock, one open request.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use backfence_gossip::{HybridClock, Session, SessionId, Time, Timestamp, Update, UpdateId};
 use fixedbitset::FixedBitSet;
@@ -15,13 +15,15 @@ pub(crate) struct Client {
     sequence: u64,
     requests: u32,
     pub(crate) open: Option<Request>,
+    /// The update that was given up last: it may be sent again all the same.
+    pub(crate) given_up: Option<Request>,
     pub(crate) observed: FixedBitSet,
 }
 
 /// A request as it travels; the same at every retry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Request {
-    /// Counts the requests of a session.
+    /// Counts the requests of a client, over all its sessions.
     pub(crate) number: u32,
     pub(crate) body: Body,
 }
@@ -32,6 +34,18 @@ pub(crate) enum Body {
     Update(Update<Write>),
 }
 
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.body {
+            Body::Query { prev, cell } => write!(f, "asks for cell {cell} with {prev}"),
+            Body::Update(update) => {
+                let Write { index, cell } = update.operation;
+                write!(f, "update {index} to cell {cell} with {}", update.prev)
+            }
+        }
+    }
+}
+
 impl Client {
     pub(crate) fn new(number: usize) -> Self {
         Self {
@@ -40,8 +54,18 @@ impl Client {
             sequence: 0,
             requests: 0,
             open: None,
+            given_up: None,
             observed: FixedBitSet::new(),
         }
+    }
+
+    /// Goes on as another session. Replies to the former one are not for it: requests
+    /// are numbered on.
+    pub(crate) fn start_anew(&mut self, number: usize) {
+        *self = Self {
+            requests: self.requests,
+            ..Self::new(number)
+        };
     }
 
     /// Opens a query.
@@ -60,6 +84,20 @@ impl Client {
             operation: write,
         };
         self.begin(Body::Update(update))
+    }
+
+    /// Gives the open request up. Says whether there was one.
+    pub(crate) fn give_up(&mut self) -> bool {
+        let open = self.open.take();
+        let was_open = open.is_some();
+        if let Some(Request {
+            body: Body::Update(_),
+            ..
+        }) = &open
+        {
+            self.given_up = open;
+        }
+        was_open
     }
 
     /// Takes a reply in.

@@ -1,0 +1,231 @@
+//! A server: its replica while it lives, its disk, and what waits for the disk.
+
+use backfence_gossip::{
+    Limits, Message, Offer, Received, Record, Replica, ReplicaId, State, Time, Timestamp,
+};
+use fixedbitset::FixedBitSet;
+
+use crate::{
+    ledger::{Ledger, Write},
+    oracle::Seen,
+    packet::Packet,
+};
+
+/// Records on a disk after which a checkpoint takes their place.
+const CHECKPOINT: usize = 16;
+
+pub(crate) struct Node {
+    server: u32,
+    /// How many lives it has had: no incarnation is used twice.
+    lives: u64,
+    limits: Limits,
+    /// `None` while it is dead.
+    pub(crate) replica: Option<Replica<Ledger>>,
+    pub(crate) seen: Seen,
+    pub(crate) held: Vec<Held>,
+    /// Apart from true time, in milliseconds.
+    pub(crate) skew: i64,
+    /// The latest that its clock has shown: like the real one it never goes back.
+    clock: Time,
+    pub(crate) disk: Disk,
+    backup: Option<Disk>,
+    /// What was written since the last sync.
+    written: Disk,
+    /// What may leave once that is on the disk: nothing is told before.
+    outbox: Vec<Packet>,
+}
+
+/// A query that waits for what its session has seen.
+pub(crate) struct Held {
+    pub(crate) client: usize,
+    pub(crate) front_end: (usize, u32),
+    pub(crate) number: u32,
+    pub(crate) prev: Timestamp,
+    /// What the front end hopes to see; dropped when patience ends.
+    pub(crate) hoped: Option<Timestamp>,
+    pub(crate) cell: u8,
+}
+
+/// What the core's return values say must be stored: a checkpoint, and the records
+/// accepted after it.
+#[derive(Clone, Default)]
+pub(crate) struct Disk {
+    checkpoint: Option<State<Ledger>>,
+    records: Vec<Record<Write>>,
+    /// The indices of the updates on it.
+    pub(crate) indices: FixedBitSet,
+}
+
+/// With what a server comes back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Comeback {
+    Disk,
+    Backup,
+    Nothing,
+}
+
+impl Node {
+    pub(crate) fn new(server: u32, limits: Limits) -> Self {
+        let mut node = Self {
+            server,
+            lives: 0,
+            limits,
+            replica: None,
+            seen: Seen::default(),
+            held: Vec::new(),
+            skew: 0,
+            clock: Time(0),
+            disk: Disk::default(),
+            backup: None,
+            written: Disk::default(),
+            outbox: Vec::new(),
+        };
+        node.start(Comeback::Disk);
+        node
+    }
+
+    /// What its clock shows at true time `truth`.
+    pub(crate) fn now(&mut self, truth: Time) -> Time {
+        let shown = Time(truth.0.saturating_add_signed(self.skew * 1000));
+        self.clock = self.clock.max(shown);
+        self.clock
+    }
+
+    /// The id that it has, or had last.
+    pub(crate) const fn id(&self) -> ReplicaId {
+        ReplicaId::new(self.server, self.lives)
+    }
+
+    /// Writes the record that it has accepted itself.
+    pub(crate) fn accepted(&mut self, number: u64) {
+        self.write(self.id(), number..=number);
+    }
+
+    /// Writes what a message has brought.
+    pub(crate) fn received(&mut self, received: Received) {
+        if received.joined {
+            let state = self.replica.as_ref().map(Replica::state);
+            self.written = Disk::of(state);
+        }
+        for (origin, numbers) in received.accepted {
+            self.write(origin, numbers);
+        }
+    }
+
+    fn write(&mut self, origin: ReplicaId, numbers: std::ops::RangeInclusive<u64>) {
+        let Some(replica) = &self.replica else { return };
+        for number in numbers {
+            // A record that went at once is known to everyone, and applied here: it
+            // is in every later checkpoint, so one is taken.
+            match replica.record(origin, number) {
+                Some(record) => self.written.push(record.clone()),
+                None => {
+                    self.written = Disk::of(Some(replica.state()));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Keeps a packet back until what it may tell is on the disk.
+    pub(crate) fn say(&mut self, packet: Packet) {
+        self.outbox.push(packet);
+    }
+
+    /// All that was written reaches the disk; gives what may leave now.
+    pub(crate) fn sync(&mut self) -> Vec<Packet> {
+        let written = std::mem::take(&mut self.written);
+        self.disk.append(written);
+        if self.disk.records.len() > CHECKPOINT
+            && let Some(replica) = &self.replica
+        {
+            self.disk = Disk::of(Some(replica.state()));
+        }
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// Dies: what is not on the disk is gone.
+    pub(crate) fn crash(&mut self) {
+        self.replica = None;
+        self.held.clear();
+        self.outbox.clear();
+        self.written = Disk::default();
+    }
+
+    pub(crate) fn back_up(&mut self) {
+        self.backup = Some(self.disk.clone());
+    }
+
+    /// Comes back, in a new incarnation: it joins what is on its disk as if its
+    /// former life had sent it.
+    pub(crate) fn start(&mut self, comeback: Comeback) {
+        self.crash();
+        match comeback {
+            Comeback::Disk => {}
+            Comeback::Backup => self.disk = self.backup.clone().unwrap_or_default(),
+            Comeback::Nothing => self.disk = Disk::default(),
+        }
+        let former = self.id();
+        self.lives += 1;
+        self.seen = Seen::default();
+        let mut replica = Replica::new(self.id(), Ledger::default(), self.limits);
+        for message in self.disk.messages(former) {
+            replica
+                .receive(message)
+                .expect("the disk holds a state that was");
+        }
+        self.disk = Disk::of(Some(replica.state()));
+        self.replica = Some(replica);
+    }
+}
+
+impl Disk {
+    fn of(checkpoint: Option<State<Ledger>>) -> Self {
+        let indices = checkpoint.as_ref().map_or_else(FixedBitSet::new, |state| {
+            let mut indices = state.value.applied().clone();
+            for entry in &state.log {
+                indices.grow_and_insert(entry.record.update().operation.index);
+            }
+            indices
+        });
+        Self {
+            checkpoint,
+            records: Vec::new(),
+            indices,
+        }
+    }
+
+    fn push(&mut self, record: Record<Write>) {
+        self.indices
+            .grow_and_insert(record.update().operation.index);
+        self.records.push(record);
+    }
+
+    fn append(&mut self, written: Self) {
+        if written.checkpoint.is_some() {
+            *self = written;
+        } else {
+            self.records.extend(written.records);
+            self.indices.union_with(&written.indices);
+        }
+    }
+
+    fn messages(&self, former: ReplicaId) -> Vec<Message<Ledger>> {
+        let checkpoint = self.checkpoint.clone();
+        let replica_ts = checkpoint.as_ref().map(|state| state.replica_ts.clone());
+        let state = checkpoint.map(|state| {
+            Message::State(Box::new(State {
+                from: former,
+                ..state
+            }))
+        });
+        let records = Message::Offer(Offer {
+            from: former,
+            replica_ts: replica_ts.unwrap_or_default(),
+            members: vec![former],
+            records: self.records.clone(),
+            more: false,
+        });
+        state.into_iter().chain([records]).collect()
+    }
+}

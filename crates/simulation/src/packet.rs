@@ -1,0 +1,53 @@
+//! What travels.
+
+use backfence_gossip::{Message, Time, Timestamp};
+use fixedbitset::FixedBitSet;
+
+use crate::{ledger::Ledger, session::Request};
+
+#[derive(Clone)]
+pub(crate) enum Packet {
+    Request {
+        client: usize,
+        /// Which front end passes it on, and in which of its lives.
+        front_end: (usize, u32),
+        to: usize,
+        /// What the front end hopes to see.
+        hoped: Timestamp,
+        request: Request,
+    },
+    Reply {
+        from: usize,
+        client: usize,
+        front_end: (usize, u32),
+        number: u32,
+        reply: Reply,
+    },
+    Gossip {
+        from: usize,
+        to: usize,
+        message: Message<Ledger>,
+        pull: bool,
+    },
+}
+
+#[derive(Clone)]
+pub(crate) struct Reply {
+    pub(crate) ts: Timestamp,
+    pub(crate) clock: Time,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Answer {
+        hoped: Timestamp,
+        applied: FixedBitSet,
+        read: Option<usize>,
+    },
+    Accepted {
+        index: usize,
+    },
+    /// No room, or the clock is behind: the session tries on or gives up.
+    Refused,
+}

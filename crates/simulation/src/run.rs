@@ -1,0 +1,102 @@
+//! A run from its first step to rest.
+
+use crate::{
+    Violation, oracle::Verdict, plan::Plan, report::Report, session::Body, trace::Trace,
+    world::World,
+};
+
+/// Rounds without faults in which everything has to come to rest.
+const ROUNDS: usize = 60;
+/// True time that passes in such a round, in steps: no clock stays behind.
+const ROUND: usize = 5_000;
+
+/// Runs a plan, and checks I1 to I6 on the way and at its end.
+///
+/// # Errors
+///
+/// The first [`Violation`].
+pub fn run(plan: &Plan) -> Result<Report, Violation> {
+    play(plan, Trace::off()).0
+}
+
+/// The same, and what happened in a picture: time runs downwards, each session and
+/// each replica has a column.
+pub fn picture(plan: &Plan) -> (Result<Report, Violation>, String) {
+    let (result, trace) = play(plan, Trace::on());
+    (result, trace.draw(plan.sessions, plan.most_replicas))
+}
+
+fn play(plan: &Plan, trace: Trace) -> (Result<Report, Violation>, Trace) {
+    let mut world = World::new(plan, trace);
+    let mut played = plan.steps.iter().try_for_each(|step| world.step(*step));
+    if played.is_ok() {
+        played = world.rest();
+    }
+    (played.map(|()| world.report), world.trace)
+}
+
+impl World<'_> {
+    /// Ends all faults, lets every request be answered and gossip flow, and demands
+    /// that everything comes to rest.
+    fn rest(&mut self) -> Result<(), Violation> {
+        self.calm = true;
+        self.cuts.clear();
+        for node in 0..self.nodes.len() {
+            self.restart(node)?;
+            self.nodes[node].skew = 0;
+        }
+        let mut verdict = Ok(());
+        for round in 0..ROUNDS {
+            self.round(round)?;
+            verdict = self.at_rest();
+            if verdict.is_ok() {
+                self.report.rounds = round + 1;
+                self.report.acknowledged = self.oracle.acknowledgements();
+                return Ok(());
+            }
+        }
+        self.judge(verdict)
+    }
+
+    fn round(&mut self, round: usize) -> Result<(), Violation> {
+        self.steps += ROUND;
+        let (nodes, front_ends) = (self.nodes.len(), self.front_ends.len());
+        for client in 0..self.clients.len() {
+            let turn = client + round;
+            self.retry(client, turn % front_ends, turn % nodes);
+        }
+        for from in 0..nodes {
+            for to in 0..nodes {
+                self.pull(from, to);
+            }
+            self.lose_patience(from)?;
+        }
+        while !self.packets.is_empty() {
+            let packet = self.packets.remove(0);
+            self.deliver(packet)?;
+        }
+        Ok(())
+    }
+
+    fn at_rest(&self) -> Verdict {
+        let replicas = self.replicas();
+        self.oracle.check_rest(&replicas)?;
+        for (number, client) in self.clients.iter().enumerate() {
+            let hopeless = |prev: &backfence_gossip::Timestamp| {
+                prev.beyond(replicas[0].value_ts()).next().is_some()
+            };
+            match client.open.as_ref().map(|request| &request.body) {
+                // What it has seen is on a disk that was lost.
+                Some(Body::Query { prev, .. }) if hopeless(prev) => {}
+                Some(_) => {
+                    return Err((
+                        "I4",
+                        format!("a request of session {number} is never answered"),
+                    ));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
