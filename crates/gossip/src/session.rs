@@ -7,7 +7,7 @@ use crate::{SessionId, Time, Timestamp};
 ///
 /// Ladin et al. 1992, section 2: the front end merges every reply's timestamp into
 /// the label that the next request carries.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Session {
     /// Its name, for ever.
     pub id: SessionId,
