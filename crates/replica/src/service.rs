@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{copy::Copy, gossip, serve};
 
 /// How long a call waits for a replica that is just starting.
-const START: Duration = Duration::from_secs(5);
+const START: Duration = Duration::from_millis(300);
 /// Messages on their way out of one stream; whoever makes more waits.
 const OUTGOING: usize = 64;
 

@@ -2,10 +2,12 @@
 
 use std::{fmt, ops::AddAssign};
 
+use serde::{Deserialize, Serialize};
+
 macro_rules! report {
     ($($(#[$doc:meta])* $field:ident),* $(,)?) => {
         /// Counts of what happened.
-        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
         pub struct Report {
             $($(#[$doc])* pub $field: usize,)*
         }
@@ -30,6 +32,8 @@ macro_rules! report {
 }
 
 report! {
+    /// Steps of the protocol: steps of plans, and packets that arrived at rest.
+    steps,
     /// Updates that were acknowledged to a session that still waited.
     updates,
     /// Queries that were answered.

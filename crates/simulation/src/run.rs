@@ -28,6 +28,7 @@ pub fn picture(plan: &Plan) -> (Result<Report, Violation>, String) {
 
 fn play(plan: &Plan, trace: Trace) -> (Result<Report, Violation>, Trace) {
     let mut world = World::new(plan, trace);
+    world.report.steps = plan.steps.len();
     let mut played = plan.steps.iter().try_for_each(|step| world.step(*step));
     if played.is_ok() {
         played = world.rest();
@@ -73,6 +74,7 @@ impl World<'_> {
         }
         while !self.packets.is_empty() {
             let packet = self.packets.remove(0);
+            self.report.steps += 1;
             self.deliver(packet)?;
         }
         Ok(())
