@@ -3,7 +3,7 @@
 //! Without a command it holds the conversation of the system that this one ports:
 //! it asks for a user, then what to do, until `quit`. With one it prints the answer
 //! and ends with a code that says what became of it. All that it asks goes through
-//! one [`Session`](backfence_client::Session).
+//! one [`Session`].
 
 mod answer;
 mod args;

@@ -327,10 +327,7 @@ Okay thanks for coming!
 #[cfg(unix)]
 #[test]
 fn ctrl_c_gives_up_what_is_being_asked() {
-    use std::{
-        process::{Command, Stdio},
-        time::{Duration, Instant},
-    };
+    use std::process::{Command, Stdio};
     let server = Server::start();
     fail(&server.world, [Fault::None, Fault::None, Fault::Hang]);
     let child = Command::new(env!("CARGO_BIN_EXE_backfence"))
@@ -345,11 +342,7 @@ fn ctrl_c_gives_up_what_is_being_asked() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !fake::all_met(&server.world) {
-        assert!(Instant::now() < deadline, "it never asked");
-        std::thread::yield_now();
-    }
+    wait_until_met(&server.world);
     let killed = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status();
@@ -358,4 +351,40 @@ fn ctrl_c_gives_up_what_is_being_asked() {
     assert_eq!(output.status.code(), Some(130));
     let expected = "error: interrupted; what was asked for may still be done\n";
     assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_in_a_terminal_gives_up_what_is_being_asked() {
+    let server = Server::start();
+    fail(&server.world, [Fault::None, Fault::Hang]);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_backfence"));
+    let address = server.fake.address.to_string();
+    command
+        .args(["--frontend", &address, "--user", "1"])
+        .env("TERM", "xterm");
+    let mut terminal = rexpect::session::spawn_command(command, Some(30_000)).unwrap();
+    terminal.exp_string("What would you like to do? ").unwrap();
+    terminal.send_line("find").unwrap();
+    terminal.exp_string("Which movie? ").unwrap();
+    terminal.send_line("Toy Story").unwrap();
+    wait_until_met(&server.world);
+    terminal.send_control('c').unwrap();
+    terminal.exp_string("error: interrupted; ").unwrap();
+    terminal.exp_eof().unwrap();
+    let status = format!("{:?}", terminal.process().wait().unwrap());
+    assert!(
+        status.starts_with("Exited") && status.ends_with(", 130)"),
+        "{status}"
+    );
+}
+
+#[cfg(unix)]
+fn wait_until_met(world: &Shared) {
+    use std::time::{Duration, Instant};
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !fake::all_met(world) {
+        assert!(Instant::now() < deadline, "it never asked");
+        std::thread::yield_now();
+    }
 }

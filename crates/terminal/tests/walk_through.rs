@@ -2,7 +2,7 @@
 //! with two clients at once, and through a pipe.
 #![cfg(unix)]
 
-use std::process::Command;
+use std::{env, path::PathBuf, process::Command};
 
 use backfence_cluster::Cluster;
 use rexpect::session::PtySession;
@@ -209,4 +209,61 @@ fn through_a_pipe_and_as_commands() {
     assert_eq!((status.0, online.count()), (0, 3), "{}", status.1);
     assert_eq!(run(&["change", "9"]).0, 3);
     assert_eq!(run(&["find", "emma"]).0, 4);
+}
+
+/// The sentences of the original as its own data gives them.
+#[test]
+fn with_the_original_data() {
+    let data = env::var_os("BACKFENCE_DATA").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
+        PathBuf::from,
+    );
+    let folder = data.join("ml-latest-small");
+    if !folder.join("movies.csv").is_file() {
+        println!(
+            "SKIPPED with_the_original_data: no ml-latest-small under {}",
+            data.display()
+        );
+        return;
+    }
+    let cluster = Cluster::builder().data(folder).start().unwrap();
+    let check = |words: &[&str], code: i32, expected: &str| {
+        let output = program(&cluster)
+            .args(["--user", "1"])
+            .args(words)
+            .output()
+            .unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(
+            (output.status.code(), stdout.as_str()),
+            (Some(code), expected),
+            "{words:?}"
+        );
+    };
+    check(
+        &["find", "Toy", "Story"],
+        0,
+        "Toy Story was made in (1995) and has the genres Adventure|Animation|Children|Comedy|Fantasy\n",
+    );
+    check(
+        &["view", "Toy", "Story"],
+        0,
+        "The rating that user 1 gave to movie Toy Story was 4.0\n",
+    );
+    check(
+        &["average", "Toy", "Story"],
+        0,
+        "3.9209302325581397 is the average rating for Toy Story\n",
+    );
+    check(
+        &["find", "Babylon", "5"],
+        0,
+        "Babylon 5 has no year in our data and has the genres Sci-Fi\n",
+    );
+    check(
+        &["find", "emma", "(1996)"],
+        4,
+        "emma (1996) stands for several movies:\n  Emma (1996), #838\n  Emma (1996), #26958\n\
+         Name one with its year, or by its number with the #\n",
+    );
 }
