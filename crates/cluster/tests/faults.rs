@@ -21,6 +21,13 @@ async fn keep_viewing(
     Ok((session, views))
 }
 
+/// How often the front end found that a server fails.
+fn skipped(cluster: &Cluster, server: &str) -> usize {
+    let log = cluster.log(Role::FrontEnd(1));
+    let line = |line: &&str| line.contains("skipping") && line.contains(server);
+    log.lines().filter(line).count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_killed_under_load_fails_nobody_whose_past_others_hold() {
     let mut cluster = Cluster::builder().start().expect("a cluster");
@@ -38,6 +45,7 @@ async fn a_replica_killed_under_load_fails_nobody_whose_past_others_hold() {
     for (session, user) in sessions {
         viewing.spawn(keep_viewing(session, user, ended.clone()));
     }
+    let before = skipped(&cluster, "SERVER1");
     cluster.kill(Role::Replica(1)).expect("it is killed");
     let gone = async |session: &mut Session| {
         let servers = session.status().await.ok()?;
@@ -50,11 +58,9 @@ async fn a_replica_killed_under_load_fails_nobody_whose_past_others_hold() {
         assert!(views > 0);
         assert_ne!(rate(&mut session, 9, "1").await.expect("it is taken"), 1);
     }
-    let failed = cluster.log(Role::FrontEnd(1)).matches("no answer").count();
-    assert!(
-        (1..=3).contains(&failed),
-        "{failed} servers were found dead"
-    );
+    // Requests that are under way together fail together; later ones go elsewhere.
+    let failures = skipped(&cluster, "SERVER1") - before;
+    assert!(failures <= 1, "server 1 was found dead {failures} times");
 }
 
 #[tokio::test(flavor = "multi_thread")]
