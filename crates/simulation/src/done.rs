@@ -94,11 +94,18 @@ impl Done {
         Ok(())
     }
 
-    /// What the runs within `seeds` amounted to, and how many were invalid.
+    /// What the runs within `seeds` amounted to, and how many were invalid. A batch
+    /// that was run again as part of a larger one counts once.
     pub(crate) fn total(&self, seeds: &Range<u64>) -> (Report, u64) {
+        let size = |batch: &Batch| batch.to - batch.from;
+        let again = |batch: &Batch| {
+            let within = |other: &&Batch| other.from <= batch.from && batch.to <= other.to;
+            let mut larger = self.batches.iter().filter(within);
+            larger.any(|other| size(other) > size(batch))
+        };
         let mut total = (Report::default(), 0);
         for batch in &self.batches {
-            if seeds.start <= batch.from && batch.to <= seeds.end {
+            if seeds.start <= batch.from && batch.to <= seeds.end && !again(batch) {
                 total.0 += batch.report;
                 total.1 += batch.invalid;
             }

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Breaks each rule of the protocol on purpose, in a copy of the tree, and shows
+# which instrument notices: mutants/run.sh [NAME...]
+#
+# Prints a table in Markdown on stdout. Ends with 1 if a mutant survives, or if a
+# patch no longer applies.
+set -euo pipefail
+
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+export CARGO_TARGET_DIR=$project/target/mutants
+export RUST_BACKTRACE=0
+# A mutant that runs for longer is noticed too: nothing may hang.
+limit=120
+
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+# What the simulation says of the tree, and how many seeds it took. Empty if nothing.
+simulated() {
+    local out status=0
+    out=$(timeout "$limit" cargo run -q --release --locked -p backfence-simulation -- \
+        --seeds 0..2000 --jobs 1 2>&1) || status=$?
+    case $status in
+        0) ;;
+        1) sed -n 's/^seed \([0-9]*\) .*/seed \1/p; s/^\(I[0-9]\) at.*/\1/p' <<<"$out" | head -n 2 | paste -sd ' ' ;;
+        124) echo "does not end" ;;
+        *) echo "assertion" ;;
+    esac
+}
+
+# What the tests of a crate say: the first that fails.
+tested() {
+    local out status=0
+    out=$(timeout "$limit" cargo test -q --release --locked -p "$1" --no-fail-fast "${@:2}" 2>&1) || status=$?
+    case $status in
+        0) ;;
+        124) echo "does not end" ;;
+        *) grep -E '^    [a-z_0-9:]+$' <<<"$out" | head -n 1 | tr -d ' ' || echo "an assertion" ;;
+    esac
+}
+
+try() {
+    local patch=$1 name began by_seed by_rule by_model survived=
+    name=$(basename "$patch" .patch)
+    (cd "$project" && git ls-files -z | xargs -0 cp --parents -t "$copy")
+    if ! patch -s -p1 -d "$copy" <"$patch"; then
+        say "$name: the patch does not apply"
+        return 1
+    fi
+    cd "$copy"
+    began=$SECONDS
+    if ! cargo test -q --release --locked --no-run -p backfence-gossip -p backfence-simulation \
+        -p backfence-model >/dev/null 2>"$copy/errors"; then
+        say "$name: does not compile"
+        tail -n 20 "$copy/errors" >&2
+        return 1
+    fi
+    by_seed=$(simulated)
+    by_rule=$(tested backfence-gossip --lib --tests)
+    by_model=$(tested backfence-model)
+    [ -n "$by_seed$by_rule$by_model" ] || survived=' **survives**'
+    printf '| %s%s | %s | %s | %s | %s |\n' "${name//_/ }" "$survived" "$(head -n 1 "$patch")" \
+        "${by_seed:--}" "${by_rule:--}" "${by_model:--}"
+    say "$name: $((SECONDS - began)) s${survived}"
+    [ -z "$survived" ]
+}
+
+if [ $# -gt 0 ]; then
+    patches=("${@/%/.patch}")
+    patches=("${patches[@]/#/$project/mutants/}")
+else
+    patches=("$project"/mutants/*.patch)
+fi
+
+printf '| mutant | what is broken | simulation | rule or scenario | model |\n|---|---|---|---|---|\n'
+failed=0
+for patch in "${patches[@]}"; do
+    try "$patch" || failed=$((failed + 1))
+done
+say "${#patches[@]} mutants, $failed not caught"
+[ "$failed" -eq 0 ]
