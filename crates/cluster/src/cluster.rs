@@ -87,7 +87,8 @@ impl Cluster {
         self.running(role).process.id()
     }
 
-    /// What a program has logged since it was last started.
+    /// What a program has logged since it was last started. What it did a moment
+    /// ago may not stand there yet: see [`wait_for_log`](Self::wait_for_log).
     ///
     /// # Panics
     ///

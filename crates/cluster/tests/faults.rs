@@ -229,6 +229,9 @@ async fn other_data_is_refused_with_both_fingerprints() {
         })
         .expect("it starts");
     let fingerprint = |role| {
+        cluster
+            .wait_for_log(role, &["fingerprint="])
+            .expect("it is logged");
         let log = cluster.log(role);
         let (_, rest) = log.split_once("fingerprint=").expect("it is logged");
         rest.trim_matches('"')[..32].to_owned()
