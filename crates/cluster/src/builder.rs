@@ -48,7 +48,7 @@ impl Builder {
     }
 
     /// The folder with `movies.csv` and `ratings.csv`; unless said otherwise,
-    /// a few movies ([`write_small_data`]).
+    /// a few movies ([`write_small_data`](crate::write_small_data)).
     #[must_use]
     pub fn data(self, folder: impl Into<PathBuf>) -> Self {
         Self {

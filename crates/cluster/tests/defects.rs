@@ -2,6 +2,9 @@
 //! are replayed where their cause would be: in the core, the ratings, the client.
 //! B4, B16, B18 and B19 are in `faults.rs`.
 
+// The harness sends signals.
+#![cfg(unix)]
+
 mod support;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,8 @@
 //! Programs are killed, halted, restarted and added while clients go on.
 
+// The harness sends signals.
+#![cfg(unix)]
+
 mod support;
 
 use backfence_client::{Error, Session};
