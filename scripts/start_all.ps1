@@ -22,7 +22,6 @@
 .EXAMPLE
     scripts\start_all.ps1 -Replicas 5
 #>
-[CmdletBinding()]
 param(
     [string]$Data,
     [ValidateRange(1, 999)][int]$Replicas = 3,
@@ -31,7 +30,11 @@ param(
     [string]$State,
     [switch]$NoClient
 )
+# Not [CmdletBinding()]: that would refuse input from a pipe, which is the client's.
 $ErrorActionPreference = 'Stop'
+if ($args.Count -gt 0) {
+    throw "There is no option $($args[0]); see Get-Help $PSCommandPath."
+}
 
 $project = Split-Path -Parent $PSScriptRoot
 if (-not $Data) {
@@ -138,7 +141,11 @@ try {
         $started | Wait-Process
         throw "All servers have ended by themselves; see the logs in $State."
     }
-    & $client --registry $registry
+    if ($MyInvocation.ExpectingInput) {
+        $input | & $client --registry $registry
+    } else {
+        & $client --registry $registry
+    }
     $code = $LASTEXITCODE
 } finally {
     $started.Reverse()
