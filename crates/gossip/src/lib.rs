@@ -127,10 +127,13 @@
 
 extern crate alloc;
 
+mod apply;
 mod exchange;
 mod executed;
 mod id;
 mod log;
+mod members;
+mod refusal;
 mod replica;
 mod session;
 mod time;
@@ -142,7 +145,8 @@ mod waiting;
 pub use exchange::{Message, Offer, Received, Scope};
 pub use id::{ReplicaId, SessionId, UpdateId};
 pub use log::LogEntry;
-pub use replica::{Accepted, Limits, Refusal, Replica, View};
+pub use refusal::Refusal;
+pub use replica::{Accepted, Limits, Replica, View};
 pub use session::{Freshness, Session};
 pub use time::{HybridClock, Time};
 pub use timestamp::Timestamp;

@@ -1,15 +1,15 @@
-//! A replica: updates, queries, and the rule by which records become visible.
+//! A replica: updates and queries.
 
 use alloc::{
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
-use core::{cmp::Reverse, fmt, time::Duration};
+use core::time::Duration;
 
 use crate::{
-    LogEntry, Record, ReplicaId, Time, Timestamp, Update, UpdateId, Value,
-    executed::{ExecutedTable, First, digest},
-    log::{Log, Place},
+    LogEntry, Record, Refusal, ReplicaId, Time, Timestamp, Update, UpdateId, Value,
+    executed::{ExecutedTable, digest},
+    log::Log,
     waiting::Waiting,
 };
 
@@ -88,64 +88,6 @@ pub struct View<'a, V> {
     /// For the session's clock.
     pub clock: Time,
 }
-
-/// Why an update or a query was refused. The replica's state is unchanged.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// The update is dated too far ahead of this replica's clock.
-    ClockAhead {
-        /// After this long it would be accepted.
-        retry_after: Duration,
-    },
-    /// `prev` claims updates of this replica that it never issued.
-    ForgedTimestamp {
-        /// This replica.
-        replica: ReplicaId,
-        /// What `prev` claims.
-        claimed: u64,
-        /// The highest number that was issued.
-        issued: u64,
-    },
-    /// Another update has this id: same cid, other time or operation.
-    UpdateIdReused {
-        /// The id.
-        id: UpdateId,
-    },
-    /// The log is full of records that wait, and this one would wait too.
-    LogFull {
-        /// Records that wait.
-        waiting: usize,
-    },
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ClockAhead { retry_after } => write!(
-                f,
-                "the update's time is ahead of the replica's clock; retry after {} ms",
-                retry_after.as_millis()
-            ),
-            Self::ForgedTimestamp {
-                replica,
-                claimed,
-                issued,
-            } => write!(
-                f,
-                "the session claims update {claimed} of replica {replica}, which has issued {issued}"
-            ),
-            Self::UpdateIdReused { id } => {
-                write!(f, "another update with other contents has the id {id}")
-            }
-            Self::LogFull { waiting } => write!(
-                f,
-                "{waiting} updates wait for others that have not come; there is no room for more"
-            ),
-        }
-    }
-}
-
-impl core::error::Error for Refusal {}
 
 impl<V: Value> Replica<V> {
     /// A replica that has received nothing, alone until it hears of others.
@@ -333,79 +275,5 @@ impl<V: Value> Replica<V> {
             });
         }
         Ok(())
-    }
-
-    /// The stability test: everything that `prev` names is reflected in the value.
-    ///
-    /// Two things make that so: per origin there are no holes, and everything that
-    /// is stable is applied before anyone can ask.
-    pub(crate) fn stable(&self, prev: &Timestamp) -> bool {
-        *prev <= self.value_ts
-    }
-
-    /// Receives the next record of its origin, and applies it and all that it sets
-    /// free.
-    pub(crate) fn append(&mut self, record: Record<V::Operation>) {
-        let place = (record.origin(), record.number());
-        self.replica_ts.raise(place.0, place.1);
-        self.members.insert(place.0);
-        self.greatest = self.greatest.max(record.update().time);
-        self.log.push::<V>(LogEntry {
-            record,
-            waiting: true,
-        });
-        self.settle([place].into());
-    }
-
-    /// Applies every stable record among `candidates`, and all that they set free,
-    /// causes before effects. The others wait.
-    pub(crate) fn settle(&mut self, mut candidates: Vec<Place>) {
-        let mut ready = BinaryHeap::new();
-        loop {
-            for place in candidates.drain(..) {
-                if let Some(entry) = self.log.entry(place) {
-                    ready.push(Reverse((entry.record.rank(), place)));
-                }
-            }
-            let Some(Reverse((_, place))) = ready.pop() else {
-                break;
-            };
-            self.try_apply(place, &mut candidates);
-        }
-        debug_assert!(self.value_ts <= self.replica_ts, "value ahead of receipts");
-    }
-
-    fn try_apply(&mut self, place: Place, woken: &mut Vec<Place>) {
-        let Some(entry) = self.log.entry(place) else {
-            return;
-        };
-        let update = entry.record.update();
-        let id = update.id;
-        if !self.stable(&update.prev) {
-            self.waiting.insert(id, place, &update.prev, &self.value_ts);
-            return;
-        }
-        // An update that was sent to two replicas has two records. It is executed
-        // once, but both timestamps count: a session may hold either.
-        if self.executed.find(id).is_none() {
-            self.value.apply(update);
-            let ts = entry.record.ts();
-            let digest = digest(update);
-            self.executed.insert(id, First { ts, digest });
-        }
-        self.log.applied(place);
-        self.waiting.release(id, place);
-        self.value_ts.raise(place.0, place.1);
-        self.waiting.wake(place.0, place.1, woken);
-    }
-
-    /// The members whose knowledge counts: all others, but of each server only the
-    /// latest incarnation. An earlier one is dead.
-    pub(crate) fn others(&self) -> impl Iterator<Item = &ReplicaId> {
-        self.members.iter().filter(|member| {
-            let later = ReplicaId::new(member.server, member.incarnation.saturating_add(1));
-            let last = ReplicaId::new(member.server, u64::MAX);
-            **member != self.id && self.members.range(later..=last).next().is_none()
-        })
     }
 }

@@ -1,0 +1,63 @@
+//! Why a replica refuses a request.
+
+use core::{fmt, time::Duration};
+
+use crate::{ReplicaId, UpdateId};
+
+/// Why an update or a query was refused. The replica's state is unchanged.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The update is dated too far ahead of this replica's clock.
+    ClockAhead {
+        /// After this long it would be accepted.
+        retry_after: Duration,
+    },
+    /// `prev` claims updates of this replica that it never issued.
+    ForgedTimestamp {
+        /// This replica.
+        replica: ReplicaId,
+        /// What `prev` claims.
+        claimed: u64,
+        /// The highest number that was issued.
+        issued: u64,
+    },
+    /// Another update has this id: same cid, other time or operation.
+    UpdateIdReused {
+        /// The id.
+        id: UpdateId,
+    },
+    /// The log is full of records that wait, and this one would wait too.
+    LogFull {
+        /// Records that wait.
+        waiting: usize,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClockAhead { retry_after } => write!(
+                f,
+                "the update's time is ahead of the replica's clock; retry after {} ms",
+                retry_after.as_millis()
+            ),
+            Self::ForgedTimestamp {
+                replica,
+                claimed,
+                issued,
+            } => write!(
+                f,
+                "the session claims update {claimed} of replica {replica}, which has issued {issued}"
+            ),
+            Self::UpdateIdReused { id } => {
+                write!(f, "another update with other contents has the id {id}")
+            }
+            Self::LogFull { waiting } => write!(
+                f,
+                "{waiting} updates wait for others that have not come; there is no room for more"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
