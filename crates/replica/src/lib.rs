@@ -2,9 +2,9 @@
 //!
 //! The protocol is [`backfence_gossip::Replica`]; this crate drives it. Requests
 //! of front ends and messages of peers meet it behind one private lock
-//! ([`copy`]), for one synchronous call at a time. A query that must wait is a
+//! (`copy.rs`), for one synchronous call at a time. A query that must wait is a
 //! task that waits for the copy to grow; a peer is a task that keeps one stream to
-//! it ([`peers`]). In memory: what a replica alone has is lost when it dies, and a
+//! it (`peers.rs`). In memory: what a replica alone has is lost when it dies, and a
 //! restart is a new incarnation.
 
 mod answer;
