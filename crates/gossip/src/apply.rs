@@ -4,18 +4,34 @@ use alloc::{collections::BinaryHeap, vec::Vec};
 use core::cmp::Reverse;
 
 use crate::{
-    LogEntry, Record, Replica, Timestamp, Value,
+    LogEntry, Record, Replica, ReplicaId, Timestamp, Value,
     executed::{First, digest},
     log::Place,
 };
 
 impl<V: Value> Replica<V> {
-    /// The stability test: everything that `prev` names is reflected in the value.
+    /// The stability test: everything that `prev` names is reflected in the value, or
+    /// lost for good.
     ///
     /// Two things make that so: per origin there are no holes, and everything that
     /// is stable is applied before anyone can ask.
     pub(crate) fn stable(&self, prev: &Timestamp) -> bool {
-        *prev <= self.value_ts
+        *prev <= self.value_ts || self.unmet(prev).next().is_none()
+    }
+
+    /// What `prev` names and the value lacks, as (origin, what it has, what is to
+    /// come). Of a replica that has ended no more can come than has been received.
+    pub(crate) fn unmet<'a>(
+        &'a self,
+        prev: &'a Timestamp,
+    ) -> impl Iterator<Item = (ReplicaId, u64, u64)> + 'a {
+        prev.beyond(&self.value_ts)
+            .map(|(origin, has, wants)| {
+                let ended = self.members.has_ended(origin);
+                let last = self.replica_ts.count(origin);
+                (origin, has, if ended { wants.min(last) } else { wants })
+            })
+            .filter(|&(_, has, wants)| wants > has)
     }
 
     /// Receives the next record of its origin, and applies it and all that it sets
@@ -23,7 +39,7 @@ impl<V: Value> Replica<V> {
     pub(crate) fn append(&mut self, record: Record<V::Operation>) {
         let place = (record.origin(), record.number());
         self.replica_ts.raise(place.0, place.1);
-        self.members.insert(place.0);
+        self.members.extend([place.0]);
         self.greatest = self.greatest.max(record.update().time);
         self.log.push::<V>(LogEntry {
             record,
@@ -47,7 +63,12 @@ impl<V: Value> Replica<V> {
             };
             self.try_apply(place, &mut candidates);
         }
-        debug_assert!(self.value_ts <= self.replica_ts, "value ahead of receipts");
+        debug_assert!(
+            self.value_ts
+                .beyond(&self.replica_ts)
+                .all(|(origin, ..)| self.members.is_retired(origin)),
+            "the value reflects what was not received"
+        );
     }
 
     fn try_apply(&mut self, place: Place, woken: &mut Vec<Place>) {
@@ -56,8 +77,9 @@ impl<V: Value> Replica<V> {
         };
         let update = entry.record.update();
         let id = update.id;
-        if !self.stable(&update.prev) {
-            self.waiting.insert(id, place, &update.prev, &self.value_ts);
+        let unmet = self.unmet(&update.prev).next();
+        if let Some((origin, _, number)) = unmet {
+            self.waiting.insert(id, place, (origin, number));
             return;
         }
         // An update that was sent to two replicas has two records. It is executed
@@ -68,9 +90,13 @@ impl<V: Value> Replica<V> {
             let digest = digest(update);
             self.executed.insert(id, First { ts, digest });
         }
+        // Of `prev` only entries that are lost for good can be beyond the value. They
+        // are merged too: whoever sees this effect must not have it count as stable
+        // where it is not yet known that its cause is lost.
+        self.value_ts.merge(&update.prev);
+        self.value_ts.raise(place.0, place.1);
         self.log.applied(place);
         self.waiting.release(id, place);
-        self.value_ts.raise(place.0, place.1);
-        self.waiting.wake(place.0, place.1, woken);
+        self.waiting.wake((place.0, 0)..=place, woken);
     }
 }

@@ -39,6 +39,8 @@ pub struct Offer<O> {
     pub records: Vec<Record<O>>,
     /// There was more than one message may hold.
     pub more: bool,
+    /// Whoever has all that the sender has received has joined the members.
+    pub joined: bool,
 }
 
 /// What came of a message.
@@ -51,6 +53,18 @@ pub struct Received {
     pub joined: bool,
     /// The records that were there already, or came after a hole.
     pub ignored: usize,
+    /// The sender is retired: nothing was taken from it.
+    pub retired: bool,
+}
+
+impl<V: Value> Message<V> {
+    /// The sender.
+    pub const fn from(&self) -> ReplicaId {
+        match self {
+            Self::Offer(offer) => offer.from,
+            Self::State(state) => state.from,
+        }
+    }
 }
 
 impl<V: Value> Replica<V> {
@@ -61,7 +75,7 @@ impl<V: Value> Replica<V> {
     where
         V: Clone,
     {
-        let Some(has) = self.ts_table.get(&peer) else {
+        let Some(has) = self.reported(peer) else {
             return Message::Offer(self.report());
         };
         let discarded = |(origin, after)| after < self.log.floor(origin);
@@ -77,16 +91,17 @@ impl<V: Value> Replica<V> {
         Offer {
             from: self.id,
             replica_ts: self.replica_ts.clone(),
-            members: self.members.iter().copied().collect(),
+            members: self.members().collect(),
             records: Vec::new(),
             more: false,
+            joined: self.has_joined(),
         }
     }
 
     /// Whether `peer` has reported, and lacks something that this replica has.
     pub fn has_news_for(&self, peer: ReplicaId, scope: Scope) -> bool {
         let lacks = |has| self.news(has, scope).next().is_some();
-        self.ts_table.get(&peer).is_some_and(lacks)
+        self.reported(peer).is_some_and(lacks)
     }
 
     /// Takes a message of a peer: accepts the records that continue what is here,
@@ -98,6 +113,11 @@ impl<V: Value> Replica<V> {
     /// [`MalformedState`] for a state that no replica can be in; nothing is changed.
     pub fn receive(&mut self, message: Message<V>) -> Result<Received, MalformedState> {
         match message {
+            // What it says may be news that no one else can ever have.
+            _ if self.members.is_retired(message.from()) => Ok(Received {
+                retired: true,
+                ..Received::default()
+            }),
             Message::Offer(offer) => Ok(self.accept(offer)),
             Message::State(state) => {
                 self.join(*state)?;
@@ -152,18 +172,27 @@ impl<V: Value> Replica<V> {
             }
             self.append(record);
         }
-        self.members.extend(offer.members);
-        self.learn(offer.from, &offer.replica_ts);
+        self.learn(offer.from, &offer.replica_ts, offer.members, offer.joined);
         received
     }
 
-    /// Notes what a peer reported, and discards what everyone has.
-    pub(crate) fn learn(&mut self, peer: ReplicaId, replica_ts: &Timestamp) {
+    /// Notes what a peer reported, lets retirements count, and discards what everyone
+    /// has.
+    pub(crate) fn learn(
+        &mut self,
+        peer: ReplicaId,
+        replica_ts: &Timestamp,
+        members: Vec<ReplicaId>,
+        joined: bool,
+    ) {
         if peer == self.id {
-            return;
+            self.members.recover(self.id, members);
+        } else {
+            self.members.report(peer, replica_ts, members);
+            let has_all = *replica_ts <= self.replica_ts;
+            self.members.join(self.id, joined && has_all);
         }
-        self.members.insert(peer);
-        self.ts_table.entry(peer).or_default().merge(replica_ts);
+        self.end_retired();
         let origins: Vec<_> = self.log.origins().collect();
         for origin in origins {
             self.log.discard::<V>(origin, self.known_everywhere(origin));
@@ -171,11 +200,16 @@ impl<V: Value> Replica<V> {
         self.trim();
     }
 
+    /// The members whose knowledge counts.
+    pub(crate) fn others(&self) -> impl Iterator<Item = ReplicaId> + '_ {
+        self.members.others(self.id)
+    }
+
     /// The number up to which every other member has reported to have the records
     /// of `origin`. What was sent to a peer tells nothing.
     fn known_everywhere(&self, origin: ReplicaId) -> u64 {
         self.others()
-            .map(|peer| self.ts_table.get(peer).map_or(0, |has| has.count(origin)))
+            .map(|peer| self.reported(peer).map_or(0, |has| has.count(origin)))
             .min()
             .unwrap_or(u64::MAX)
     }

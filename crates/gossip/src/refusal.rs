@@ -26,6 +26,11 @@ pub enum Refusal {
         /// The id.
         id: UpdateId,
     },
+    /// This replica is out: a later incarnation of its server has taken its place.
+    Retired {
+        /// This replica.
+        replica: ReplicaId,
+    },
     /// The log is full of records that wait, and this one would wait too.
     LogFull {
         /// Records that wait.
@@ -51,6 +56,9 @@ impl fmt::Display for Refusal {
             ),
             Self::UpdateIdReused { id } => {
                 write!(f, "another update with other contents has the id {id}")
+            }
+            Self::Retired { replica } => {
+                write!(f, "replica {replica} is out: its server has started anew")
             }
             Self::LogFull { waiting } => write!(
                 f,

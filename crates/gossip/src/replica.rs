@@ -1,15 +1,13 @@
 //! A replica: updates and queries.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    vec::Vec,
-};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::{
     LogEntry, Record, Refusal, ReplicaId, Time, Timestamp, Update, UpdateId, Value,
     executed::{ExecutedTable, digest},
     log::Log,
+    members::Members,
     waiting::Waiting,
 };
 
@@ -58,10 +56,7 @@ pub struct Replica<V: Value> {
     pub(crate) log: Log<V::Operation>,
     pub(crate) waiting: Waiting,
     pub(crate) executed: ExecutedTable,
-    /// The latest replica timestamp that each peer itself reported.
-    pub(crate) ts_table: BTreeMap<ReplicaId, Timestamp>,
-    /// Every replica heard of, this one included.
-    pub(crate) members: BTreeSet<ReplicaId>,
+    pub(crate) members: Members,
     /// The greatest time of a record received.
     pub(crate) greatest: Time,
 }
@@ -76,6 +71,9 @@ pub struct Accepted {
     /// The number of the new record of this replica, or `None` for a retry. The
     /// reply may leave once [`record`](Replica::record) of it is on stable storage.
     pub number: Option<u64>,
+    /// For [`Session::lose`](crate::Session::lose): the replicas of which the
+    /// update depends on what is lost for good. Nearly always empty.
+    pub lost: Vec<ReplicaId>,
 }
 
 /// A value that covers what a session has seen.
@@ -87,6 +85,9 @@ pub struct View<'a, V> {
     pub ts: &'a Timestamp,
     /// For the session's clock.
     pub clock: Time,
+    /// For [`Session::lose`](crate::Session::lose): the replicas of which the
+    /// session has seen what is lost for good. Nearly always empty.
+    pub lost: Vec<ReplicaId>,
 }
 
 impl<V: Value> Replica<V> {
@@ -104,8 +105,7 @@ impl<V: Value> Replica<V> {
             log: Log::new(),
             waiting: Waiting::default(),
             executed: ExecutedTable::default(),
-            ts_table: BTreeMap::new(),
-            members: [id].into(),
+            members: Members::new(id),
             greatest: Time::default(),
         }
     }
@@ -122,11 +122,15 @@ impl<V: Value> Replica<V> {
     ///
     /// Ladin et al. 1992, section 3.2, "Processing an update message".
     pub fn update(&mut self, update: Update<V::Operation>, now: Time) -> Result<Accepted, Refusal> {
+        let lost = self.lost(&update.prev);
         if let Some((ts, first)) = self.first_reply(update.id) {
             return if first == digest(&update) {
-                let clock = self.clock(now);
-                let number = None;
-                Ok(Accepted { ts, clock, number })
+                Ok(Accepted {
+                    ts,
+                    clock: self.clock(now),
+                    number: None,
+                    lost,
+                })
             } else {
                 Err(Refusal::UpdateIdReused { id: update.id })
             };
@@ -141,6 +145,7 @@ impl<V: Value> Replica<V> {
             ts,
             clock: self.clock(now),
             number: Some(number),
+            lost,
         })
     }
 
@@ -150,21 +155,23 @@ impl<V: Value> Replica<V> {
     ///
     /// # Errors
     ///
-    /// [`Refusal::ForgedTimestamp`]: no waiting will help.
+    /// [`Refusal::ForgedTimestamp`] and [`Refusal::Retired`]: no waiting will help.
     ///
     /// Ladin et al. 1992, section 3.2, "Processing a query message".
     pub fn query(&self, prev: &Timestamp, now: Time) -> Result<Option<View<'_, V>>, Refusal> {
+        self.refuse_retired()?;
         self.refuse_forged(prev)?;
-        Ok((*prev <= self.value_ts).then(|| View {
+        Ok(self.stable(prev).then(|| View {
             value: &self.value,
             ts: &self.value_ts,
             clock: self.clock(now),
+            lost: self.lost(prev),
         }))
     }
 
     /// The first record of each origin that `prev` asks for and the value lacks.
     pub fn missing(&self, prev: &Timestamp) -> Timestamp {
-        prev.beyond(&self.value_ts)
+        self.unmet(prev)
             .map(|(origin, has, _)| (origin, has + 1))
             .collect()
     }
@@ -172,14 +179,10 @@ impl<V: Value> Replica<V> {
     /// The peers that reported to have all that `prev` asks for; where none did,
     /// every peer, since reports may be old.
     pub fn sources(&self, prev: &Timestamp) -> Vec<ReplicaId> {
-        let covering = |peer: &ReplicaId| self.ts_table.get(peer).is_some_and(|has| *prev <= *has);
-        let sources: Vec<_> = self
-            .others()
-            .filter(|peer| covering(peer))
-            .copied()
-            .collect();
+        let covers = |&peer: &ReplicaId| self.reported(peer).is_some_and(|has| prev <= has);
+        let sources: Vec<_> = self.others().filter(covers).collect();
         if sources.is_empty() {
-            self.others().copied().collect()
+            self.others().collect()
         } else {
             sources
         }
@@ -203,16 +206,6 @@ impl<V: Value> Replica<V> {
     /// How many records of each origin have been received.
     pub const fn replica_ts(&self) -> &Timestamp {
         &self.replica_ts
-    }
-
-    /// What `peer` last reported to have received.
-    pub fn reported(&self, peer: ReplicaId) -> Option<&Timestamp> {
-        self.ts_table.get(&peer)
-    }
-
-    /// Every replica heard of, this one included.
-    pub fn members(&self) -> impl Iterator<Item = ReplicaId> + '_ {
-        self.members.iter().copied()
     }
 
     /// A record that is still in the log.
@@ -251,6 +244,7 @@ impl<V: Value> Replica<V> {
     }
 
     fn refuse(&self, update: &Update<V::Operation>, now: Time) -> Result<(), Refusal> {
+        self.refuse_retired()?;
         let latest = now.after(self.limits.max_skew);
         if update.time > latest {
             let retry_after = update.time.since(latest);
@@ -260,6 +254,13 @@ impl<V: Value> Replica<V> {
         if self.log.bytes() > self.limits.log_bytes && !self.stable(&update.prev) {
             let waiting = self.waiting.len();
             return Err(Refusal::LogFull { waiting });
+        }
+        Ok(())
+    }
+
+    fn refuse_retired(&self) -> Result<(), Refusal> {
+        if self.is_retired() {
+            return Err(Refusal::Retired { replica: self.id });
         }
         Ok(())
     }

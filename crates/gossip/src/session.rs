@@ -1,6 +1,8 @@
 //! What a front end keeps: sessions, and how fresh an answer it may hope for.
 
-use crate::{SessionId, Time, Timestamp};
+use alloc::collections::BTreeSet;
+
+use crate::{ReplicaId, SessionId, Time, Timestamp};
 
 /// A session: what a client has seen. It belongs to the client, which carries it
 /// from one front end to another.
@@ -15,6 +17,8 @@ pub struct Session {
     pub prev: Timestamp,
     /// No time that it has seen is greater.
     pub clock: Time,
+    /// The replicas of which it has seen what is lost, as it was told.
+    pub lost: BTreeSet<ReplicaId>,
 }
 
 impl Session {
@@ -24,6 +28,7 @@ impl Session {
             id,
             prev: Timestamp::new(),
             clock: Time(0),
+            lost: BTreeSet::new(),
         }
     }
 
@@ -32,6 +37,17 @@ impl Session {
     pub fn observe(&mut self, ts: &Timestamp, clock: Time) {
         self.prev.merge(ts);
         self.clock = self.clock.max(clock);
+    }
+
+    /// Takes in what a reply says is lost for good. Says whether it is news, so that
+    /// the client is told once.
+    ///
+    /// `prev` keeps its entries: an update that the session made before has them too,
+    /// and whatever is made after it must not be stable where it is not.
+    pub fn lose(&mut self, lost: &[ReplicaId]) -> bool {
+        let known = self.lost.len();
+        self.lost.extend(lost);
+        self.lost.len() > known
     }
 }
 
@@ -72,7 +88,6 @@ impl Freshness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ReplicaId;
 
     fn ts(counts: [u64; 2]) -> Timestamp {
         [ReplicaId::new(1, 1), ReplicaId::new(2, 1)]
@@ -87,6 +102,17 @@ mod tests {
         session.observe(&ts([3, 0]), Time(20));
         session.observe(&ts([1, 2]), Time(10));
         assert_eq!((session.prev, session.clock), (ts([3, 2]), Time(20)));
+    }
+
+    #[test]
+    fn what_is_lost_is_told_once_and_stays_in_prev() {
+        let mut session = Session::new(SessionId(1));
+        session.observe(&ts([3, 2]), Time(1));
+        assert!(session.lose(&[ReplicaId::new(1, 1)]));
+        assert!(!session.lose(&[ReplicaId::new(1, 1)]));
+        assert!(!session.lose(&[]));
+        assert!(session.lose(&[ReplicaId::new(1, 1), ReplicaId::new(2, 1)]));
+        assert_eq!(session.prev, ts([3, 2]));
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct State<V: Value> {
     pub value: V,
     /// The greatest time of a record received.
     pub clock: Time,
+    /// Whoever has all that the sender has received has joined the members.
+    pub joined: bool,
 }
 
 /// An update that is reflected in a value.
@@ -56,7 +58,8 @@ pub enum MalformedState {
         /// Of this replica's records.
         origin: ReplicaId,
     },
-    /// The value reflects records that were not received.
+    /// The value reflects records that were not received, of a replica that may still
+    /// send them.
     ValueAhead,
 }
 
@@ -74,7 +77,12 @@ impl core::error::Error for MalformedState {}
 impl<V: Value> State<V> {
     /// Checks that a replica can be in this state.
     fn check(&self) -> Result<(), MalformedState> {
-        if self.value_ts.beyond(&self.replica_ts).next().is_some() {
+        let retired = |replica: ReplicaId| {
+            let mut members = self.members.iter();
+            members.any(|other| other.server == replica.server && *other > replica)
+        };
+        let mut ahead = self.value_ts.beyond(&self.replica_ts);
+        if ahead.any(|(origin, ..)| !retired(origin)) {
             return Err(MalformedState::ValueAhead);
         }
         let mut reached = self.floor.clone();
@@ -111,17 +119,19 @@ impl<V: Value + Clone> Replica<V> {
             replica_ts: self.replica_ts.clone(),
             value_ts: self.value_ts.clone(),
             floor: self.log.floors(),
-            members: self.members.iter().copied().collect(),
+            members: self.members().collect(),
             log: self.log.iter().cloned().collect(),
             executed: executed.collect(),
             value: self.value.clone(),
             clock: self.greatest,
+            joined: self.has_joined(),
         }
     }
 }
 
 impl<V: Value> Replica<V> {
-    /// Joins a peer's state into this replica's.
+    /// Joins a peer's state into this replica's; its own, where it comes back from a
+    /// disk in a new incarnation.
     ///
     /// # Errors
     ///
@@ -136,13 +146,12 @@ impl<V: Value> Replica<V> {
         self.value_ts.merge(&state.value_ts);
         self.replica_ts.merge(&state.replica_ts);
         self.greatest = self.greatest.max(state.clock);
-        self.members.extend(state.members);
         self.log = log;
         self.waiting = Waiting::default();
         let waiting = self.log.iter().filter(|entry| entry.waiting);
         let places = waiting.map(|entry| (entry.record.origin(), entry.record.number()));
         self.settle(places.collect());
-        self.learn(state.from, &state.replica_ts);
+        self.learn(state.from, &state.replica_ts, state.members, state.joined);
         Ok(())
     }
 

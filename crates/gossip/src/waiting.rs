@@ -5,7 +5,9 @@ use alloc::{
     vec::Vec,
 };
 
-use crate::{ReplicaId, Timestamp, UpdateId, log::Place};
+use core::ops::RangeInclusive;
+
+use crate::{ReplicaId, UpdateId, log::Place};
 
 /// An index of the waiting records of the log.
 ///
@@ -14,33 +16,21 @@ use crate::{ReplicaId, Timestamp, UpdateId, log::Place};
 /// it sets free, not what waits.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Waiting {
-    blocked: BTreeMap<(ReplicaId, u64), Vec<Place>>,
+    blocked: BTreeMap<Place, Vec<Place>>,
     ids: BTreeSet<(UpdateId, Place)>,
 }
 
 impl Waiting {
-    /// Notes that the record at `place` waits, and for what: an entry of `prev`
-    /// beyond `value_ts`.
-    pub(crate) fn insert(
-        &mut self,
-        id: UpdateId,
-        place: Place,
-        prev: &Timestamp,
-        value_ts: &Timestamp,
-    ) {
-        if let Some((replica, _, number)) = prev.beyond(value_ts).next() {
-            self.blocked
-                .entry((replica, number))
-                .or_default()
-                .push(place);
-            self.ids.insert((id, place));
-        }
+    /// Notes that the record at `place` waits, for the record at `cause`.
+    pub(crate) fn insert(&mut self, id: UpdateId, place: Place, cause: Place) {
+        self.blocked.entry(cause).or_default().push(place);
+        self.ids.insert((id, place));
     }
 
-    /// Takes out what waited for records of `replica` up to `number`.
-    pub(crate) fn wake(&mut self, replica: ReplicaId, number: u64, woken: &mut Vec<Place>) {
-        while let Some((&at, _)) = self.blocked.range((replica, 0)..=(replica, number)).next()
-            && let Some(places) = self.blocked.remove(&at)
+    /// Takes out what waited for these records.
+    pub(crate) fn wake(&mut self, causes: RangeInclusive<Place>, woken: &mut Vec<Place>) {
+        while let Some((&cause, _)) = self.blocked.range(causes.clone()).next()
+            && let Some(places) = self.blocked.remove(&cause)
         {
             woken.extend(places);
         }

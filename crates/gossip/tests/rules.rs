@@ -78,6 +78,7 @@ fn offer<const N: usize>(
         members: vec![from],
         records,
         more: false,
+        joined: true,
     })
 }
 
@@ -352,6 +353,85 @@ fn a_later_incarnation_takes_the_place_of_an_earlier() {
         .expect("a report");
     assert_eq!(one.log_len(), 0);
     assert_eq!(one.members().collect::<Vec<_>>(), [ONE, TWO, reborn]);
+}
+
+/// [+] Retirement: a replica takes nothing from one that it knows to be retired, and
+/// serves no more when it is retired itself.
+#[test]
+fn the_retired_neither_speak_nor_serve() {
+    let mut one = replica(ONE);
+    one.meet([ReplicaId::new(2, 2)]);
+    let late = offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]);
+    let received = one.receive(late).expect("it is heard");
+    assert!(received.retired && one.replica_ts().is_empty());
+    one.meet([ReplicaId::new(1, 2)]);
+    assert!(one.is_retired());
+    let refusal = Refusal::Retired { replica: ONE };
+    assert_eq!(one.update(update(1, []), NOW), Err(refusal.clone()));
+    assert_eq!(one.query(&ts([]), NOW).map(|_| ()), Err(refusal));
+}
+
+/// [+] Retirement: it counts at a replica that has joined, once every other member has
+/// reported to know all who remain, and all that they have of the retired is here.
+#[test]
+fn a_retirement_counts_when_nothing_more_can_come() {
+    let reborn = ReplicaId::new(2, 2);
+    let report = |from, has: &[(ReplicaId, u64)], knows: &[ReplicaId], joined| {
+        Message::Offer(Offer {
+            from,
+            replica_ts: has.iter().copied().collect(),
+            members: knows.to_vec(),
+            records: vec![],
+            more: false,
+            joined,
+        })
+    };
+    let mut one = replica(ONE);
+    one.meet([THREE]);
+    one.update(update(1, [(TWO, 9)]), NOW).expect("accepted");
+    let all = [ONE, reborn, THREE];
+    let steps = [
+        (report(reborn, &[], &all, false), "three has said nothing"),
+        (
+            report(THREE, &[(TWO, 1)], &[ONE, THREE], true),
+            "three does not know",
+        ),
+        (
+            report(THREE, &[(TWO, 1)], &all, true),
+            "three has a record that is not here",
+        ),
+    ];
+    for (report, why) in steps {
+        one.receive(report).expect("a report");
+        assert_eq!(one.waiting_len(), 1, "{why}");
+    }
+    one.receive(offer(THREE, [], vec![record((TWO, 1), 2, [])]))
+        .expect("records");
+    assert_eq!(one.value(), &Trace(vec![2, 1]));
+    // The effect carries what is lost: it must not be stable where that may still come.
+    assert_eq!(*one.value_ts(), ts([(ONE, 1), (TWO, 9)]));
+    let view = one
+        .query(&ts([(TWO, 9)]), NOW)
+        .expect("not refused")
+        .expect("it covers");
+    assert_eq!(view.lost, [TWO]);
+    let next = one.update(update(3, [(TWO, 9)]), NOW).expect("accepted");
+    assert_eq!(next.lost, [TWO]);
+}
+
+/// [+] Members: one that knows of nobody, or of too few, counts nothing.
+#[test]
+fn no_retirement_counts_before_joining() {
+    let mut reborn = replica(ReplicaId::new(1, 2));
+    reborn.update(update(1, [(ONE, 1)]), NOW).expect("accepted");
+    assert!(!reborn.has_joined());
+    reborn
+        .receive(offer(TWO, [(TWO, 1)], vec![]))
+        .expect("a report");
+    assert!(!reborn.has_joined(), "it has not all that the member has");
+    assert_eq!(reborn.waiting_len(), 1);
+    reborn.found();
+    assert!(reborn.has_joined());
 }
 
 /// [+] What i sends to j: what j lacks by its own report, in runs without holes,

@@ -80,7 +80,7 @@ impl Node {
             written: Disk::default(),
             outbox: Vec::new(),
         };
-        node.start(Comeback::Disk);
+        node.start(Comeback::Nothing);
         node
     }
 
@@ -152,12 +152,18 @@ impl Node {
         self.written = Disk::default();
     }
 
+    /// Becomes one that others can join by.
+    pub(crate) fn found(&mut self) {
+        if let Some(replica) = &mut self.replica {
+            replica.found();
+        }
+    }
+
     pub(crate) fn back_up(&mut self) {
         self.backup = Some(self.disk.clone());
     }
 
-    /// Comes back, in a new incarnation: it joins what is on its disk as if its
-    /// former life had sent it.
+    /// Comes back, in a new incarnation: it joins what is on its disk.
     pub(crate) fn start(&mut self, comeback: Comeback) {
         self.crash();
         match comeback {
@@ -165,11 +171,10 @@ impl Node {
             Comeback::Backup => self.disk = self.backup.clone().unwrap_or_default(),
             Comeback::Nothing => self.disk = Disk::default(),
         }
-        let former = self.id();
         self.lives += 1;
         self.seen = Seen::default();
         let mut replica = Replica::new(self.id(), Ledger::default(), self.limits);
-        for message in self.disk.messages(former) {
+        for message in self.disk.messages(self.id()) {
             replica
                 .receive(message)
                 .expect("the disk holds a state that was");
@@ -195,6 +200,16 @@ impl Disk {
         }
     }
 
+    /// How many records of each origin are on it, or were before a checkpoint.
+    pub(crate) fn replica_ts(&self) -> Timestamp {
+        let checkpoint = self.checkpoint.as_ref();
+        let mut ts = checkpoint.map_or_else(Timestamp::new, |state| state.replica_ts.clone());
+        for record in &self.records {
+            ts.raise(record.origin(), record.number());
+        }
+        ts
+    }
+
     fn push(&mut self, record: Record<Write>) {
         self.indices
             .grow_and_insert(record.update().operation.index);
@@ -210,21 +225,18 @@ impl Disk {
         }
     }
 
-    fn messages(&self, former: ReplicaId) -> Vec<Message<Ledger>> {
+    /// Its contents, as if the replica itself had sent them.
+    fn messages(&self, own: ReplicaId) -> Vec<Message<Ledger>> {
         let checkpoint = self.checkpoint.clone();
         let replica_ts = checkpoint.as_ref().map(|state| state.replica_ts.clone());
-        let state = checkpoint.map(|state| {
-            Message::State(Box::new(State {
-                from: former,
-                ..state
-            }))
-        });
+        let state = checkpoint.map(|state| Message::State(Box::new(State { from: own, ..state })));
         let records = Message::Offer(Offer {
-            from: former,
+            from: own,
             replica_ts: replica_ts.unwrap_or_default(),
-            members: vec![former],
+            members: Vec::new(),
             records: self.records.clone(),
             more: false,
+            joined: false,
         });
         state.into_iter().chain([records]).collect()
     }

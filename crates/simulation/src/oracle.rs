@@ -1,11 +1,11 @@
 //! The judge: it knows the one true history, and checks every step against it.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use backfence_gossip::{Record, Replica, ReplicaId, Timestamp};
+use backfence_gossip::{Replica, ReplicaId, Timestamp};
 use fixedbitset::FixedBitSet;
 
-use crate::ledger::{Ledger, Write};
+use crate::ledger::Ledger;
 
 /// A promise that was broken, in the words of `ARCHITECTURE.md`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,6 +28,7 @@ impl fmt::Display for Violation {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Oracle {
     updates: Vec<Truth>,
+    records: BTreeMap<(ReplicaId, u64), usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,8 +36,11 @@ struct Truth {
     /// Everything that its session had seen: its true causes.
     causes: FixedBitSet,
     acknowledged: bool,
-    /// The last disk that held it was lost.
-    excused: bool,
+    /// The last disk that held it was lost: it may be nowhere any more.
+    lost: bool,
+    /// The last disk that held one of its records was lost. The update itself may
+    /// live on with another record, but who depends on it by that one cannot know.
+    forgotten: bool,
 }
 
 /// What the oracle last saw of one replica.
@@ -56,7 +60,8 @@ impl Oracle {
         self.updates.push(Truth {
             causes: causes.clone(),
             acknowledged: false,
-            excused: false,
+            lost: false,
+            forgotten: false,
         });
         self.updates.len() - 1
     }
@@ -66,10 +71,25 @@ impl Oracle {
         self.updates[index].acknowledged = true;
     }
 
-    /// The last disk that held these was lost: they may be lost with it.
-    pub(crate) fn excuse(&mut self, lost: impl Iterator<Item = usize>) {
-        for index in lost {
-            self.updates[index].excused = true;
+    /// A replica has made a record of an update.
+    pub(crate) fn recorded(&mut self, origin: ReplicaId, number: u64, index: usize) {
+        self.records.insert((origin, number), index);
+    }
+
+    /// A disk was lost, and these are on no other: updates, and records by origin and
+    /// how many are left.
+    pub(crate) fn lost(
+        &mut self,
+        updates: impl Iterator<Item = usize>,
+        records: impl Iterator<Item = (ReplicaId, u64, u64)>,
+    ) {
+        for index in updates {
+            self.updates[index].lost = true;
+        }
+        for (origin, left, had) in records {
+            for (_, &index) in self.records.range((origin, left + 1)..=(origin, had)) {
+                self.updates[index].forgotten = true;
+            }
         }
     }
 
@@ -86,8 +106,8 @@ impl Oracle {
         let (id, ledger) = (replica.id(), replica.value());
         let applied = ledger.applied();
         for index in applied.difference(&seen.applied) {
-            let causes = &self.updates[index].causes;
-            if let Some(missing) = causes.difference(applied).next() {
+            let mut missing = self.updates[index].causes.difference(applied);
+            if let Some(missing) = missing.find(|&cause| !self.updates[cause].forgotten) {
                 let what = format!("update {index} is visible at {id}, its cause {missing} is not");
                 return Err(("I2", what));
             }
@@ -124,7 +144,8 @@ impl Oracle {
         observed: &FixedBitSet,
         applied: &FixedBitSet,
     ) -> Verdict {
-        match observed.difference(applied).next() {
+        let missing = |&index: &usize| !self.updates[index].forgotten;
+        match observed.difference(applied).find(missing) {
             Some(missing) => {
                 let what = format!("session {session} no longer sees update {missing}");
                 Err(("I1", what))
@@ -133,24 +154,25 @@ impl Oracle {
         }
     }
 
-    /// At rest, after all faults: I4 and I5. Where disks were lost, what depends on
-    /// the lost waits for ever, and is in the log for ever, but everywhere.
+    /// At rest, after all faults: I4 and I5.
     pub(crate) fn check_rest(&self, replicas: &[&Replica<Ledger>]) -> Verdict {
         let first = replicas[0];
         for replica in replicas {
             check_equal(first, replica)?;
-            check_waiting(replica)?;
+            let id = replica.id();
+            for (count, what) in [
+                (replica.waiting_len(), "wait at"),
+                (replica.log_len(), "stay in the log of"),
+            ] {
+                if count > 0 {
+                    return Err(("I4", format!("{count} records {what} {id}")));
+                }
+            }
         }
         let applied = first.value().applied();
-        let waiting: FixedBitSet = waiting(first)
-            .map(|record| record.update().operation.index)
-            .collect();
         let lost = |&index: &usize| {
             let truth = &self.updates[index];
-            truth.acknowledged
-                && !truth.excused
-                && !applied.contains(index)
-                && !waiting.contains(index)
+            truth.acknowledged && !truth.lost && !applied.contains(index)
         };
         match (0..self.updates.len()).find(lost) {
             Some(index) => Err(("I5", format!("acknowledged update {index} is lost"))),
@@ -176,56 +198,6 @@ fn check_equal(first: &Replica<Ledger>, replica: &Replica<Ledger>) -> Verdict {
         return Err(("I4", format!("{id} and {other} hold different values")));
     }
     Ok(())
-}
-
-/// What waits must wait for something that is nowhere, directly or not; and nothing
-/// may be in the log but that, and what follows it.
-fn check_waiting(replica: &Replica<Ledger>) -> Verdict {
-    let id = replica.id();
-    if let Some(stable) =
-        waiting(replica).find(|record| record.update().prev <= *replica.value_ts())
-    {
-        return Err((
-            "I4",
-            format!("{:?} is stable at {id} and not applied", stable.update().id),
-        ));
-    }
-    let nowhere = |record: &&Record<Write>| {
-        record
-            .update()
-            .prev
-            .beyond(replica.replica_ts())
-            .next()
-            .is_some()
-    };
-    let count = replica.waiting_len();
-    if count > 0 && !waiting(replica).any(|record| nowhere(&record)) {
-        return Err((
-            "I4",
-            format!("{count} records wait at {id}, and nothing is missing"),
-        ));
-    }
-    let mut behind = Timestamp::new();
-    for entry in replica.log() {
-        let origin = entry.record.origin();
-        if entry.waiting {
-            behind.raise(origin, 1);
-        } else if behind.count(origin) == 0 {
-            let number = entry.record.number();
-            return Err((
-                "I4",
-                format!("record {number} of {origin} stays in the log of {id}"),
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn waiting(replica: &Replica<Ledger>) -> impl Iterator<Item = &Record<Write>> {
-    replica
-        .log()
-        .filter(|entry| entry.waiting)
-        .map(|entry| &entry.record)
 }
 
 fn check_growth(id: ReplicaId, what: &str, before: &Timestamp, after: &Timestamp) -> Verdict {

@@ -1,6 +1,6 @@
 //! What travels.
 
-use backfence_gossip::{Message, Time, Timestamp};
+use backfence_gossip::{Message, ReplicaId, Time, Timestamp};
 use fixedbitset::FixedBitSet;
 
 use crate::{ledger::Ledger, session::Request};
@@ -35,6 +35,8 @@ pub(crate) enum Packet {
 pub(crate) struct Reply {
     pub(crate) ts: Timestamp,
     pub(crate) clock: Time,
+    /// What the session has seen and is lost for good.
+    pub(crate) lost: Vec<ReplicaId>,
     pub(crate) kind: Kind,
 }
 

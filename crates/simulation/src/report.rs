@@ -70,6 +70,10 @@ report! {
     restarted,
     /// Disks that were lost, or replaced by an older copy.
     disks_lost,
+    /// Messages of a replica that was retired when they arrived.
+    from_the_dead,
+    /// Sessions that were told that a past was lost.
+    pasts_lost,
     /// Front ends that died.
     front_ends_lost,
     /// Updates that were sent again after they had been given up.

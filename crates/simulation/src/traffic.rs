@@ -105,12 +105,16 @@ impl World<'_> {
         match replica.update(update, now) {
             Ok(accepted) => {
                 match accepted.number {
-                    Some(number) => node.accepted(number),
+                    Some(number) => {
+                        node.accepted(number);
+                        self.oracle.recorded(node.id(), number, index);
+                    }
                     None => self.report.repeated += 1,
                 }
                 Ok(Reply {
                     ts: accepted.ts,
                     clock: accepted.clock,
+                    lost: accepted.lost,
                     kind: Kind::Accepted { index },
                 })
             }
@@ -119,6 +123,7 @@ impl World<'_> {
                 Ok(Reply {
                     ts: Timestamp::new(),
                     clock: Time(0),
+                    lost: Vec::new(),
                     kind: Kind::Refused,
                 })
             }
@@ -146,12 +151,13 @@ impl World<'_> {
             self.trace
                 .note(self.steps, here, there, || describe(&message));
         }
-        let peer = sender(&message);
+        let peer = message.from();
         let node = &mut self.nodes[at];
         let replica = node.replica.as_mut().expect("only the living are told");
         match replica.receive(message) {
             Ok(received) => {
                 self.report.ignored += received.ignored;
+                self.report.from_the_dead += usize::from(received.retired);
                 node.received(received);
             }
             Err(error) => return self.judge(Err(("I4", format!("a state is refused: {error}")))),
@@ -199,6 +205,7 @@ impl World<'_> {
                 reply: Reply {
                     ts: view.ts.clone(),
                     clock: view.clock,
+                    lost: view.lost,
                     kind: Kind::Answer {
                         hoped: held.hoped.clone().unwrap_or_default(),
                         applied: view.value.applied().clone(),
@@ -284,14 +291,10 @@ impl World<'_> {
         let current = &mut self.clients[client];
         current.open = None;
         current.observe(&reply.ts, reply.clock, elapsed);
+        if current.session.lose(&reply.lost) {
+            self.report.pasts_lost += 1;
+        }
         Ok(())
-    }
-}
-
-fn sender(message: &Message<Ledger>) -> backfence_gossip::ReplicaId {
-    match message {
-        Message::Offer(offer) => offer.from,
-        Message::State(state) => state.from,
     }
 }
 

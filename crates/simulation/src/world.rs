@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use backfence_gossip::{Freshness, Limits, Message, Replica, Scope, Time};
+use backfence_gossip::{Freshness, Limits, Message, Replica, Scope, Time, Timestamp};
 
 use crate::{
     Violation,
@@ -66,6 +66,11 @@ impl<'a> World<'a> {
         };
         for _ in 0..plan.replicas {
             world.join();
+        }
+        // They are started as a cluster: each knows of the others.
+        for node in 0..plan.replicas {
+            world.introduce(node);
+            world.nodes[node].found();
         }
         world
     }
@@ -174,6 +179,7 @@ impl<'a> World<'a> {
             ..Limits::default()
         };
         self.nodes.push(Node::new(server, limits));
+        self.introduce(self.nodes.len() - 1);
     }
 
     fn ask(&mut self, client: usize, via: usize, to: usize, cell: u8) {
@@ -290,23 +296,46 @@ impl<'a> World<'a> {
 
     fn lose_disk(&mut self, node: usize, comeback: Comeback) -> Result<(), Violation> {
         self.report.disks_lost += 1;
-        let mut lost = self.nodes[node].disk.indices.clone();
+        let disk = &self.nodes[node].disk;
+        let (mut updates, records) = (disk.indices.clone(), disk.replica_ts());
         self.start(node, comeback)?;
+        let mut left = Timestamp::new();
         for node in &self.nodes {
-            lost.difference_with(&node.disk.indices);
+            updates.difference_with(&node.disk.indices);
+            left.merge(&node.disk.replica_ts());
         }
-        self.oracle.excuse(lost.ones());
+        self.oracle.lost(updates.ones(), records.beyond(&left));
         Ok(())
     }
 
     fn start(&mut self, node: usize, comeback: Comeback) -> Result<(), Violation> {
         self.report.restarted += 1;
         self.nodes[node].start(comeback);
+        self.introduce(node);
         let id = self.nodes[node].id();
         self.trace.note(self.steps, Lane::Replica(node), None, || {
             format!("comes back as {id} with {comeback:?}")
         });
         self.check(node)
+    }
+
+    /// A replica that starts says who it is to those that it can reach, and hears from
+    /// them who takes part.
+    fn introduce(&mut self, node: usize) {
+        let id = self.nodes[node].id();
+        let mut heard = Vec::new();
+        for other in 0..self.nodes.len() {
+            if !self.cuts.contains(&(node, other))
+                && !self.cuts.contains(&(other, node))
+                && let Some(replica) = &mut self.nodes[other].replica
+            {
+                heard.extend(replica.members());
+                replica.meet([id]);
+            }
+        }
+        if let Some(replica) = &mut self.nodes[node].replica {
+            replica.meet(heard);
+        }
     }
 
     fn cut(&mut self, links: impl IntoIterator<Item = (usize, usize)>) {

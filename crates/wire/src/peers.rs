@@ -42,6 +42,7 @@ pub fn offer(offer: &Offer<Operation>, pull: bool) -> v1::Offer {
         records: offer.records.iter().map(Into::into).collect(),
         pull,
         more: offer.more,
+        joined: offer.joined,
     }
 }
 
@@ -57,6 +58,7 @@ pub fn read_offer(from: ReplicaId, offer: v1::Offer) -> Result<Offer<Operation>,
         members: all(offer.members)?,
         records: all(offer.records)?,
         more: offer.more,
+        joined: offer.joined,
     })
 }
 
@@ -87,6 +89,7 @@ pub fn state(state: &State<Ratings>) -> v1::State {
         executed: state.executed.iter().map(executed).collect(),
         cells: state.value.cells().map(cell).collect(),
         clock_us: state.clock.0,
+        joined: state.joined,
     }
 }
 
@@ -115,6 +118,7 @@ pub fn read_state(
         executed: all(state.executed)?,
         value,
         clock: Time(state.clock_us),
+        joined: state.joined,
     })
 }
 

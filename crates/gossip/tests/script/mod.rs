@@ -13,6 +13,8 @@
 //! pull 1 2                   replica 1 reports to 2, which sends what 1 lacks
 //! send 1 2 NAME              as push, but the message is kept
 //! deliver NAME               ... until here; it can be delivered again
+//! meet 1 2 3                 replica 1 hears of 2 and 3 when it starts
+//! found 1                    others can join by replica 1
 //! show 1
 //! ```
 
@@ -127,6 +129,15 @@ impl Stage {
                 let (to, message) = self.messages[*name].clone();
                 self.deliver(&to, message)
             }
+            ["meet", name, others @ ..] => {
+                let replica = self.replicas.get_mut(*name).expect(name);
+                replica.meet(others.iter().copied().map(id));
+                String::new()
+            }
+            ["found", name] => {
+                self.replicas.get_mut(*name).expect(name).found();
+                String::new()
+            }
             ["show", name] => self.show(name),
             [session, rest @ ..] => self.client_command(session, rest),
             [] => unreachable!("blank lines are skipped"),
@@ -218,7 +229,11 @@ impl Stage {
                     .get(cell)
                     .and_then(|last| last.2.as_deref());
                 client.observe(view.ts, view.clock, self.millis);
-                format!("{} {}", text.unwrap_or("nothing"), short(view.ts))
+                let told = match client.session.lose(&view.lost) {
+                    true => ", a past is lost",
+                    false => "",
+                };
+                format!("{} {}{told}", text.unwrap_or("nothing"), short(view.ts))
             }
             Ok(None) => {
                 let missing = replica.missing(&client.session.prev);
@@ -243,6 +258,7 @@ impl Stage {
             .map(|(origin, numbers)| format!("{}:{numbers:?}", name(*origin)))
             .collect();
         let ignored = match received.ignored {
+            _ if received.retired => ", for the sender is retired".to_owned(),
             0 => String::new(),
             count => format!(", ignores {count}"),
         };
