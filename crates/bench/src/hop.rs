@@ -182,6 +182,38 @@ impl FrontEnd for Front {
     ) -> Result<Response<v1::StatusResponse>, Status> {
         Err(only_views())
     }
+
+    async fn search(
+        &self,
+        _: Request<v1::SearchRequest>,
+    ) -> Result<Response<v1::SearchResponse>, Status> {
+        Err(only_views())
+    }
+
+    async fn list_titles(
+        &self,
+        _: Request<v1::ListTitlesRequest>,
+    ) -> Result<Response<v1::ListTitlesResponse>, Status> {
+        Err(only_views())
+    }
+
+    async fn list_ratings(
+        &self,
+        _: Request<v1::ListRatingsRequest>,
+    ) -> Result<Response<v1::ListRatingsResponse>, Status> {
+        Err(only_views())
+    }
+
+    async fn top(&self, _: Request<v1::TopRequest>) -> Result<Response<v1::TopResponse>, Status> {
+        Err(only_views())
+    }
+
+    async fn list_tags(
+        &self,
+        _: Request<v1::ListTagsRequest>,
+    ) -> Result<Response<v1::ListTagsResponse>, Status> {
+        Err(only_views())
+    }
 }
 
 fn only_views() -> Status {

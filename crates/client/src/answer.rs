@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use backfence_gossip::{ReplicaId, Timestamp, UpdateId};
-use backfence_ratings::{Average, Movie, MovieId, Rating, UserRating};
+use backfence_gossip::{ReplicaId, Time, Timestamp, UpdateId};
+use backfence_ratings::{Average, Movie, MovieId, Rating, UserId, UserRating};
 use backfence_wire::{Malformed, v1};
 
 /// What a title stands for.
@@ -18,6 +18,85 @@ pub enum Resolution {
         /// Movies with a title like it, the nearest first.
         near: Vec<Movie>,
     },
+}
+
+/// What a search found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// The movies.
+    pub movies: Vec<Movie>,
+    /// How many there are, those beyond the limit included.
+    pub total: u64,
+    /// No title has all the words: these are near, the nearest first.
+    pub near: bool,
+}
+
+/// Part of a list, in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page<T> {
+    /// The part.
+    pub items: Vec<T>,
+    /// There are others after these.
+    pub more: bool,
+}
+
+/// A movie without its genres. Prints as `Toy Story (1995)`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Title {
+    /// The movie.
+    pub movie: MovieId,
+    /// Without the year.
+    pub title: String,
+    /// Absent where the data gives none.
+    pub year: Option<u16>,
+}
+
+/// A rating among others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rated {
+    /// Whose.
+    pub user: UserId,
+    /// Of which movie.
+    pub movie: MovieId,
+    /// What they gave.
+    pub rating: Rating,
+    /// When, in seconds since 1970.
+    pub seconds: u64,
+    /// Present where the ratings of one user were asked for.
+    pub title: Option<Title>,
+}
+
+/// A movie with its average.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Ranked {
+    /// The movie.
+    pub movie: Movie,
+    /// Its average.
+    pub average: Average,
+}
+
+/// What users have called a movie.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tag {
+    /// Text from outside.
+    pub tag: String,
+    /// How many users gave it.
+    pub users: u64,
+}
+
+/// An update with all that it takes to send it, once or again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Prepared {
+    /// Its id, for ever.
+    pub id: UpdateId,
+    /// Its time on the session's clock. The same with every sending.
+    pub time: Time,
+    /// Whose rating.
+    pub user: UserId,
+    /// Of which movie.
+    pub movie: MovieId,
+    /// The rating; `None` takes it back.
+    pub rating: Option<Rating>,
 }
 
 /// An update that was taken.
@@ -77,6 +156,15 @@ pub struct ReplicaState {
     pub waiting: u64,
 }
 
+impl fmt::Display for Title {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.year {
+            Some(year) => write!(f, "{} ({year:04})", self.title),
+            None => f.write_str(&self.title),
+        }
+    }
+}
+
 impl fmt::Display for ServerStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -99,15 +187,90 @@ pub(crate) fn resolution(resolution: Option<v1::Resolution>) -> Result<Resolutio
     })
 }
 
+pub(crate) fn found(found: Option<v1::Found>) -> Result<Found, Malformed> {
+    let found = found.ok_or(Malformed("a search without an answer"))?;
+    Ok(Found {
+        movies: found
+            .movies
+            .into_iter()
+            .map(movie)
+            .collect::<Result<_, _>>()?,
+        total: found.total,
+        near: found.near,
+    })
+}
+
+pub(crate) fn titles(titles: Option<v1::Titles>) -> Result<Page<Title>, Malformed> {
+    let titles = titles.ok_or(Malformed("a list without titles"))?;
+    Ok(Page {
+        items: titles
+            .titles
+            .into_iter()
+            .map(title)
+            .collect::<Result<_, _>>()?,
+        more: titles.more,
+    })
+}
+
+pub(crate) fn ratings(listed: Option<v1::ListedRatings>) -> Result<Page<Rated>, Malformed> {
+    let listed = listed.ok_or(Malformed("a list without ratings"))?;
+    Ok(Page {
+        items: listed
+            .ratings
+            .into_iter()
+            .map(rated)
+            .collect::<Result<_, _>>()?,
+        more: listed.more,
+    })
+}
+
+pub(crate) fn ranking(ranking: Option<v1::Ranking>) -> Result<Vec<Ranked>, Malformed> {
+    let ranking = ranking.ok_or(Malformed("a ranking without movies"))?;
+    ranking.movies.into_iter().map(ranked).collect()
+}
+
+pub(crate) fn tags(tags: Option<v1::Tags>) -> Vec<Tag> {
+    let tags = tags.unwrap_or_default().tags.into_iter();
+    tags.map(|v1::Tag { tag, users }| Tag { tag, users })
+        .collect()
+}
+
+fn rated(listed: v1::ListedRating) -> Result<Rated, Malformed> {
+    Ok(Rated {
+        user: UserId(listed.user_id),
+        movie: MovieId(listed.movie_id),
+        rating: given(listed.rating)?,
+        seconds: listed.seconds,
+        title: listed.title.map(title).transpose()?,
+    })
+}
+
+fn ranked(ranked: v1::Ranked) -> Result<Ranked, Malformed> {
+    let found = ranked.movie.ok_or(Malformed("a ranking without a movie"))?;
+    let average = checked_average(Some(ranked.average), ranked.ratings)?;
+    Ok(Ranked {
+        movie: movie(found)?,
+        average: average.ok_or(Malformed("a movie without ratings in a ranking"))?,
+    })
+}
+
 pub(crate) fn rating(rating: v1::UserRating) -> Result<UserRating, Malformed> {
     Ok(UserRating {
-        rating: Rating::try_from(rating.rating).map_err(|_| Malformed("a rating is none"))?,
+        rating: given(rating.rating)?,
         update: rating.update_id.map(UpdateId::try_from).transpose()?,
     })
 }
 
+fn given(rating: f64) -> Result<Rating, Malformed> {
+    Rating::try_from(rating).map_err(|_| Malformed("a rating is none"))
+}
+
 pub(crate) fn average(reply: &v1::AverageResponse) -> Result<Option<Average>, Malformed> {
-    match (reply.average, reply.ratings) {
+    checked_average(reply.average, reply.ratings)
+}
+
+fn checked_average(average: Option<f64>, ratings: u64) -> Result<Option<Average>, Malformed> {
+    match (average, ratings) {
         (None, 0) => Ok(None),
         (Some(average), ratings @ 1..) if (0.0..=5.0).contains(&average) => {
             Ok(Some(Average { average, ratings }))
@@ -168,12 +331,24 @@ fn movies(movies: v1::Movies) -> Result<Vec<Movie>, Malformed> {
     movies.movies.into_iter().map(movie).collect()
 }
 
+fn title(title: v1::Title) -> Result<Title, Malformed> {
+    Ok(Title {
+        movie: MovieId(title.movie_id),
+        title: title.title,
+        year: year(title.year)?,
+    })
+}
+
+fn year(year: Option<u32>) -> Result<Option<u16>, Malformed> {
+    let year = year.map(u16::try_from).transpose();
+    year.map_err(|_| Malformed("a year has more than five digits"))
+}
+
 fn movie(movie: v1::Movie) -> Result<Movie, Malformed> {
-    let year = movie.year.map(u16::try_from).transpose();
     Ok(Movie {
         id: MovieId(movie.movie_id),
         title: movie.title,
-        year: year.map_err(|_| Malformed("a year has more than five digits"))?,
+        year: year(movie.year)?,
         genres: movie.genres,
     })
 }

@@ -8,7 +8,14 @@ use backfence_wire::v1::front_end_client::FrontEndClient;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, transport::Channel};
 
-use crate::{Client, Error, client::FrontEnd, error::Failed};
+use crate::{Client, Error, Waiting, client::FrontEnd, error::Failed, progress::Progress};
+
+/// How long a query may take at first while somebody watches it, and twice as long
+/// each time after: so a front end says early what a session waits for. Nobody who
+/// does not watch pays for that.
+const LOOK: Duration = Duration::from_millis(400);
+/// The least pause where a front end asks for none.
+const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// What a request does at the servers, and so what sending it twice would do.
 #[derive(Clone, Copy)]
@@ -33,6 +40,9 @@ pub(crate) struct Call<'a> {
     /// Those that could not be connected to, and how the last attempt failed.
     unreachable: (Vec<Address>, String),
     behind: Option<Error>,
+    progress: &'a Progress,
+    /// Tries so far.
+    tries: u32,
 }
 
 impl<'a> Call<'a> {
@@ -41,6 +51,7 @@ impl<'a> Call<'a> {
         preferred: &'a mut Option<Address>,
         deadline: Instant,
         effect: Effect,
+        progress: &'a Progress,
     ) -> Self {
         Self {
             client,
@@ -50,6 +61,8 @@ impl<'a> Call<'a> {
             unanswered: false,
             unreachable: Default::default(),
             behind: None,
+            progress,
+            tries: 0,
         }
     }
 
@@ -63,6 +76,7 @@ impl<'a> Call<'a> {
         F: Future<Output = Result<Response<A>, Status>>,
     {
         let mut backoff = Backoff::new(self.client.environment());
+        self.progress.now(Waiting::ForAnswer);
         loop {
             let pass = self.client.front_ends(self.preferred.as_ref());
             for (tried, front_end) in pass.iter().enumerate() {
@@ -102,7 +116,8 @@ impl<'a> Call<'a> {
             if left.is_zero() {
                 return Err(self.out_of_time());
             }
-            let share = left / untried;
+            let share = self.patience(left / untried);
+            self.tries += 1;
             let mut sent = Request::new(request.clone());
             sent.set_timeout(share);
             let status = match within(share, send(front_end.service.clone(), sent)).await {
@@ -111,7 +126,9 @@ impl<'a> Call<'a> {
             };
             tracing::debug!(front_end = %front_end.address, %status, "a try has failed");
             match Failed::new(&status, &front_end.address) {
-                Failed::Ahead(wait, _) if wait < self.left() => tokio::time::sleep(wait).await,
+                Failed::Ahead(wait, _) if wait < self.left() => {
+                    tokio::time::sleep(wait.max(AT_ONCE)).await;
+                }
                 failed => return Ok(Err(failed)),
             }
         }
@@ -129,6 +146,9 @@ impl<'a> Call<'a> {
                     tried.push(front_end.clone());
                 }
                 *last = reason;
+                self.progress.now(Waiting::ForFrontEnd {
+                    address: front_end.clone(),
+                });
                 return Ok(());
             }
             Failed::Unanswered | Failed::Unknown => {
@@ -139,6 +159,7 @@ impl<'a> Call<'a> {
                 };
             }
             Failed::Behind(error) => {
+                self.progress.behind(&error);
                 self.behind = Some(error);
                 return Ok(());
             }
@@ -153,6 +174,16 @@ impl<'a> Call<'a> {
         match self.effect {
             Effect::Update(_) if self.unanswered => Ok(()),
             _ => Err(error),
+        }
+    }
+
+    /// How long the next try may take of its share.
+    fn patience(&self, share: Duration) -> Duration {
+        match self.effect {
+            Effect::None if self.progress.is_watched() => {
+                share.min(LOOK * 2_u32.saturating_pow(self.tries.min(16)))
+            }
+            _ => share,
         }
     }
 

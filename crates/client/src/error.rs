@@ -4,7 +4,7 @@ use std::{error::Error as _, time::Duration};
 
 use backfence_gossip::UpdateId;
 use backfence_process::{Address, is_unreachable};
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 /// Why a request failed. Each sentence says what to do next.
@@ -94,6 +94,15 @@ pub enum Error {
         /// The front end's sentence.
         message: String,
     },
+    /// The front end does not know such a request.
+    #[error(
+        "the front end at http://{front_end} does not know this request: it is of an older \
+         version; update it, or use another"
+    )]
+    Unsupported {
+        /// Where it is.
+        front_end: Address,
+    },
     /// A front end answered what no front end of this version says.
     #[error(
         "the front end at http://{front_end} gave a wrong answer: {why}; is it one of Backfence?"
@@ -138,6 +147,9 @@ impl Failed {
                     Self::wrong(front_end, why)
                 })
             }
+            _ if status.code() == Code::Unimplemented => Self::Final(Error::Unsupported {
+                front_end: front_end.clone(),
+            }),
             _ if is_unreachable(status) => Self::Unanswered,
             _ => Self::wrong(
                 front_end,
@@ -164,7 +176,7 @@ impl Said<'_> {
     fn failed(&self) -> Option<Failed> {
         let message = || self.status.message().to_owned();
         Some(match self.info.reason.as_str() {
-            "ALL_BUSY" => Failed::Busy,
+            "ALL_BUSY" | "SERVER_AWAY" => Failed::Busy,
             "OUTCOME_UNKNOWN" => Failed::Unknown,
             "BEHIND" => Failed::Behind(Error::Behind {
                 server: self.number("server")?,

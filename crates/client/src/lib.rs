@@ -5,25 +5,39 @@
 //! reads backwards, and each of its updates takes effect once, through however
 //! many front ends it had to be sent.
 //!
-//! ```no_run
+//! ```
+//! # mod town { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/town/mod.rs")); }
 //! use backfence_client::{Client, Rating, Resolution, Source, UserId};
 //! use backfence_process::Environment;
 //!
-//! #[tokio::main]
-//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let source = Source::Registry("127.0.0.1:7400".parse()?);
-//!     let client = Client::connect(&Environment::real(), source).await?;
-//!     let mut session = client.session();
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let registry = town::start().await?;
+//! # /*
+//! let registry = "127.0.0.1:7400".parse()?;
+//! # */
+//! let client = Client::connect(&Environment::real(), Source::Registry(registry)).await?;
+//! let mut session = client.session();
 //!
-//!     let Resolution::Found(movie) = session.find("toy story").await? else {
-//!         return Err("no movie, or several, of that title".into());
-//!     };
-//!     let updated = session.rate(UserId(1), movie.id, "4.5".parse::<Rating>()?).await?;
-//!     let seen = session.view(UserId(1), movie.id).await?;
-//!     assert_eq!(seen.and_then(|rating| rating.update), Some(updated.id));
-//!     Ok(())
-//! }
+//! let Resolution::Found(movie) = session.find("toy story").await? else {
+//!     return Err("no movie, or several, of that title".into());
+//! };
+//! let updated = session.rate(UserId(1), movie.id, "4.5".parse::<Rating>()?).await?;
+//! let seen = session.view(UserId(1), movie.id).await?;
+//! assert_eq!(seen.and_then(|rating| rating.update), Some(updated.id));
+//!
+//! // Another program can go on with the session: it has seen the rating.
+//! let saved = session.save();
+//! drop(session);
+//! let mut session = client.resume(saved);
+//! assert_eq!(session.seen().iter().count(), 1);
+//! # Ok(())
+//! # }
 //! ```
+//!
+//! [`Session::prepare`] and [`Session::send`] are for programs that must not forget
+//! over a crash what they have sent; [`Session::watch`] is for those that show what
+//! is waited for.
 //!
 //! # What is tried again
 //!
@@ -38,11 +52,18 @@ mod answer;
 mod call;
 mod client;
 mod error;
+mod progress;
+mod query;
 mod session;
 
-pub use answer::{ReplicaState, Resolution, Server, ServerStatus, StatusChange, Updated};
+pub use answer::{
+    Found, Page, Prepared, Ranked, Rated, ReplicaState, Resolution, Server, ServerStatus,
+    StatusChange, Tag, Title, Updated,
+};
 pub use backfence_gossip::{ReplicaId, SessionId, Time, Timestamp, UpdateId};
 pub use backfence_ratings::{Average, Movie, MovieId, Rating, RatingError, UserId, UserRating};
 pub use client::{Client, ConnectError, Source};
 pub use error::Error;
+pub use progress::Waiting;
+pub use query::Search;
 pub use session::{SavedSession, Session};

@@ -2,16 +2,17 @@
 
 use std::future::Future;
 
-use backfence_gossip::{HybridClock, SessionId, Time, UpdateId};
+use backfence_gossip::{HybridClock, SessionId, Time, Timestamp, UpdateId};
 use backfence_process::Address;
 use backfence_ratings::{Average, MovieId, Rating, UserId, UserRating};
 use backfence_wire::{Malformed, v1, v1::front_end_client::FrontEndClient};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tonic::{Request, Response, Status, transport::Channel};
 
 use crate::{
-    Client, Error, Resolution, Server, StatusChange, Updated, answer,
+    Client, Error, Prepared, Resolution, Server, StatusChange, Updated, Waiting, answer,
     call::{Call, Effect},
+    progress::Progress,
 };
 
 /// A session. One request at a time, hence `&mut self`; bulk work uses several.
@@ -37,6 +38,7 @@ pub struct Session {
     /// The stopwatch of `clock`.
     began: Instant,
     next: u64,
+    progress: Progress,
 }
 
 /// What it takes to [go on](Client::resume) with a session.
@@ -64,6 +66,7 @@ impl Session {
             clock: HybridClock::default(),
             began: Instant::now(),
             next: 1,
+            progress: Progress::default(),
         }
     }
 
@@ -90,6 +93,25 @@ impl Session {
             clock: clock.tick(self.began.elapsed()),
             next: self.next,
         }
+    }
+
+    /// What it has seen, by the servers that made it; nothing before its first
+    /// answer.
+    pub fn seen(&self) -> Timestamp {
+        // A token that cannot be read is one that this version does not know.
+        let session = backfence_wire::session(&self.token);
+        session.map_or_else(|_| Timestamp::new(), |session| session.prev)
+    }
+
+    /// The front end that answered last.
+    pub fn front_end(&self) -> Option<&Address> {
+        self.preferred.as_ref()
+    }
+
+    /// Tells what the request in work waits for. While a receiver lives, queries
+    /// are asked in short turns, so that front ends say early what is missing.
+    pub fn watch(&self) -> watch::Receiver<Waiting> {
+        self.progress.watch()
     }
 
     /// The movie that a title stands for, in any letter case, with or without the
@@ -185,25 +207,7 @@ impl Session {
         movie: MovieId,
         rating: Rating,
     ) -> Result<Updated, Error> {
-        let deadline = self.begin().await?;
-        let (id, time) = self.next_update();
-        let request = v1::RateRequest {
-            session: self.token.clone(),
-            user_id: user.0,
-            movie_id: movie.0,
-            rating: rating.into(),
-            update_id: Some(id.into()),
-            time_us: time.0,
-        };
-        let (reply, from) = self
-            .call(
-                deadline,
-                Effect::Update(id),
-                request,
-                |mut service, request| async move { service.rate(request).await },
-            )
-            .await?;
-        self.updated(reply, id, &from)
+        self.update(user, movie, Some(rating)).await
     }
 
     /// Takes a rating back. Without one to take back, nothing changes.
@@ -213,24 +217,40 @@ impl Session {
     /// [`Error`], as every request; [`Error::UnknownMovie`];
     /// [`Error::OutcomeUnknown`].
     pub async fn delete(&mut self, user: UserId, movie: MovieId) -> Result<Updated, Error> {
+        self.update(user, movie, None).await
+    }
+
+    /// The next update of this session, not sent yet: `None` for a rating takes it
+    /// back. Whoever writes it down before it is [sent](Self::send) can send it
+    /// again after a crash, and it takes effect once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request: the session may have to learn the time first.
+    pub async fn prepare(
+        &mut self,
+        user: UserId,
+        movie: MovieId,
+        rating: Option<Rating>,
+    ) -> Result<Prepared, Error> {
+        self.begin().await?;
+        Ok(self.next_update(user, movie, rating))
+    }
+
+    /// Sends an update that this session, or its predecessor of the same id, has
+    /// prepared. As often as it is sent, it takes effect once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request; [`Error::UnknownMovie`];
+    /// [`Error::OutcomeUnknown`]; [`Error::Invalid`] for another session's update.
+    pub async fn send(&mut self, update: &Prepared) -> Result<Updated, Error> {
+        if update.id.session != self.id {
+            let why = format!("update {} is not of session {}", update.id, self.id);
+            return Err(Error::Invalid(why));
+        }
         let deadline = self.begin().await?;
-        let (id, time) = self.next_update();
-        let request = v1::DeleteRequest {
-            session: self.token.clone(),
-            user_id: user.0,
-            movie_id: movie.0,
-            update_id: Some(id.into()),
-            time_us: time.0,
-        };
-        let (reply, from) = self
-            .call(
-                deadline,
-                Effect::Update(id),
-                request,
-                |mut service, request| async move { service.delete(request).await },
-            )
-            .await?;
-        self.updated(reply, id, &from)
+        self.send_by(deadline, update).await
     }
 
     /// Turns a server's status round: online to offline for front ends, and back.
@@ -306,10 +326,84 @@ impl Session {
         Ok(deadline)
     }
 
-    fn next_update(&mut self) -> (UpdateId, Time) {
+    async fn update(
+        &mut self,
+        user: UserId,
+        movie: MovieId,
+        rating: Option<Rating>,
+    ) -> Result<Updated, Error> {
+        let deadline = self.begin().await?;
+        let update = self.next_update(user, movie, rating);
+        self.send_by(deadline, &update).await
+    }
+
+    async fn send_by(&mut self, deadline: Instant, update: &Prepared) -> Result<Updated, Error> {
+        let effect = Effect::Update(update.id);
+        let (session, id) = (self.token.clone(), update.id);
+        let (user_id, movie_id) = (update.user.0, update.movie.0);
+        let (update_id, time_us) = (Some(id.into()), update.time.0);
+        let (reply, from) = match update.rating {
+            Some(rating) => {
+                let request = v1::RateRequest {
+                    session,
+                    user_id,
+                    movie_id,
+                    rating: rating.into(),
+                    update_id,
+                    time_us,
+                };
+                self.call(
+                    deadline,
+                    effect,
+                    request,
+                    |mut service, request| async move { service.rate(request).await },
+                )
+                .await?
+            }
+            None => {
+                let request = v1::DeleteRequest {
+                    session,
+                    user_id,
+                    movie_id,
+                    update_id,
+                    time_us,
+                };
+                self.call(
+                    deadline,
+                    effect,
+                    request,
+                    |mut service, request| async move { service.delete(request).await },
+                )
+                .await?
+            }
+        };
+        self.updated(reply, id, &from)
+    }
+
+    fn next_update(&mut self, user: UserId, movie: MovieId, rating: Option<Rating>) -> Prepared {
         let id = UpdateId::new(self.id, self.next);
         self.next += 1;
-        (id, self.clock.tick(self.began.elapsed()))
+        Prepared {
+            id,
+            time: self.clock.tick(self.began.elapsed()),
+            user,
+            movie,
+            rating,
+        }
+    }
+
+    /// A query about what the session has seen.
+    pub(crate) async fn ask<Q: Clone, A, F>(
+        &mut self,
+        request: impl FnOnce(Vec<u8>) -> Q,
+        send: impl Fn(FrontEndClient<Channel>, Request<Q>) -> F,
+    ) -> Result<(A, Address), Error>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let deadline = self.begin().await?;
+        let request = request(self.token.clone());
+        self.call(deadline, Effect::None, request, send).await
     }
 
     async fn call<Q: Clone, A, F>(
@@ -322,7 +416,8 @@ impl Session {
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        Call::new(&self.client, &mut self.preferred, deadline, effect)
+        let (preferred, progress) = (&mut self.preferred, &self.progress);
+        Call::new(&self.client, preferred, deadline, effect, progress)
             .run(request, send)
             .await
     }
@@ -339,7 +434,11 @@ impl Session {
     }
 
     /// To be done on every reply, to queries as well.
-    fn observe(&mut self, session: Option<v1::Session>, from: &Address) -> Result<(), Error> {
+    pub(crate) fn observe(
+        &mut self,
+        session: Option<v1::Session>,
+        from: &Address,
+    ) -> Result<(), Error> {
         let session = session.ok_or_else(|| wrong(from, Malformed("a reply without session")))?;
         if session.id != self.id.0.to_be_bytes() || session.token.is_empty() {
             return Err(wrong(from, Malformed("a reply for another session")));
@@ -358,7 +457,7 @@ impl Session {
     }
 }
 
-fn wrong(front_end: &Address, why: Malformed) -> Error {
+pub(crate) fn wrong(front_end: &Address, why: Malformed) -> Error {
     Error::WrongAnswer {
         front_end: front_end.clone(),
         why: why.0.to_owned(),

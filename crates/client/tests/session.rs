@@ -6,8 +6,8 @@ mod fake;
 use std::time::Duration;
 
 use backfence_client::{
-    Client, ConnectError, Error, MovieId, Rating, Resolution, ServerStatus, Session, Source, Time,
-    UpdateId, UserId,
+    Client, ConnectError, Error, MovieId, Rated, Rating, Resolution, SavedSession, Search,
+    ServerStatus, Session, Source, Time, Title, UpdateId, UserId, Waiting,
 };
 use backfence_process::{Address, Environment};
 use fake::{Fake, Fault, Shared, fail, said, world};
@@ -330,4 +330,133 @@ async fn a_session_goes_on_elsewhere() {
 async fn without_front_ends_there_is_no_client() {
     let none = Client::connect(&Environment::real(), Source::FrontEnds(Vec::new())).await;
     assert!(matches!(none, Err(ConnectError::NoneGiven)));
+}
+
+#[tokio::test]
+async fn lists_come_page_by_page() {
+    let (_world, _fake, mut session) = alone().await;
+    let search = Search {
+        text: "hamlet".to_owned(),
+        year: Some(1996),
+        ..Search::default()
+    };
+    let found = session.search(&search, 10).await.unwrap();
+    assert_eq!(
+        (found.movies[0].id, found.total, found.near),
+        (MovieId(4), 1, false)
+    );
+
+    let mut ratings = Vec::new();
+    loop {
+        let after = ratings.last().map(|last: &Rated| (last.user, last.movie));
+        let page = session.ratings(None, after).await.unwrap();
+        ratings.extend(page.items);
+        if !page.more {
+            break;
+        }
+    }
+    let keys: Vec<_> = ratings.iter().map(|r| (r.user.0, r.movie.0)).collect();
+    assert_eq!(keys, [(1, 1), (2, 1), (3, 2)]);
+    assert_eq!(ratings[0].title, None);
+    let mine = session.ratings(Some(USER), None).await.unwrap();
+    let title = mine.items[0].title.as_ref().map(ToString::to_string);
+    assert_eq!(
+        (title.as_deref(), mine.more),
+        (Some("Toy Story (1995)"), false)
+    );
+
+    let top = session.top("action", 1, 5).await.unwrap();
+    assert_eq!((top[0].movie.id, top[0].average.ratings), (MovieId(2), 1));
+    let tags = session.tags(TOY_STORY).await.unwrap();
+    assert_eq!((tags[0].tag.as_str(), tags[0].users), ("pixar", 2));
+    assert_eq!(session.tags(MovieId(99)).await, Err(Error::UnknownMovie));
+}
+
+#[tokio::test]
+async fn titles_take_no_session() {
+    let world = world();
+    let fake = Fake::start(&world).await;
+    let client = client(&[&fake.address]).await;
+    let (mut titles, mut pages) = (Vec::new(), 0);
+    loop {
+        let after = titles.last().map(|last: &Title| last.movie);
+        let page = client.titles(after).await.unwrap();
+        titles.extend(page.items);
+        pages += 1;
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!((titles.len(), pages), (9, 3));
+    assert_eq!(titles[1].to_string(), "Matrix, The (1999)");
+    assert_eq!(titles[4].to_string(), "Babylon 5");
+}
+
+/// What is prepared, written down, and sent again by a successor, is done once.
+#[tokio::test]
+async fn a_prepared_update_survives_its_session() {
+    let (world, _fake, mut session) = alone().await;
+    let prepared = session
+        .prepare(USER, TOY_STORY, Some(rating("1")))
+        .await
+        .unwrap();
+    let saved = SavedSession {
+        // Whoever only writes need not have seen anything.
+        token: Vec::new(),
+        ..session.save()
+    };
+    fail(&world, [Fault::HangAfter]);
+    // Its program ends before there is an answer.
+    tokio::select! {
+        sent = session.send(&prepared) => panic!("{sent:?}"),
+        () = async { while world.lock().unwrap().taken.is_empty() { tokio::task::yield_now().await } } => {}
+    }
+    drop(session);
+
+    let fake = Fake::start(&world).await;
+    let client = client(&[&fake.address]).await;
+    let mut session = client.resume(saved);
+    let updated = session.send(&prepared).await.unwrap();
+    assert_eq!(updated.id, prepared.id);
+    assert_eq!(world.lock().unwrap().taken.len(), 1);
+    let next = session.prepare(USER, TOY_STORY, None).await.unwrap();
+    assert!(next.id.sequence == 2 && next.time > prepared.time);
+
+    let mut stranger = client.session();
+    let refused = stranger.send(&prepared).await;
+    assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+}
+
+/// Somebody who watches is told what is missing long before the time is over.
+#[tokio::test]
+async fn who_watches_learns_what_is_waited_for() {
+    let (world, _fake, mut session) = alone().await;
+    session.average(TOY_STORY).await.unwrap();
+    let metadata = [("server", "2"), ("incarnation", "77"), ("number", "5")];
+    fail(
+        &world,
+        [
+            Fault::Hang,
+            Fault::Say(said(Code::DeadlineExceeded, "BEHIND", &metadata)),
+            Fault::Hang,
+        ],
+    );
+    let mut waiting = session.watch();
+    assert_eq!(waiting.borrow_and_update().to_string(), "an answer");
+    let (seen, told) = tokio::join!(session.average(TOY_STORY), async {
+        let told = waiting.wait_for(|waiting| matches!(waiting, Waiting::ForUpdate { .. }));
+        told.await.unwrap().to_string()
+    });
+    assert_eq!(told, "update 5 of server 2");
+    assert!(seen.is_ok());
+}
+
+#[tokio::test]
+async fn an_older_front_end_is_told_as_such() {
+    let (world, fake, mut session) = alone().await;
+    session.average(TOY_STORY).await.unwrap();
+    fail(&world, [Fault::Say(tonic::Status::unimplemented("what?"))]);
+    let front_end = fake.address.clone();
+    let refused = session.top("", 1, 5).await;
+    assert_eq!(refused, Err(Error::Unsupported { front_end }));
 }

@@ -50,7 +50,8 @@ impl Error {
 
     fn reason(&self) -> &str {
         match self {
-            Self::AllBusy | Self::ServerAway(_) => "ALL_BUSY",
+            Self::AllBusy => "ALL_BUSY",
+            Self::ServerAway(_) => "SERVER_AWAY",
             Self::Behind { .. } => "BEHIND",
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
             Self::UnknownServer { .. } => "UNKNOWN_SERVER",
@@ -69,7 +70,7 @@ impl Error {
                 ("number", number.to_string()),
             ],
             Self::UnknownServer { known, .. } => vec![("servers", joined(known, ","))],
-            Self::Refused(refused) if refused.retry_after_ms > 0 => {
+            Self::Refused(refused) if refused.reason == "CLOCK_AHEAD" => {
                 vec![("retry_after_ms", refused.retry_after_ms.to_string())]
             }
             _ => Vec::new(),
@@ -99,7 +100,7 @@ impl From<Error> for Status {
 
 fn code(reason: &str) -> Code {
     match reason {
-        "ALL_BUSY" => Code::Unavailable,
+        "ALL_BUSY" | "SERVER_AWAY" => Code::Unavailable,
         "BEHIND" | "OUTCOME_UNKNOWN" => Code::DeadlineExceeded,
         "UNKNOWN_MOVIE" | "UNKNOWN_SERVER" => Code::NotFound,
         "INVALID" | "BAD_TOKEN" => Code::InvalidArgument,
@@ -183,6 +184,15 @@ mod tests {
             Code::FailedPrecondition,
             "no",
             &retry,
+        );
+        let at_once = [("retry_after_ms", "0")];
+        let ahead = refused("CLOCK_AHEAD", 0);
+        check(ahead, Code::FailedPrecondition, "no", &at_once);
+        check(
+            Error::ServerAway(2),
+            Code::Unavailable,
+            "server 2 does not answer; please try again later",
+            &[],
         );
         check(refused("UNKNOWN_MOVIE", 0), Code::NotFound, "no", &[]);
         check(

@@ -7,7 +7,7 @@ use backfence_wire::v1;
 
 use crate::error::Error;
 
-/// Longest title, in bytes. Real ones have up to 160.
+/// Longest title or genre, in bytes. Real ones have up to 160.
 const MAX_TITLE: usize = 512;
 
 /// The session of a token; an empty one starts a session.
@@ -36,12 +36,30 @@ pub(crate) fn title(title: &str) -> Result<(), Error> {
     if title.trim().is_empty() {
         return Err(Error::invalid("title", "it is blank"));
     }
-    if title.len() > MAX_TITLE {
-        let why = format!(
-            "it has {} bytes; at most {MAX_TITLE} are allowed",
-            title.len()
-        );
-        return Err(Error::invalid("title", why));
+    short("title", title)
+}
+
+/// What a query asks.
+pub(crate) fn query<Q>(query: Option<Q>) -> Result<Q, Error> {
+    query.ok_or_else(|| Error::invalid("query", "it is missing"))
+}
+
+/// Words to look for, which may be blank.
+pub(crate) fn search(search: &v1::Search) -> Result<(), Error> {
+    short("text", &search.text)?;
+    genre(&search.genre)
+}
+
+/// A genre, which may be blank.
+pub(crate) fn genre(genre: &str) -> Result<(), Error> {
+    short("genre", genre)
+}
+
+fn short(field: &'static str, text: &str) -> Result<(), Error> {
+    if text.len() > MAX_TITLE {
+        let bytes = text.len();
+        let why = format!("it has {bytes} bytes; at most {MAX_TITLE} are allowed");
+        return Err(Error::invalid(field, why));
     }
     Ok(())
 }

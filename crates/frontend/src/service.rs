@@ -156,6 +156,97 @@ impl Service for FrontEnd {
         let servers = servers.into_values().collect();
         Ok(Response::new(v1::StatusResponse { servers }))
     }
+
+    async fn search(
+        &self,
+        request: Request<v1::SearchRequest>,
+    ) -> Result<Response<v1::SearchResponse>, Status> {
+        let (work, v1::SearchRequest { session, query }) = self.admit(request)?;
+        let mut session = self.session(&session)?;
+        let query = request::query(query)?;
+        request::search(&query)?;
+        match self.query(&work, &mut session, Kind::Search(query)).await? {
+            Answer::Found(found) => Ok(Response::new(v1::SearchResponse {
+                session: Some(carried(&session)),
+                found: Some(found),
+            })),
+            _ => Err(Error::WrongAnswer.into()),
+        }
+    }
+
+    async fn list_titles(
+        &self,
+        request: Request<v1::ListTitlesRequest>,
+    ) -> Result<Response<v1::ListTitlesResponse>, Status> {
+        let (work, v1::ListTitlesRequest { session, query }) = self.admit(request)?;
+        let mut session = self.session(&session)?;
+        let query = request::query(query)?;
+        match self
+            .query(&work, &mut session, Kind::ListTitles(query))
+            .await?
+        {
+            Answer::Titles(titles) => Ok(Response::new(v1::ListTitlesResponse {
+                session: Some(carried(&session)),
+                titles: Some(titles),
+            })),
+            _ => Err(Error::WrongAnswer.into()),
+        }
+    }
+
+    async fn list_ratings(
+        &self,
+        request: Request<v1::ListRatingsRequest>,
+    ) -> Result<Response<v1::ListRatingsResponse>, Status> {
+        let (work, v1::ListRatingsRequest { session, query }) = self.admit(request)?;
+        let mut session = self.session(&session)?;
+        let query = request::query(query)?;
+        match self
+            .query(&work, &mut session, Kind::ListRatings(query))
+            .await?
+        {
+            Answer::ListedRatings(ratings) => Ok(Response::new(v1::ListRatingsResponse {
+                session: Some(carried(&session)),
+                ratings: Some(ratings),
+            })),
+            _ => Err(Error::WrongAnswer.into()),
+        }
+    }
+
+    async fn top(
+        &self,
+        request: Request<v1::TopRequest>,
+    ) -> Result<Response<v1::TopResponse>, Status> {
+        let (work, v1::TopRequest { session, query }) = self.admit(request)?;
+        let mut session = self.session(&session)?;
+        let query = request::query(query)?;
+        request::genre(&query.genre)?;
+        match self.query(&work, &mut session, Kind::Top(query)).await? {
+            Answer::Ranking(ranking) => Ok(Response::new(v1::TopResponse {
+                session: Some(carried(&session)),
+                ranking: Some(ranking),
+            })),
+            _ => Err(Error::WrongAnswer.into()),
+        }
+    }
+
+    async fn list_tags(
+        &self,
+        request: Request<v1::ListTagsRequest>,
+    ) -> Result<Response<v1::ListTagsResponse>, Status> {
+        let (work, v1::ListTagsRequest { session, query }) = self.admit(request)?;
+        let mut session = self.session(&session)?;
+        let query = request::query(query)?;
+        match self
+            .query(&work, &mut session, Kind::ListTags(query))
+            .await?
+        {
+            Answer::Tags(tags) => Ok(Response::new(v1::ListTagsResponse {
+                session: Some(carried(&session)),
+                tags: Some(tags),
+            })),
+            _ => Err(Error::WrongAnswer.into()),
+        }
+    }
 }
 
 fn listed(server: &Server, description: Option<DescribeResponse>) -> v1::Server {

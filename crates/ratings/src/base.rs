@@ -1,9 +1,10 @@
 //! The loaded data, column by column.
 
-use std::path::Path;
+use std::{cmp::Ordering, path::Path, sync::OnceLock};
 
 use crate::{
-    Catalogue, LoadError, Loaded, Movie, MovieId, Rating, UserId, fingerprint::Fnv128, load,
+    Average, Catalogue, LoadError, Loaded, Movie, MovieId, Rating, UserId, fingerprint::Fnv128,
+    load, tags::Tags,
 };
 
 /// The sum and the number of a movie's ratings.
@@ -16,6 +17,20 @@ pub struct Total {
 }
 
 impl Total {
+    /// `None` when there are no ratings.
+    pub(crate) fn average(self) -> Option<Average> {
+        (self.count > 0).then(|| Average {
+            average: self.sum as f64 / (i64::from(self.count) * 10_000) as f64,
+            ratings: u64::from(self.count),
+        })
+    }
+
+    /// Compares the averages exactly, as fractions.
+    pub(crate) fn cmp_average(&self, other: &Self) -> Ordering {
+        let cross = |a: &Self, b: &Self| i128::from(a.sum) * i128::from(b.count);
+        cross(self, other).cmp(&cross(other, self))
+    }
+
     /// Takes the rating `before` out and puts `after` in.
     pub(crate) fn replace(&mut self, before: Option<Rating>, after: Option<Rating>) {
         if let Some(rating) = before {
@@ -31,8 +46,9 @@ impl Total {
 
 /// A catalogue and the ratings that were loaded with it. Never changes.
 ///
-/// A rating takes six bytes: the ratings stand in columns, by movie and within a
-/// movie by user, so that one is found by bisection.
+/// A rating takes ten bytes: the ratings stand in columns, by movie and within a
+/// movie by user, so that one is found by bisection. Four more are taken once
+/// somebody asks for the ratings of a user.
 #[derive(Debug)]
 pub struct Base {
     catalogue: Catalogue,
@@ -41,11 +57,29 @@ pub struct Base {
     starts: Vec<usize>,
     users: Vec<UserId>,
     ratings: Vec<Rating>,
+    /// When each was given, in seconds since 1970.
+    seconds: Vec<u32>,
     totals: Vec<Total>,
+    tags: Tags,
     fingerprint: u128,
+    /// The places of the ratings by user and movie; made when first needed.
+    by_user: OnceLock<Box<[u32]>>,
+}
+
+/// A rating of the loaded data, with the time at which it was given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Loading {
+    /// The movie's position in the catalogue.
+    pub(crate) movie: usize,
+    pub(crate) user: UserId,
+    pub(crate) rating: Rating,
+    pub(crate) seconds: u32,
 }
 
 impl Base {
+    /// The longest tag in bytes.
+    pub const LONGEST_TAG: usize = 200;
+
     /// Loads the two files of a data set in MovieLens format.
     ///
     /// A row that makes no sense is skipped and counted; with `strict` it is an
@@ -61,6 +95,10 @@ impl Base {
     ///
     /// If a file cannot be read or begins with another header, and with `strict` at
     /// the first bad row.
+    ///
+    /// A file `tags.csv` beside the movies is loaded as well, if there is one. In it
+    /// a tag that is blank, longer than [`Base::LONGEST_TAG`] bytes or has control
+    /// characters is a bad row.
     pub fn load(movies: &Path, ratings: &Path, strict: bool) -> Result<Loaded, LoadError> {
         load::load(movies, ratings, strict)
     }
@@ -80,16 +118,16 @@ impl Base {
 
     /// No movies, no ratings.
     pub fn empty() -> Self {
-        Self::new(Catalogue::new(Vec::new()), Vec::new())
+        Self::new(Catalogue::new(Vec::new()), Vec::new(), Tags::default())
     }
 
     /// `rows` are sorted by position of the movie and user, without duplicates.
-    pub(crate) fn new(catalogue: Catalogue, rows: Vec<(usize, UserId, Rating)>) -> Self {
+    pub(crate) fn new(catalogue: Catalogue, rows: Vec<Loading>, tags: Tags) -> Self {
         let mut starts = vec![0; catalogue.len() + 1];
         let mut totals = vec![Total::default(); catalogue.len()];
-        for &(position, _, rating) in &rows {
-            starts[position + 1] += 1;
-            totals[position].replace(None, Some(rating));
+        for row in &rows {
+            starts[row.movie + 1] += 1;
+            totals[row.movie].replace(None, Some(row.rating));
         }
         for position in 0..catalogue.len() {
             starts[position + 1] += starts[position];
@@ -97,10 +135,13 @@ impl Base {
         let mut base = Self {
             catalogue,
             starts,
-            users: rows.iter().map(|row| row.1).collect(),
-            ratings: rows.iter().map(|row| row.2).collect(),
+            users: rows.iter().map(|row| row.user).collect(),
+            ratings: rows.iter().map(|row| row.rating).collect(),
+            seconds: rows.iter().map(|row| row.seconds).collect(),
             totals,
+            tags,
             fingerprint: 0,
+            by_user: OnceLock::new(),
         };
         base.fingerprint = base.digest();
         base
@@ -148,6 +189,31 @@ impl Base {
             })
     }
 
+    /// Every rating after this one, by user and movie, with the seconds since 1970
+    /// at which it was given.
+    pub(crate) fn ratings_after(
+        &self,
+        after: Option<(UserId, MovieId)>,
+    ) -> impl Iterator<Item = (UserId, MovieId, Rating, u64)> + '_ {
+        let by_user = self.by_user.get_or_init(|| self.sort_by_user());
+        let key = |at: usize| (self.users[at], self.catalogue.at(self.movie_of(at)).id);
+        let from = match after {
+            Some(after) => by_user.partition_point(|&at| key(at as usize) <= after),
+            None => 0,
+        };
+        by_user[from..].iter().map(move |&at| {
+            let (user, movie) = key(at as usize);
+            let seconds = u64::from(self.seconds[at as usize]);
+            (user, movie, self.ratings[at as usize], seconds)
+        })
+    }
+
+    /// What users have called the movie, and how many of them, the most used first.
+    pub fn tags(&self, movie: MovieId) -> impl Iterator<Item = (&str, u32)> {
+        let position = self.catalogue.position(movie);
+        position.into_iter().flat_map(|at| self.tags.of(at))
+    }
+
     /// 32 hexadecimal digits that stand for all that was loaded: the same on every
     /// machine, and different when a movie or a rating differs. It guards against
     /// accidents, not against someone who makes a collision on purpose.
@@ -157,6 +223,19 @@ impl Base {
 
     pub(crate) const fn same_data(&self, other: &Self) -> bool {
         self.fingerprint == other.fingerprint
+    }
+
+    /// They stand by movie already, so a sort that keeps the order of equals is
+    /// enough.
+    fn sort_by_user(&self) -> Box<[u32]> {
+        let mut places: Box<[u32]> = (0..).take(self.users.len()).collect();
+        places.sort_by_key(|&at| self.users[at as usize]);
+        places
+    }
+
+    /// The position of the movie whose rating stands at this place.
+    fn movie_of(&self, at: usize) -> usize {
+        self.starts.partition_point(|&start| start <= at) - 1
     }
 
     fn range(&self, position: usize) -> std::ops::Range<usize> {
@@ -172,6 +251,16 @@ impl Base {
             for at in range {
                 fnv.number(self.users[at].0);
                 fnv.number(self.ratings[at].ten_thousandths());
+            }
+        }
+        // Data without tags keep the digest that they had before there were any.
+        if !self.tags.is_empty() {
+            for position in 0..self.catalogue.len() {
+                for (tag, users) in self.tags.of(position) {
+                    fnv.number(position as u32);
+                    fnv.text(tag);
+                    fnv.number(users);
+                }
             }
         }
         fnv.finish()

@@ -1,5 +1,7 @@
 //! The movies, by id and by title.
 
+use std::collections::BTreeSet;
+
 use crate::{
     Movie, MovieId,
     movie::{parse_year, split_year},
@@ -11,10 +13,12 @@ use crate::{
 #[derive(Debug)]
 pub struct Catalogue {
     /// In ascending order of id.
-    movies: Vec<Movie>,
+    pub(crate) movies: Vec<Movie>,
+    /// Every genre that a movie has, once.
+    pub(crate) genres: Vec<String>,
     /// The ways in which a title may agree with a name, the strictest first.
     stages: [Index; 3],
-    near: Near,
+    pub(crate) near: Near,
 }
 
 /// What a title stands for.
@@ -53,7 +57,9 @@ impl Catalogue {
                 bare.push((position, keys.bare));
             }
         }
+        let genres: BTreeSet<_> = movies.iter().flat_map(|movie| &movie.genres).collect();
         Self {
+            genres: genres.into_iter().cloned().collect(),
             movies,
             stages: stages.map(Index::new),
             near: Near::new(bare),
@@ -152,7 +158,7 @@ impl Catalogue {
             .collect()
     }
 
-    fn near(&self, name: &str) -> Vec<&Movie> {
+    pub(crate) fn near(&self, name: &str) -> Vec<&Movie> {
         self.near
             .nearest(&Keys::new(name).bare, Self::NEAR)
             .into_iter()

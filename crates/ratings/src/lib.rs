@@ -33,7 +33,9 @@ mod movie;
 mod near;
 mod rating;
 mod ratings;
+mod search;
 mod table;
+mod tags;
 mod title;
 
 pub use base::{Base, Total};
@@ -41,4 +43,5 @@ pub use catalogue::{Catalogue, Resolution};
 pub use load::{BadRow, LoadError, Loaded, Skipped};
 pub use movie::{Movie, MovieId, UserId};
 pub use rating::{Rating, RatingError};
-pub use ratings::{Average, Cell, Operation, Ratings, UnknownMovie, UserRating};
+pub use ratings::{Average, Cell, Listed, Operation, Ranked, Ratings, UnknownMovie, UserRating};
+pub use search::{Found, Search};

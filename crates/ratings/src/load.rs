@@ -9,7 +9,9 @@ use std::{
 
 use crate::{
     Base, Catalogue, Movie, MovieId, Rating, RatingError, UserId,
+    base::Loading,
     table::{self, Table, shown},
+    tags::Tags,
 };
 
 /// Loaded data, and what was left out of it.
@@ -87,9 +89,14 @@ pub enum LoadError {
 }
 
 pub(crate) fn load(movies: &Path, ratings: &Path, strict: bool) -> Result<Loaded, LoadError> {
+    let tags = movies.with_file_name("tags.csv");
+    let tags = tags
+        .is_file()
+        .then(|| Table::open(&tags, TAGS))
+        .transpose()?;
     let movies = Table::open(movies, MOVIES)?;
     let ratings = Table::open(ratings, RATINGS)?;
-    Loader::new(strict).load(movies, ratings)
+    Loader::new(strict).load(movies, ratings, tags)
 }
 
 pub(crate) fn read(
@@ -99,11 +106,12 @@ pub(crate) fn read(
 ) -> Result<Loaded, LoadError> {
     let movies = Table::new(PathBuf::from("movies.csv"), movies, MOVIES)?;
     let ratings = Table::new(PathBuf::from("ratings.csv"), ratings, RATINGS)?;
-    Loader::new(strict).load(movies, ratings)
+    Loader::new(strict).load(movies, ratings, None::<Table<io::Empty>>)
 }
 
 const MOVIES: &str = "movieId,title,genres";
 const RATINGS: &str = "userId,movieId,rating,timestamp";
+const TAGS: &str = "userId,movieId,tag,timestamp";
 
 /// What is wrong with a row.
 #[derive(Debug, thiserror::Error)]
@@ -118,8 +126,12 @@ enum Reason {
     NoTitle,
     #[error("the title is longer than {} bytes", Catalogue::LONGEST_TITLE)]
     LongTitle,
-    #[error("the title has control characters")]
-    ControlCharacters,
+    #[error("the {0} has control characters")]
+    ControlCharacters(&'static str),
+    #[error("the tag is blank")]
+    NoTag,
+    #[error("the tag is longer than {} bytes", Base::LONGEST_TAG)]
+    LongTag,
     #[error("movie {0} stands in the file already")]
     DuplicateMovie(MovieId),
     #[error("there is no movie {0} in the movies file")]
@@ -155,11 +167,16 @@ impl Loader {
         mut self,
         movies: Table<impl io::Read>,
         ratings: Table<impl io::Read>,
+        tags: Option<Table<impl io::Read>>,
     ) -> Result<Loaded, LoadError> {
         let catalogue = self.movies(movies)?;
         let rows = self.ratings(ratings, &catalogue)?;
+        let tags = match tags {
+            Some(table) => self.tags(table, &catalogue)?,
+            None => Tags::default(),
+        };
         Ok(Loaded {
-            base: Base::new(catalogue, rows),
+            base: Base::new(catalogue, rows, tags),
             skipped: self.skipped,
         })
     }
@@ -182,7 +199,7 @@ impl Loader {
         &mut self,
         mut table: Table<impl io::Read>,
         catalogue: &Catalogue,
-    ) -> Result<Vec<(usize, UserId, Rating)>, LoadError> {
+    ) -> Result<Vec<Loading>, LoadError> {
         let mut rows = Vec::new();
         while let Some(line) = table.next()? {
             match rating(&table, line, catalogue) {
@@ -205,8 +222,29 @@ impl Loader {
         Ok(rows
             .into_iter()
             .rev()
-            .map(|row| (row.movie, row.user, row.rating))
+            .map(|row| Loading {
+                movie: row.movie,
+                user: row.user,
+                rating: row.rating,
+                // Only told to people, so a time outside of 1970 to 2106 may be off.
+                seconds: row.timestamp.clamp(0, u32::MAX.into()) as u32,
+            })
             .collect())
+    }
+
+    fn tags(
+        &mut self,
+        mut table: Table<impl io::Read>,
+        catalogue: &Catalogue,
+    ) -> Result<Tags, LoadError> {
+        let mut rows = Vec::new();
+        while let Some(line) = table.next()? {
+            match tag(&table, catalogue) {
+                Ok(row) => rows.push(row),
+                Err(reason) => self.skip(bad(&table, line, &reason))?,
+            }
+        }
+        Ok(Tags::new(catalogue.len(), rows))
     }
 
     fn skip(&mut self, row: BadRow) -> Result<(), LoadError> {
@@ -238,7 +276,7 @@ fn movie(table: &Table<impl io::Read>) -> Result<Movie, Reason> {
     } else if title.trim().len() > Catalogue::LONGEST_TITLE {
         Err(Reason::LongTitle)
     } else if movie.title.chars().any(char::is_control) {
-        Err(Reason::ControlCharacters)
+        Err(Reason::ControlCharacters("title"))
     } else {
         Ok(movie)
     }
@@ -266,6 +304,23 @@ fn rating(
         line,
         rating,
     })
+}
+
+fn tag(
+    table: &Table<impl io::Read>,
+    catalogue: &Catalogue,
+) -> Result<(usize, UserId, String), Reason> {
+    let [user, movie, tag, _] = table.columns()?;
+    let user = UserId(number("userId", user)?);
+    let movie = MovieId(number("movieId", movie)?);
+    let position = catalogue.position(movie);
+    let position = position.ok_or(Reason::UnknownMovie(movie))?;
+    match tag.trim() {
+        "" => Err(Reason::NoTag),
+        tag if tag.len() > Base::LONGEST_TAG => Err(Reason::LongTag),
+        tag if tag.chars().any(char::is_control) => Err(Reason::ControlCharacters("tag")),
+        tag => Ok((position, user, tag.to_owned())),
+    }
 }
 
 fn number<N: FromStr>(column: &'static str, text: &str) -> Result<N, Reason> {

@@ -81,6 +81,41 @@ impl Near {
             .collect()
     }
 
+    /// The positions of the movies in one of whose names every word of a bare query
+    /// begins a word. Names with fewer words come first, then by position.
+    pub(crate) fn with_words(&self, query: &str) -> Vec<usize> {
+        let begun: Vec<Vec<bool>> = query
+            .split(' ')
+            .filter(|word| !word.is_empty())
+            .map(|word| {
+                self.vocabulary
+                    .iter()
+                    .map(|known| known.starts_with(word))
+                    .collect()
+            })
+            .collect();
+        if begun.is_empty() {
+            return Vec::new();
+        }
+        let has = |name: &&Name| {
+            let begins = |begun: &Vec<bool>| name.words.iter().any(|&word| begun[word as usize]);
+            begun.iter().all(begins)
+        };
+        let mut best = BTreeMap::new();
+        for name in self.names.iter().filter(has) {
+            let words = best.entry(name.position).or_insert(usize::MAX);
+            *words = name.words.len().min(*words);
+        }
+        let mut best: Vec<_> = best
+            .into_iter()
+            .map(|(position, words)| (words, position))
+            .collect();
+        best.sort_unstable();
+        best.into_iter()
+            .map(|(_, position)| position as usize)
+            .collect()
+    }
+
     /// How much the word is like each of the vocabulary.
     fn compare(&self, word: &str) -> Compared {
         Compared {

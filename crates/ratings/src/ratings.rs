@@ -1,13 +1,14 @@
 //! The replicated value: users' updates laid over the loaded data.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    ops::Bound,
     sync::Arc,
 };
 
 use backfence_gossip::{Time, Update, UpdateId, Value};
 
-use crate::{Base, Catalogue, MovieId, Rating, Total, UserId};
+use crate::{Base, Catalogue, Movie, MovieId, Rating, Total, UserId};
 
 /// What an update does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -87,6 +88,28 @@ pub struct Average {
     pub ratings: u64,
 }
 
+/// A rating among others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// Whose.
+    pub user: UserId,
+    /// Of which movie.
+    pub movie: MovieId,
+    /// What they gave.
+    pub rating: Rating,
+    /// When, in seconds since 1970.
+    pub seconds: u64,
+}
+
+/// A movie with its average.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Ranked<'a> {
+    /// The movie.
+    pub movie: &'a Movie,
+    /// Its average.
+    pub average: Average,
+}
+
 /// An operation is about a movie that is not in the catalogue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("there is no movie with the id {0}; find one by its title first")]
@@ -103,6 +126,8 @@ pub struct Ratings {
     base: Arc<Base>,
     /// The last write of each user to each movie.
     overlay: BTreeMap<(MovieId, UserId), Cell>,
+    /// Its keys by user.
+    by_user: BTreeSet<(UserId, MovieId)>,
     /// The totals of the movies that occur in the overlay.
     totals: BTreeMap<MovieId, Total>,
 }
@@ -113,6 +138,7 @@ impl Ratings {
         Self {
             base,
             overlay: BTreeMap::new(),
+            by_user: BTreeSet::new(),
             totals: BTreeMap::new(),
         }
     }
@@ -157,10 +183,95 @@ impl Ratings {
     /// The average rating of the movie; `None` when there is no rating, or none is
     /// left.
     pub fn average(&self, movie: MovieId) -> Option<Average> {
-        let total = self.total(movie);
-        (total.count > 0).then(|| Average {
-            average: total.sum as f64 / (i64::from(total.count) * 10_000) as f64,
-            ratings: u64::from(total.count),
+        self.total(movie).average()
+    }
+
+    /// The ratings after this one, by user and movie, of one user or of all, at
+    /// most `limit`; and whether there are others after them.
+    pub fn list(
+        &self,
+        user: Option<UserId>,
+        after: Option<(UserId, MovieId)>,
+        limit: usize,
+    ) -> (Vec<Listed>, bool) {
+        let mut listed = Vec::new();
+        let of_user = |rating: &Listed| user.is_none_or(|user| rating.user == user);
+        for rating in self.ratings_after(begin(user, after)).take_while(of_user) {
+            if listed.len() == limit {
+                return (listed, true);
+            }
+            listed.push(rating);
+        }
+        (listed, false)
+    }
+
+    /// The movies of a genre, or of any where it is blank, with at least
+    /// `min_ratings` ratings, the highest average first, then the one with more
+    /// ratings, at most `limit`.
+    pub fn top(&self, genre: &str, min_ratings: u64, limit: usize) -> Vec<Ranked<'_>> {
+        let genre = self.catalogue().genre(genre);
+        let least = min_ratings.max(1);
+        let mut ranked: Vec<_> = self
+            .catalogue()
+            .iter()
+            .filter(|movie| genre.has(movie))
+            .map(|movie| (self.total(movie.id), movie))
+            .filter(|(total, _)| u64::from(total.count) >= least)
+            .collect();
+        ranked.sort_unstable_by(|(a, first), (b, second)| {
+            b.cmp_average(a)
+                .then(b.count.cmp(&a.count))
+                .then(first.id.cmp(&second.id))
+        });
+        let best = ranked.into_iter().take(limit);
+        best.filter_map(|(total, movie)| {
+            Some(Ranked {
+                movie,
+                average: total.average()?,
+            })
+        })
+        .collect()
+    }
+
+    /// The loaded ratings and the overlay, merged: a write beats what was loaded.
+    fn ratings_after(&self, after: Option<(UserId, MovieId)>) -> impl Iterator<Item = Listed> + '_ {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut loaded = self.base.ratings_after(after).peekable();
+        let mut written = self.by_user.range((from, Bound::Unbounded)).peekable();
+        std::iter::from_fn(move || {
+            loop {
+                let next_loaded = loaded.peek().map(|row| (row.0, row.1));
+                let next_written = written.peek().map(|&&key| key);
+                let from_overlay = match (next_loaded, next_written) {
+                    (None, None) => return None,
+                    (Some(loaded), Some(written)) => written <= loaded,
+                    (None, Some(_)) => true,
+                    (Some(_), None) => false,
+                };
+                if !from_overlay {
+                    let (user, movie, rating, seconds) = loaded.next()?;
+                    return Some(Listed {
+                        user,
+                        movie,
+                        rating,
+                        seconds,
+                    });
+                }
+                let (user, movie) = *written.next()?;
+                if next_loaded == Some((user, movie)) {
+                    loaded.next();
+                }
+                let cell = self.overlay.get(&(movie, user))?;
+                if let Some(rating) = cell.rating {
+                    let seconds = cell.time.0 / 1_000_000;
+                    return Some(Listed {
+                        user,
+                        movie,
+                        rating,
+                        seconds,
+                    });
+                }
+            }
         })
     }
 
@@ -177,6 +288,7 @@ impl Ratings {
         let before = match self.overlay.entry((movie, user)) {
             Entry::Vacant(vacant) => {
                 vacant.insert(cell);
+                self.by_user.insert((user, movie));
                 self.base.rating(user, movie)
             }
             Entry::Occupied(mut present) if *present.get() < cell => present.insert(cell).rating,
@@ -194,6 +306,16 @@ impl Ratings {
             None => self.base.total(movie),
         }
     }
+}
+
+/// Where a list begins. The first key of a user is not known, but the one before
+/// it has the id of the user before and no movie.
+fn begin(user: Option<UserId>, after: Option<(UserId, MovieId)>) -> Option<(UserId, MovieId)> {
+    let before = user.and_then(|user| {
+        let before = user.0.checked_sub(1)?;
+        Some((UserId(before), MovieId(u32::MAX)))
+    });
+    before.max(after)
 }
 
 impl PartialEq for Ratings {

@@ -1,7 +1,9 @@
 //! Requests of front ends: movies, operations, updates.
 
 use backfence_gossip::{Time, Update, UpdateId};
-use backfence_ratings::{Movie, MovieId, Operation, Rating, Resolution, UserId, UserRating};
+use backfence_ratings::{
+    Found, Listed, Movie, MovieId, Operation, Ranked, Rating, Resolution, UserId, UserRating,
+};
 
 use crate::{Malformed, causality::timestamp, v1};
 
@@ -28,6 +30,49 @@ impl From<Resolution<'_>> for v1::Resolution {
                 Resolution::Ambiguous(choices) => Outcome::Ambiguous(all(choices)),
                 Resolution::Unknown { near } => Outcome::Unknown(all(near)),
             }),
+        }
+    }
+}
+
+impl From<&Movie> for v1::Title {
+    fn from(movie: &Movie) -> Self {
+        Self {
+            movie_id: movie.id.0,
+            title: movie.title.clone(),
+            year: movie.year.map(u32::from),
+        }
+    }
+}
+
+impl From<Found<'_>> for v1::Found {
+    fn from(found: Found<'_>) -> Self {
+        Self {
+            movies: found.movies.into_iter().map(Into::into).collect(),
+            total: found.total as u64,
+            near: found.near,
+        }
+    }
+}
+
+impl From<Ranked<'_>> for v1::Ranked {
+    fn from(ranked: Ranked<'_>) -> Self {
+        Self {
+            movie: Some(ranked.movie.into()),
+            average: ranked.average.average,
+            ratings: ranked.average.ratings,
+        }
+    }
+}
+
+impl From<Listed> for v1::ListedRating {
+    /// Without the title.
+    fn from(listed: Listed) -> Self {
+        Self {
+            user_id: listed.user.0,
+            movie_id: listed.movie.0,
+            rating: listed.rating.into(),
+            seconds: listed.seconds,
+            title: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use backfence_gossip::{
     ReplicaId, Session, SessionId, Time, Timestamp, Update, UpdateId, Value as _,
 };
 use backfence_process::Address;
-use backfence_ratings::{Base, MovieId, Operation, Rating, Ratings, UserId};
+use backfence_ratings::{Base, Listed, MovieId, Operation, Rating, Ratings, Search, UserId};
 use backfence_wire::v1::{self, front_end_server::FrontEnd, front_end_server::FrontEndServer};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -78,6 +78,13 @@ pub(crate) fn world() -> Shared {
         told: HashMap::new(),
         faults: VecDeque::new(),
     }))
+}
+
+impl World {
+    /// The next calls are answered.
+    pub(crate) fn forget_faults(&mut self) {
+        self.faults.clear();
+    }
 }
 
 /// A running front end; it stops when this is dropped.
@@ -157,6 +164,15 @@ impl Service {
         }
     }
 
+    /// What is asked in the background meets no faults: those are for the tests'
+    /// own requests.
+    fn apart<T>(
+        &self,
+        act: impl FnOnce(&mut World) -> Result<T, Status>,
+    ) -> Result<Response<T>, Status> {
+        act(&mut self.world()).map(Response::new)
+    }
+
     /// What a lost reply says has not been told.
     fn lose<T>(&self, act: impl FnOnce() -> Result<T, Status>) -> Result<(), Status> {
         let told = self.world().told.clone();
@@ -220,11 +236,11 @@ impl World {
         let id = UpdateId::try_from(id.expect("our client sends one")).unwrap();
         let time = Time(time_us);
         assert_eq!(id.session, session.id, "an update of another session");
-        assert!(time > session.clock, "an update dated before what was seen");
         *self.arrivals.entry(id).or_default() += 1;
         match self.taken.get(&id) {
             Some(first) => assert_eq!(*first, (time, operation), "a retry that differs"),
             None => {
+                assert!(time > session.clock, "an update dated before what was seen");
                 self.taken.insert(id, (time, operation));
                 self.count += 1;
                 self.ratings.apply(&Update {
@@ -395,6 +411,124 @@ impl FrontEnd for Service {
             });
             Ok(v1::StatusResponse {
                 servers: servers.collect(),
+            })
+        })
+        .await
+    }
+
+    async fn search(
+        &self,
+        request: Request<v1::SearchRequest>,
+    ) -> Result<Response<v1::SearchResponse>, Status> {
+        let request = request.into_inner();
+        let query = request.query.unwrap();
+        self.meet(|world| {
+            let session = world.session(&request.session)?;
+            let session = world.reply(session);
+            let search = Search {
+                text: &query.text,
+                genre: &query.genre,
+                year: query.year.map(|year| year.try_into().unwrap()),
+            };
+            let found = world
+                .ratings
+                .catalogue()
+                .search(&search, query.limit as usize);
+            Ok(v1::SearchResponse {
+                session,
+                found: Some(found.into()),
+            })
+        })
+        .await
+    }
+
+    async fn list_titles(
+        &self,
+        request: Request<v1::ListTitlesRequest>,
+    ) -> Result<Response<v1::ListTitlesResponse>, Status> {
+        let request = request.into_inner();
+        let after = request.query.unwrap().after.map(MovieId);
+        self.apart(|world| {
+            assert!(request.session.is_empty(), "titles take no session");
+            let mut rest = world.ratings.catalogue().after(after);
+            let titles = rest.by_ref().take(4).map(Into::into).collect();
+            let more = rest.len() > 0;
+            Ok(v1::ListTitlesResponse {
+                session: None,
+                titles: Some(v1::Titles { titles, more }),
+            })
+        })
+    }
+
+    async fn list_ratings(
+        &self,
+        request: Request<v1::ListRatingsRequest>,
+    ) -> Result<Response<v1::ListRatingsResponse>, Status> {
+        let request = request.into_inner();
+        let query = request.query.unwrap();
+        self.meet(|world| {
+            let session = world.session(&request.session)?;
+            let session = world.reply(session);
+            let user = query.user_id.map(UserId);
+            let after = query
+                .after
+                .map(|key| (UserId(key.user_id), MovieId(key.movie_id)));
+            let (listed, more) = world.ratings.list(user, after, 2);
+            let rating = |listed: Listed| {
+                let movie = world.ratings.catalogue().movie(listed.movie).unwrap();
+                v1::ListedRating {
+                    title: user.map(|_| movie.into()),
+                    ..listed.into()
+                }
+            };
+            let ratings = listed.into_iter().map(rating).collect();
+            Ok(v1::ListRatingsResponse {
+                session,
+                ratings: Some(v1::ListedRatings { ratings, more }),
+            })
+        })
+        .await
+    }
+
+    async fn top(
+        &self,
+        request: Request<v1::TopRequest>,
+    ) -> Result<Response<v1::TopResponse>, Status> {
+        let request = request.into_inner();
+        let query = request.query.unwrap();
+        self.meet(|world| {
+            let session = world.session(&request.session)?;
+            let session = world.reply(session);
+            let limit = query.limit as usize;
+            let ranked = world.ratings.top(&query.genre, query.min_ratings, limit);
+            let movies = ranked.into_iter().map(Into::into).collect();
+            Ok(v1::TopResponse {
+                session,
+                ranking: Some(v1::Ranking { movies }),
+            })
+        })
+        .await
+    }
+
+    async fn list_tags(
+        &self,
+        request: Request<v1::ListTagsRequest>,
+    ) -> Result<Response<v1::ListTagsResponse>, Status> {
+        let request = request.into_inner();
+        self.meet(|world| {
+            let session = world.session(&request.session)?;
+            let movie = world.known(request.query.unwrap().movie_id)?;
+            let tag = |(tag, users): (&str, u64)| v1::Tag {
+                tag: tag.to_owned(),
+                users,
+            };
+            let tags = match movie.0 {
+                1 => [("pixar", 2), ("funny\u{1b}[2J", 1)].map(tag).into(),
+                _ => Vec::new(),
+            };
+            Ok(v1::ListTagsResponse {
+                session: world.reply(session),
+                tags: Some(v1::Tags { tags }),
             })
         })
         .await

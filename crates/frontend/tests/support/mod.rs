@@ -259,6 +259,13 @@ fn served(request: &ServeRequest) -> Option<Outcome> {
                 average: Some(3.5),
                 ratings: 2,
             })),
+            Kind::Search(_) => answer(answer::Kind::Found(v1::Found::default())),
+            Kind::ListTitles(_) => answer(answer::Kind::Titles(v1::Titles::default())),
+            Kind::ListRatings(_) => {
+                answer(answer::Kind::ListedRatings(v1::ListedRatings::default()))
+            }
+            Kind::Top(_) => answer(answer::Kind::Ranking(v1::Ranking::default())),
+            Kind::ListTags(_) => answer(answer::Kind::Tags(v1::Tags::default())),
         },
         Body::Update(_) => Outcome::Accepted(Accepted {}),
         Body::ChangeStatus(_) => Outcome::StatusChanged(StatusChanged {
