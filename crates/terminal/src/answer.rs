@@ -3,11 +3,40 @@
 use std::fmt::Write as _;
 
 use backfence_client::{
-    Average, Movie, Rating, Server, StatusChange, UpdateId, UserId, UserRating,
+    Average, Found, Movie, Ranked, Rated, Rating, SavedSession, Search, Server, SessionId,
+    StatusChange, Tag, Timestamp, UpdateId, UserId, UserRating,
 };
-use backfence_process::Exit;
+use backfence_process::{Address, Exit};
 
-use crate::{output::safe, table};
+use crate::{
+    output::{date, safe, stars},
+    table,
+};
+
+/// What there is to say about a user.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Summary {
+    pub(crate) ratings: usize,
+    /// `None` when there are none, like what follows.
+    pub(crate) average: Option<f64>,
+    /// The time of the newest, in seconds since 1970.
+    pub(crate) last: Option<u64>,
+}
+
+impl Summary {
+    pub(crate) fn new(ratings: &[Rated]) -> Self {
+        let sum: u64 = ratings
+            .iter()
+            .map(|rated| u64::from(rated.rating.ten_thousandths()))
+            .sum();
+        let average = sum as f64 / (10_000 * ratings.len()) as f64;
+        Self {
+            ratings: ratings.len(),
+            average: (!ratings.is_empty()).then_some(average),
+            last: ratings.iter().map(|rated| rated.seconds).max(),
+        }
+    }
+}
 
 /// A movie and what to call it.
 #[derive(Clone, PartialEq, Debug)]
@@ -26,6 +55,15 @@ pub(crate) enum Answer {
     Rated(Titled, UserId, Option<Rating>, UpdateId),
     Changed(u32, StatusChange),
     Status(Vec<Server>),
+    Searched(Search, Found),
+    /// And whether there are more.
+    Ratings(UserId, Vec<Rated>, bool),
+    /// Of movies with so many ratings.
+    Top(u64, Vec<Ranked>),
+    Tags(Titled, Vec<Tag>),
+    User(UserId, Summary),
+    Whoami(Option<UserId>, SessionId, Option<Address>),
+    Session(SavedSession, Timestamp),
     /// Several movies bear the title that was asked for.
     Ambiguous(String, Vec<Movie>),
     /// None does; these are near.
@@ -38,12 +76,13 @@ impl Answer {
         match self {
             Self::Ambiguous(..) => Exit::Refused,
             Self::Unknown(..) => Exit::NotFound,
+            Self::Searched(_, found) if found.near || found.total == 0 => Exit::NotFound,
             _ => Exit::Done,
         }
     }
 
-    /// The lines to print. On a terminal a table has a frame.
-    pub(crate) fn text(&self, on_terminal: bool) -> String {
+    /// The lines to print, with frames around tables or as plain columns.
+    pub(crate) fn text(&self, framed: bool) -> String {
         let text = match self {
             Self::Found(titled) => found(&titled.movie),
             Self::Viewed(titled, user, Some(seen)) => format!(
@@ -61,12 +100,109 @@ impl Answer {
             Self::Changed(_, StatusChange { from, to }) => {
                 format!("Server status changed from {from} to {to}")
             }
-            Self::Status(servers) => return table::servers(servers, on_terminal),
+            Self::Status(servers) => return table::servers(servers, framed),
+            Self::Searched(search, found) => return searched(search, found, framed),
+            Self::Ratings(user, ratings, more) => return rated(*user, ratings, *more, framed),
+            Self::Top(least, ranked) if ranked.is_empty() => {
+                format!("No such movie has {least} ratings or more; try --min-ratings 1")
+            }
+            Self::Top(_, ranked) => return table::ranking(ranked, framed),
+            Self::Tags(titled, tags) if tags.is_empty() => {
+                format!("{} has no tags in our data", titled.label)
+            }
+            Self::Tags(_, tags) => return table::tags(tags, framed),
+            Self::User(user, summary) => about_user(*user, summary),
+            Self::Whoami(user, session, front_end) => whoami(*user, *session, front_end.as_ref()),
+            Self::Session(saved, seen) => about_session(saved, seen),
             Self::Ambiguous(asked, choices) => ambiguous(asked, choices),
             Self::Unknown(asked, near) => unknown(asked, near),
         };
         text.lines().map(|line| safe(line) + "\n").collect()
     }
+}
+
+impl Answer {
+    /// A line of stars to show beneath the answer, where there is a rating in it.
+    pub(crate) fn stars(&self) -> Option<String> {
+        let rating = match self {
+            Self::Viewed(_, _, seen) => f64::from((*seen)?.rating),
+            Self::Average(_, average) => (*average)?.average,
+            Self::Rated(_, _, rating, _) => f64::from((*rating)?),
+            _ => return None,
+        };
+        Some(stars(rating))
+    }
+}
+
+fn searched(search: &Search, found: &Found, framed: bool) -> String {
+    if found.movies.is_empty() {
+        return "No movie is like that\n".to_owned();
+    }
+    let mut text = match found.near {
+        true => format!("No title has {}; these are near:\n", safe(&search.text)),
+        false => String::new(),
+    };
+    text += &table::movies(&found.movies, framed);
+    let more = found.total.saturating_sub(found.movies.len() as u64);
+    if more > 0 {
+        let _ = writeln!(
+            text,
+            "and {more} more; add a word, --genre, --year or --limit"
+        );
+    }
+    text
+}
+
+fn rated(user: UserId, ratings: &[Rated], more: bool, framed: bool) -> String {
+    if ratings.is_empty() {
+        return format!("User {user} has not rated anything\n");
+    }
+    let mut text = table::ratings(ratings, framed);
+    if more {
+        let _ = writeln!(text, "and more, which are older");
+    }
+    text
+}
+
+fn about_user(user: UserId, summary: &Summary) -> String {
+    match (summary.average, summary.last) {
+        (Some(average), Some(last)) => format!(
+            "User {user} has given {} ratings, {average:.2} on average, the last on {}",
+            summary.ratings,
+            date(last)
+        ),
+        _ => format!("User {user} has not rated anything"),
+    }
+}
+
+fn whoami(user: Option<UserId>, session: SessionId, front_end: Option<&Address>) -> String {
+    let user = user.map_or("nobody; pass --user ID".to_owned(), |user| {
+        format!("user {user}")
+    });
+    let front_end = front_end.map_or("none yet".to_owned(), |address| format!("http://{address}"));
+    format!("You are {user}\nSession {session}\nFront end {front_end}")
+}
+
+fn about_session(saved: &SavedSession, seen: &Timestamp) -> String {
+    let mut text = format!("Session {} has made {} updates", saved.id, saved.next - 1);
+    if seen.iter().next().is_none() {
+        return text + "\nIt has seen no updates yet: any server can answer it";
+    }
+    text += "\nIt has seen:";
+    for (replica, count) in seen.iter() {
+        let _ = write!(
+            text,
+            "\n  updates 1 to {count} of server {}",
+            replica.server
+        );
+        let since = date(replica.incarnation / 1000);
+        let _ = write!(
+            text,
+            ", in its life since {since} ({})",
+            replica.incarnation
+        );
+    }
+    text + "\nA server that lacks one of these does not answer it"
 }
 
 fn found(movie: &Movie) -> String {

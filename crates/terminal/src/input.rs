@@ -2,8 +2,10 @@
 
 use std::io::{self, BufRead, IsTerminal as _, Read as _};
 
-use rustyline::{DefaultEditor, error::ReadlineError};
+use rustyline::error::{ReadlineError, Signal};
 use tokio::sync::mpsc;
+
+use crate::editor::{Editing, Editor, Wants};
 
 /// Most bytes of a line, its end not counted. A longer one is malformed; what
 /// comes after its end is read as the next.
@@ -13,7 +15,7 @@ const LONGEST: usize = 4096;
 /// asked for, since reading blocks.
 #[derive(Debug)]
 pub struct Input {
-    prompts: std::sync::mpsc::Sender<String>,
+    prompts: std::sync::mpsc::Sender<(String, Wants)>,
     lines: mpsc::Receiver<Line>,
     shows_prompts: bool,
 }
@@ -33,27 +35,34 @@ pub(crate) enum Line {
 
 impl Input {
     /// The lines of stdin, with editing and history where a person sits there.
-    pub fn stdin() -> Self {
-        if io::stdin().is_terminal()
-            && io::stdout().is_terminal()
-            && let Ok(mut editor) = DefaultEditor::new()
+    pub(crate) fn stdin(editing: Editing) -> Self {
+        if Self::is_a_person()
+            && let Ok(mut editor) = Editor::new(editing)
         {
-            return Self::start(true, move |prompt| edit(&mut editor, prompt));
+            return Self::start(true, move |prompt, wants| edit(&mut editor, prompt, wants));
         }
         Self::lines(io::BufReader::new(io::stdin()))
     }
 
-    /// The lines of any reader.
-    pub fn lines(mut reader: impl BufRead + Send + 'static) -> Self {
-        Self::start(false, move |_| read(&mut reader))
+    /// Whether lines come from somebody at a terminal.
+    pub(crate) fn is_a_person() -> bool {
+        io::stdin().is_terminal() && io::stdout().is_terminal()
     }
 
-    fn start(shows_prompts: bool, mut next: impl FnMut(&str) -> Line + Send + 'static) -> Self {
-        let (prompts, asked) = std::sync::mpsc::channel::<String>();
+    /// The lines of any reader.
+    pub fn lines(mut reader: impl BufRead + Send + 'static) -> Self {
+        Self::start(false, move |_, _| read(&mut reader))
+    }
+
+    fn start(
+        shows_prompts: bool,
+        mut next: impl FnMut(&str, Wants) -> Line + Send + 'static,
+    ) -> Self {
+        let (prompts, asked) = std::sync::mpsc::channel::<(String, Wants)>();
         let (answers, lines) = mpsc::channel(1);
         std::thread::spawn(move || {
-            for prompt in asked {
-                if answers.blocking_send(next(&prompt)).is_err() {
+            for (prompt, wants) in asked {
+                if answers.blocking_send(next(&prompt, wants)).is_err() {
                     return;
                 }
             }
@@ -70,33 +79,53 @@ impl Input {
         self.shows_prompts
     }
 
-    /// The next line.
-    pub(crate) async fn line(&mut self, prompt: &str) -> Line {
+    /// The next line. What it `wants` decides how Tab completes it.
+    pub(crate) async fn line(&mut self, prompt: &str, wants: Wants) -> Line {
         // The thread ends only when this is dropped, or by a panic.
         let ended = || Line::Failed("the thread that reads lines has ended".to_owned());
-        if self.prompts.send(prompt.to_owned()).is_err() {
+        if self.prompts.send((prompt.to_owned(), wants)).is_err() {
             return ended();
         }
         self.lines.recv().await.unwrap_or_else(ended)
     }
 }
 
-fn edit(editor: &mut DefaultEditor, prompt: &str) -> Line {
+fn edit(editor: &mut Editor, prompt: &str, wants: Wants) -> Line {
     loop {
-        return match editor.readline(prompt) {
+        return match editor.line(prompt, wants) {
             Ok(text) if text.len() > LONGEST => TOO_LONG,
             Ok(text) => {
-                // Without its history it is as good.
-                let _ = editor.add_history_entry(text.as_str());
+                editor.remember(&text);
                 Line::Text(text)
             }
             Err(ReadlineError::Eof) => Line::End,
-            Err(ReadlineError::Interrupted) => Line::Interrupted,
+            // A key, or a signal from elsewhere: the editor has left the terminal as
+            // it found it in both cases.
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(Signal::Interrupt)) => {
+                Line::Interrupted
+            }
             // The window has changed its size.
             Err(ReadlineError::Signal(_)) => continue,
+            Err(error) if is_gone(&error) => Line::End,
             Err(error) => Line::Failed(error.to_string()),
         };
     }
+}
+
+/// Whether there is no terminal any more.
+#[cfg(unix)]
+fn is_gone(error: &ReadlineError) -> bool {
+    let code = match error {
+        ReadlineError::Io(error) => error.raw_os_error(),
+        ReadlineError::Errno(errno) => Some(*errno as i32),
+        _ => None,
+    };
+    code == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
+#[cfg(not(unix))]
+fn is_gone(_: &ReadlineError) -> bool {
+    false
 }
 
 const TOO_LONG: Line = Line::Malformed("the line is longer than 4096 bytes");

@@ -1,11 +1,12 @@
 //! Answers for programs: one JSON object each.
 
-use backfence_client::{Movie, Server, Timestamp, UpdateId};
+use backfence_client::{Movie, Rated, Server, Timestamp, UpdateId};
 use serde_json::{Map, Value, json};
 
 use crate::{
     answer::{Answer, Titled},
     output::safe,
+    table,
 };
 
 /// The answer as one line. JSON escapes most characters that act on a terminal;
@@ -46,7 +47,56 @@ fn value(answer: &Answer) -> Value {
             "status": change.to.to_string(),
         }),
         Answer::Status(servers) => json!({
-            "servers": servers.iter().map(server).collect::<Vec<_>>(),
+            "servers": servers
+                .iter()
+                .map(|one| server(one, table::lag(one, servers)))
+                .collect::<Vec<_>>(),
+        }),
+        Answer::Searched(_, found) => json!({
+            "movies": found.movies.iter().map(movie).collect::<Vec<_>>(),
+            "total": found.total,
+            "near": found.near,
+        }),
+        Answer::Ratings(user, ratings, more) => json!({
+            "user_id": user.0,
+            "ratings": ratings.iter().map(rated).collect::<Vec<_>>(),
+            "more": more,
+        }),
+        Answer::Top(_, ranked) => json!({
+            "movies": ranked
+                .iter()
+                .map(|ranked| {
+                    let mut fields = movie(&ranked.movie);
+                    fields["average"] = ranked.average.average.into();
+                    fields["ratings"] = ranked.average.ratings.into();
+                    fields
+                })
+                .collect::<Vec<_>>(),
+        }),
+        Answer::Tags(titled, tags) => about(
+            titled,
+            json!({
+                "tags": tags
+                    .iter()
+                    .map(|tag| json!({"tag": tag.tag, "users": tag.users}))
+                    .collect::<Vec<_>>(),
+            }),
+        ),
+        Answer::User(user, summary) => json!({
+            "user_id": user.0,
+            "ratings": summary.ratings,
+            "average": summary.average,
+            "last": summary.last,
+        }),
+        Answer::Whoami(user, session, front_end) => json!({
+            "user_id": user.map(|user| user.0),
+            "session": session.to_string(),
+            "front_end": front_end.as_ref().map(ToString::to_string),
+        }),
+        Answer::Session(saved, seen) => json!({
+            "session": saved.id.to_string(),
+            "updates": saved.next - 1,
+            "seen": timestamp(seen),
         }),
         Answer::Ambiguous(asked, choices) => json!({
             "error": "ambiguous",
@@ -81,7 +131,18 @@ fn movie(movie: &Movie) -> Value {
     })
 }
 
-fn server(server: &Server) -> Value {
+fn rated(rated: &Rated) -> Value {
+    let title = rated.title.as_ref();
+    json!({
+        "movie_id": rated.movie.0,
+        "title": title.map(|title| title.title.as_str()),
+        "year": title.and_then(|title| title.year),
+        "rating": f64::from(rated.rating),
+        "time": rated.seconds,
+    })
+}
+
+fn server(server: &Server, lag: Option<u64>) -> Value {
     let state = server.state.as_ref();
     json!({
         "server": server.server,
@@ -91,6 +152,7 @@ fn server(server: &Server) -> Value {
         "replica_ts": state.map(|state| timestamp(&state.replica_ts)),
         "log_len": state.map(|state| state.log_len),
         "waiting": state.map(|state| state.waiting),
+        "lag": lag,
     })
 }
 

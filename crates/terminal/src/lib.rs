@@ -8,13 +8,24 @@
 mod answer;
 mod args;
 mod converse;
+mod editor;
+mod export;
+mod generate;
+mod guide;
+mod import;
 mod input;
+mod journal;
 mod json;
 mod output;
 mod request;
+mod saved;
+mod script;
+mod state;
 mod table;
+mod titles;
+mod waiting;
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, time::Duration};
 
 use backfence_client::{Client, ConnectError, Session, Source};
 use backfence_process::{Environment, Exit, Failure};
@@ -22,6 +33,16 @@ use backfence_process::{Environment, Exit, Failure};
 pub use args::Args;
 pub use converse::{Ended, converse};
 pub use input::Input;
+pub use titles::Titles;
+
+use crate::{
+    args::{Ask, Command, Format},
+    converse::{AGAIN, Setting, converse_in},
+    editor::Editing,
+    saved::SessionFile,
+    script::Manner,
+    state::StateDir,
+};
 
 /// Does what the command line asks. Says which code to end with when the answer is
 /// not an error, and yet not what was hoped for.
@@ -31,6 +52,30 @@ pub use input::Input;
 /// Anything that goes wrong, with the code to end with in its chain of causes.
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
     args.log.init();
+    if args.no_color {
+        anstream::ColorChoice::Never.write_global();
+    }
+    match &args.command {
+        None if args.json || args.answers == Some(Format::Json) => {
+            let sentence = "--json goes with a command, such as: backfence --json find Toy Story";
+            Err(Failure::new(Exit::Usage, sentence).into())
+        }
+        None if Input::is_a_person() => terminable(talk(&args)).await,
+        None => interruptible(talk(&args)).await,
+        Some(Command::Completions { shell }) => {
+            generate::completions(*shell)?;
+            Ok(Exit::Done)
+        }
+        Some(Command::Man { output }) => {
+            generate::man(output.as_deref())?;
+            Ok(Exit::Done)
+        }
+        Some(command) => interruptible(serve(&args, command)).await,
+    }
+}
+
+/// Ctrl-C ends it.
+async fn interruptible(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     tokio::select! {
         biased;
         interrupted = tokio::signal::ctrl_c() => {
@@ -38,47 +83,151 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             let sentence = "interrupted; what was asked for may still be done";
             Err(Failure::new(Exit::Interrupted, sentence).into())
         }
-        ended = serve(args) => ended,
+        ended = work => ended,
     }
 }
 
-async fn serve(args: Args) -> anyhow::Result<Exit> {
-    match &args.command {
-        Some(command) => {
-            let request = command.request(args.user)?;
-            let mut session = connect(&args).await?;
-            let answer = request.send(&mut session).await.map_err(output::failure)?;
-            if args.json {
-                backfence_process::print(format_args!("{}\n", json::line(&answer)))?;
-            } else {
-                backfence_process::print(answer.text(std::io::stdout().is_terminal()))?;
+/// SIGTERM ends it, and leaves the terminal as it was: a line may be edited just
+/// then, with the terminal in another mode.
+#[cfg(unix)]
+async fn terminable(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let before = tcgetattr(std::io::stdin());
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        biased;
+        _ = terminated.recv() => {
+            if let Ok(before) = before {
+                // Without a terminal there is nothing to be left in order.
+                let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
             }
-            Ok(answer.exit())
+            let sentence = "terminated; what was asked for may still be done";
+            Err(Failure::new(Exit::Interrupted, sentence).into())
         }
-        None if args.json => {
-            let sentence = "--json goes with a command, such as: backfence --json find Toy Story";
-            Err(Failure::new(Exit::Usage, sentence).into())
+        ended = work => ended,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminable(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    work.await
+}
+
+async fn serve(args: &Args, command: &Command) -> anyhow::Result<Exit> {
+    if let Command::Ask(ask) = command {
+        // What makes no sense is said before anybody is asked.
+        ask.request(args.user)?;
+    }
+    let (client, file) = (connect(args).await?, session_file(args)?);
+    let mut session = open(&client, file.as_ref())?;
+    let manner = Manner {
+        user: args.user,
+        format: args.format(),
+        file: file.as_ref(),
+    };
+    match command {
+        Command::Ask(Ask::Status { watch: true }) => watch(&mut session, &manner).await,
+        Command::Ask(ask) => manner.ask(&mut session, ask).await,
+        Command::Script { keep_going } => script::run(&mut session, &manner, *keep_going).await,
+        Command::Export { output } => export::export(&mut session, output.as_deref()).await,
+        Command::Import { file, sessions } => {
+            import::import(&client, file, (*sessions).into(), manner.format).await
         }
-        None => {
-            let mut session = connect(&args).await?;
-            let input = Input::stdin();
-            let output = anstream::AutoStream::auto(std::io::stdout());
-            match converse(&mut session, args.user, input, output).await? {
-                Ended::Quit | Ended::EndOfInput => Ok(Exit::Done),
-                Ended::Interrupted => Ok(Exit::Interrupted),
+        Command::Completions { .. } | Command::Man { .. } => Ok(Exit::Done),
+    }
+}
+
+/// Shows the servers every second, until Ctrl-C, which is how it is to end.
+async fn watch(session: &mut Session, manner: &Manner<'_>) -> anyhow::Result<Exit> {
+    loop {
+        if manner.format == Format::Table && std::io::stdout().is_terminal() {
+            backfence_process::print("\x1b[H\x1b[2J")?;
+        }
+        manner.ask(session, &Ask::Status { watch: true }).await?;
+        tokio::select! {
+            biased;
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                return Ok(Exit::Done);
             }
+            () = tokio::time::sleep(AGAIN) => {}
         }
     }
 }
 
-async fn connect(args: &Args) -> anyhow::Result<Session> {
+async fn talk(args: &Args) -> anyhow::Result<Exit> {
+    let (client, file) = (connect(args).await?, session_file(args)?);
+    let mut session = open(&client, file.as_ref())?;
+    let state = StateDir::of_user().filter(|_| Input::is_a_person());
+    let place = place(args);
+    let editing = editing(args, state.as_ref());
+    let (titles, completed) = (editing.titles.clone(), client.clone());
+    if Input::is_a_person() {
+        // In the background: the first prompt does not wait for it.
+        tokio::spawn(async move { titles.fetch(&completed).await });
+    }
+    let setting = Setting {
+        user: args.user,
+        knows_menu: state.as_ref().is_some_and(|state| state.knows(&place)),
+        file,
+    };
+    let input = Input::stdin(editing);
+    let output = anstream::AutoStream::auto(std::io::stdout());
+    let ended = converse_in(&mut session, setting, input, output).await?;
+    if let (Some(state), Ended::Quit | Ended::EndOfInput) = (state, ended) {
+        state.remember(&place);
+    }
+    match ended {
+        Ended::Quit | Ended::EndOfInput => Ok(Exit::Done),
+        Ended::Interrupted => Ok(Exit::Interrupted),
+    }
+}
+
+fn editing(args: &Args, state: Option<&StateDir>) -> Editing {
+    let history = state.filter(|_| !args.no_history).and_then(|state| {
+        let history = state.history();
+        history
+            .inspect_err(|error| tracing::debug!(%error, "no history is kept"))
+            .ok()
+    });
+    let colour = anstream::AutoStream::choice(&std::io::stdout());
+    Editing {
+        history,
+        titles: Titles::default(),
+        colour: colour != anstream::ColorChoice::Never,
+    }
+}
+
+/// What somebody who comes back is known by.
+fn place(args: &Args) -> String {
+    match args.front_ends.first() {
+        Some(front_end) => front_end.to_string(),
+        None => args.registry.to_string(),
+    }
+}
+
+fn session_file(args: &Args) -> Result<Option<SessionFile>, Failure> {
+    args.session.as_deref().map(SessionFile::take).transpose()
+}
+
+fn open(client: &Client, file: Option<&SessionFile>) -> Result<Session, Failure> {
+    match file {
+        Some(file) => file.open(client),
+        None => Ok(client.session()),
+    }
+}
+
+async fn connect(args: &Args) -> anyhow::Result<Client> {
     let source = if args.front_ends.is_empty() {
         Source::Registry(args.registry.clone())
     } else {
         Source::FrontEnds(args.front_ends.clone())
     };
+    let timeout: Duration = args.timeout;
     match Client::connect(&Environment::real(), source).await {
-        Ok(client) => Ok(client.session()),
+        Ok(client) => Ok(client.with_limit(timeout)),
         Err(ConnectError::Discovery(error)) => Err(error.into()),
         Err(error) => Err(Failure::new(Exit::Unavailable, error.to_string()).into()),
     }

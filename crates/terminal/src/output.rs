@@ -19,6 +19,23 @@ pub(crate) fn safe(text: &str) -> String {
         .collect()
 }
 
+/// Five stars for people: `★★★★½`, in halves.
+pub(crate) fn stars(rating: f64) -> String {
+    let halves = (rating.clamp(0.0, 5.0) * 2.0).round() as usize;
+    let (full, half) = (halves / 2, halves % 2);
+    "★".repeat(full) + &"½".repeat(half) + &"☆".repeat(5 - full - half)
+}
+
+/// The day of a time in seconds since 1970, in UTC: `2000-07-30`.
+pub(crate) fn date(seconds: u64) -> String {
+    // Beyond the year 9999 there is no such date.
+    let seconds = seconds.min(253_402_300_799);
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    let mut date = humantime::format_rfc3339_seconds(time).to_string();
+    date.truncate("2000-07-30".len());
+    date
+}
+
 /// The same error with the code that a program ends with.
 pub(crate) fn failure(error: Error) -> Failure {
     let code = match &error {
@@ -26,7 +43,7 @@ pub(crate) fn failure(error: Error) -> Failure {
         Error::Behind { .. } | Error::OutOfTime { .. } => Exit::OutOfTime,
         Error::OutcomeUnknown { .. } | Error::ChangeUnknown { .. } => Exit::OutcomeUnknown,
         Error::UnknownMovie | Error::UnknownServer { .. } => Exit::NotFound,
-        Error::Invalid(_) | Error::Refused { .. } => Exit::Refused,
+        Error::Invalid(_) | Error::Refused { .. } | Error::Unsupported { .. } => Exit::Refused,
         _ => Exit::Internal,
     };
     Failure::new(code, safe(&error.to_string()))
@@ -44,6 +61,23 @@ mod tests {
         check("Amélie 😀", "Amélie 😀");
         check("\u{1b}[2Jgone\r\n", "\u{fffd}[2Jgone\u{fffd}\u{fffd}");
         check("\u{9b}2J\u{202e}txt", "\u{fffd}2J\u{fffd}txt");
+    }
+
+    #[test]
+    fn stars_are_in_halves() {
+        let check = |rating: f64, expected: &str| assert_eq!(stars(rating), expected);
+        check(0.0, "☆☆☆☆☆");
+        check(0.5, "½☆☆☆☆");
+        check(3.92, "★★★★☆");
+        check(4.5, "★★★★½");
+        check(5.0, "★★★★★");
+    }
+
+    #[test]
+    fn dates_are_days() {
+        assert_eq!(date(964_982_703), "2000-07-30");
+        assert_eq!(date(0), "1970-01-01");
+        assert_eq!(date(u64::MAX), "9999-12-31");
     }
 
     #[test]

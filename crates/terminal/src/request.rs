@@ -1,8 +1,8 @@
 //! What is asked, and the requests that it takes.
 
-use backfence_client::{Error, Movie, Rating, Resolution, Session, UserId};
+use backfence_client::{Error, Movie, Rated, Rating, Resolution, Search, Session, UserId};
 
-use crate::answer::{Answer, Titled};
+use crate::answer::{Answer, Summary, Titled};
 
 /// What is asked of one movie.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -10,9 +10,14 @@ pub(crate) enum About {
     Find,
     View(UserId),
     Average,
+    Tags,
     Rate(UserId, Rating),
     Delete(UserId),
 }
+
+/// Ratings of one user that are read, at most. The rest is not shown; the answer
+/// says so.
+pub(crate) const RATINGS: usize = 100_000;
 
 /// A command with all that it needs.
 #[derive(Clone, PartialEq, Debug)]
@@ -20,9 +25,26 @@ pub(crate) enum Request {
     Movie(String, About),
     Change(u32),
     Status,
+    /// With how many to show.
+    Search(Search, u32),
+    /// With how many to show.
+    Ratings(UserId, usize),
+    /// Of a genre, with so many ratings, and how many to show.
+    Top(String, u64, u32),
+    User(UserId),
+    Whoami(Option<UserId>),
+    Session,
 }
 
 impl Request {
+    /// Whether it may change something, so that giving it up leaves a doubt.
+    pub(crate) fn changes(&self) -> bool {
+        match self {
+            Self::Movie(_, about) => about.changes(),
+            other => matches!(other, Self::Change(_)),
+        }
+    }
+
     pub(crate) async fn send(self, session: &mut Session) -> Result<Answer, Error> {
         match self {
             Self::Movie(title, about) => match resolve(session, &title).await? {
@@ -34,6 +56,57 @@ impl Request {
                 Ok(Answer::Changed(server, change))
             }
             Self::Status => Ok(Answer::Status(session.status().await?)),
+            Self::Search(search, limit) => {
+                let found = session.search(&search, limit).await?;
+                Ok(Answer::Searched(search, found))
+            }
+            Self::Ratings(user, limit) => {
+                let (mut ratings, all) = ratings(session, user).await?;
+                // Stable, so equal times stay in the order of movies.
+                ratings.sort_by_key(|rated| std::cmp::Reverse(rated.seconds));
+                let shown = limit.min(ratings.len());
+                let more = !all || shown < ratings.len();
+                ratings.truncate(shown);
+                Ok(Answer::Ratings(user, ratings, more))
+            }
+            Self::Top(genre, least, limit) => {
+                let ranked = session.top(&genre, least, limit).await?;
+                Ok(Answer::Top(least, ranked))
+            }
+            Self::User(user) => {
+                let (ratings, _) = ratings(session, user).await?;
+                Ok(Answer::User(user, Summary::new(&ratings)))
+            }
+            Self::Whoami(user) => {
+                // Whoever has not asked anything yet has no front end.
+                session.status().await?;
+                Ok(Answer::Whoami(
+                    user,
+                    session.id(),
+                    session.front_end().cloned(),
+                ))
+            }
+            Self::Session => Ok(Answer::Session(session.save(), session.seen())),
+        }
+    }
+}
+
+impl About {
+    pub(crate) fn changes(&self) -> bool {
+        matches!(self, Self::Rate(..) | Self::Delete(..))
+    }
+}
+
+/// All ratings of the user by movie, or as many as are read, and whether that is all.
+async fn ratings(session: &mut Session, user: UserId) -> Result<(Vec<Rated>, bool), Error> {
+    let mut ratings: Vec<Rated> = Vec::new();
+    loop {
+        let after = ratings.last().map(|last| (last.user, last.movie));
+        let page = session.ratings(Some(user), after).await?;
+        let more = page.more && !page.items.is_empty();
+        ratings.extend(page.items);
+        if !more || ratings.len() >= RATINGS {
+            return Ok((ratings, !more));
         }
     }
 }
@@ -66,6 +139,10 @@ pub(crate) async fn ask(
         About::Find => Answer::Found(titled),
         About::View(user) => Answer::Viewed(titled, user, session.view(user, movie).await?),
         About::Average => Answer::Average(titled, session.average(movie).await?),
+        About::Tags => {
+            let tags = session.tags(movie).await?;
+            Answer::Tags(titled, tags)
+        }
         About::Rate(user, rating) => {
             let updated = session.rate(user, movie, rating).await?;
             Answer::Rated(titled, user, Some(rating), updated.id)

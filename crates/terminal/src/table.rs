@@ -1,21 +1,18 @@
-//! The table of servers.
+//! Tables: with frames on a terminal, else plain columns.
 
 use std::collections::BTreeMap;
 
-use backfence_client::{Server, Timestamp};
-use comfy_table::{Table, presets};
+use backfence_client::{Movie, Ranked, Rated, Server, Tag, Timestamp};
+use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::output::safe;
+use crate::output::{date, safe, stars};
 
-/// Every server in a row, framed on a terminal, else plain columns.
-pub(crate) fn servers(servers: &[Server], on_terminal: bool) -> String {
-    let mut table = Table::new();
-    table.load_style(if on_terminal {
-        presets::UTF8_FULL_CONDENSED
-    } else {
-        presets::NOTHING
-    });
-    table.set_header([
+/// The narrowest terminal that a table is fitted to; narrower ones wrap its lines.
+const NARROWEST: u16 = 40;
+
+/// Every server in a row.
+pub(crate) fn servers(servers: &[Server], framed: bool) -> String {
+    let header = [
         "server",
         "address",
         "status",
@@ -23,13 +20,14 @@ pub(crate) fn servers(servers: &[Server], on_terminal: bool) -> String {
         "replica_ts",
         "log_len",
         "waiting",
-    ]);
-    for server in servers {
+        "lag",
+    ];
+    let rows = servers.iter().map(|server| {
         let state = server.state.as_ref();
         let of_state = |shown: fn(&backfence_client::ReplicaState) -> String| {
             state.map_or_else(|| "-".to_owned(), shown)
         };
-        table.add_row([
+        vec![
             server.server.to_string(),
             safe(&server.address),
             server.status.to_string(),
@@ -37,8 +35,111 @@ pub(crate) fn servers(servers: &[Server], on_terminal: bool) -> String {
             of_state(|state| short(&state.replica_ts)),
             of_state(|state| state.log_len.to_string()),
             of_state(|state| state.waiting.to_string()),
-        ]);
+            lag(server, servers).map_or_else(|| "-".to_owned(), |lag| lag.to_string()),
+        ]
+    });
+    drawn(&header, rows, framed)
+}
+
+/// How many updates that some server has received this one does not show yet; `None`
+/// for a server that is unreachable.
+pub(crate) fn lag(server: &Server, all: &[Server]) -> Option<u64> {
+    let mut received = Timestamp::new();
+    for state in all.iter().filter_map(|server| server.state.as_ref()) {
+        received.merge(&state.replica_ts);
     }
+    let shown = &server.state.as_ref()?.value_ts;
+    let missing = received
+        .iter()
+        .map(|(origin, count)| count.saturating_sub(shown.count(origin)));
+    Some(missing.sum())
+}
+
+/// Movies with year and genres.
+pub(crate) fn movies(movies: &[Movie], framed: bool) -> String {
+    let rows = movies.iter().map(|movie| {
+        vec![
+            format!("#{}", movie.id),
+            safe(&movie.title),
+            year(movie.year),
+            safe(&movie.genres.join("|")),
+        ]
+    });
+    drawn(&["movie", "title", "year", "genres"], rows, framed)
+}
+
+/// Movies with their average, the best first.
+pub(crate) fn ranking(ranked: &[Ranked], framed: bool) -> String {
+    let rows = ranked.iter().map(|ranked| {
+        let average = ranked.average.average;
+        let mut row = vec![format!("{average:.2}")];
+        if framed {
+            row.push(stars(average));
+        }
+        row.extend([
+            ranked.average.ratings.to_string(),
+            safe(&ranked.movie.title),
+            year(ranked.movie.year),
+            format!("#{}", ranked.movie.id),
+        ]);
+        row
+    });
+    let header: &[_] = match framed {
+        true => &["average", "", "ratings", "title", "year", "movie"],
+        false => &["average", "ratings", "title", "year", "movie"],
+    };
+    drawn(header, rows, framed)
+}
+
+/// Ratings of one user.
+pub(crate) fn ratings(ratings: &[Rated], framed: bool) -> String {
+    let rows = ratings.iter().map(|rated| {
+        let mut row = vec![rated.rating.to_string()];
+        if framed {
+            row.push(stars(rated.rating.into()));
+        }
+        let title = rated.title.as_ref();
+        row.extend([
+            title.map_or_else(|| "-".to_owned(), |title| safe(&title.title)),
+            year(title.and_then(|title| title.year)),
+            format!("#{}", rated.movie),
+            date(rated.seconds),
+        ]);
+        row
+    });
+    let header: &[_] = match framed {
+        true => &["rating", "", "title", "year", "movie", "given"],
+        false => &["rating", "title", "year", "movie", "given"],
+    };
+    drawn(header, rows, framed)
+}
+
+/// Tags and how many users gave each.
+pub(crate) fn tags(tags: &[Tag], framed: bool) -> String {
+    let rows = tags
+        .iter()
+        .map(|tag| vec![safe(&tag.tag), tag.users.to_string()]);
+    drawn(&["tag", "users"], rows, framed)
+}
+
+fn year(year: Option<u16>) -> String {
+    year.map_or_else(|| "-".to_owned(), |year| format!("{year:04}"))
+}
+
+fn drawn(header: &[&str], rows: impl Iterator<Item = Vec<String>>, framed: bool) -> String {
+    let mut table = Table::new();
+    if framed {
+        table.load_style(presets::UTF8_FULL_CONDENSED);
+        // It knows the width of a terminal; without one, lines are as long as they are.
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        if let Some(width) = table.width() {
+            table.set_width(width.max(NARROWEST));
+        }
+    } else {
+        table.load_style(presets::NOTHING);
+    }
+    table.set_header(header.iter().copied());
+    table.add_rows(rows);
     let lines = table.to_string();
     lines
         .lines()
@@ -114,9 +215,9 @@ mod tests {
         assert_eq!(rows[0][0], "server");
         assert_eq!(
             rows[1],
-            ["1", "127.0.0.1:7000", "online", "1:5", "1:6", "2", "1"]
+            ["1", "127.0.0.1:7000", "online", "1:5", "1:6", "2", "1", "1"]
         );
-        assert_eq!(rows[2][2..], ["unreachable", "-", "-", "-", "-"]);
+        assert_eq!(rows[2][2..], ["unreachable", "-", "-", "-", "-", "-"]);
         assert!(found.is_ascii());
         assert!(servers(&all, true).contains('│'));
     }

@@ -1,0 +1,193 @@
+//! What an import has sent, kept beside its file.
+//!
+//! A line each, appended as it happens: `session INDEX ID` when a session begins,
+//! `sent ROW INDEX SEQUENCE TIME` before an update leaves, `done ROW` after it was
+//! answered. Who is interrupted finds there what to send again, as it was.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use backfence_client::{SessionId, Time};
+
+/// The first line names the version and the file that it goes with.
+const VERSION: &str = "backfence import 1";
+
+/// An update as it was sent, but for what the file says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Sent {
+    pub(crate) session: usize,
+    pub(crate) sequence: u64,
+    pub(crate) time: Time,
+}
+
+/// What an interrupted import left.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Past {
+    pub(crate) sessions: Vec<SessionId>,
+    /// By row, from 0, the updates that were sent and not answered.
+    pub(crate) sent: BTreeMap<u64, Sent>,
+    /// Rows that were answered.
+    pub(crate) done: Vec<bool>,
+    /// Per session the last number that was used.
+    pub(crate) last: Vec<u64>,
+    /// The latest time of an update.
+    pub(crate) clock: Time,
+}
+
+/// The file, open for more.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    path: PathBuf,
+    file: File,
+}
+
+impl Journal {
+    pub(crate) fn beside(csv: &Path) -> PathBuf {
+        let mut name = csv.as_os_str().to_owned();
+        name.push(".progress");
+        PathBuf::from(name)
+    }
+
+    /// Begins one for a file with this digest, or goes on with the one that is
+    /// there. `None` for what was left when it goes with another file.
+    pub(crate) fn open(path: PathBuf, digest: &str) -> io::Result<(Self, Option<Past>)> {
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
+        };
+        // A last line without its end was cut off: what it tells had not happened.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        file.set_len(whole as u64)?;
+        let mut journal = Self { path, file };
+        let first = format!("{VERSION} {digest}");
+        match text[..whole].split_once('\n') {
+            None => {
+                journal.append(&first)?;
+                Ok((journal, Some(Past::default())))
+            }
+            Some((found, lines)) if found == first => Ok((journal, Some(Past::read(lines)))),
+            Some(_) => Ok((journal, None)),
+        }
+    }
+
+    pub(crate) fn session(&mut self, index: usize, id: SessionId) -> io::Result<()> {
+        self.append(&format!("session {index} {id}"))
+    }
+
+    pub(crate) fn sent(&mut self, row: u64, sent: Sent) -> io::Result<()> {
+        let Sent {
+            session,
+            sequence,
+            time,
+        } = sent;
+        self.append(&format!("sent {row} {session} {sequence} {}", time.0))
+    }
+
+    pub(crate) fn done(&mut self, row: u64) -> io::Result<()> {
+        self.append(&format!("done {row}"))
+    }
+
+    /// The import is over.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        fs::remove_file(self.path)
+    }
+
+    /// In one write, so that a kill does not part it.
+    fn append(&mut self, line: &str) -> io::Result<()> {
+        self.file.write_all(format!("{line}\n").as_bytes())
+    }
+}
+
+impl Past {
+    fn read(lines: &str) -> Self {
+        let mut past = Self::default();
+        for line in lines.lines() {
+            let words: Vec<_> = line.split(' ').collect();
+            past.take(&words);
+        }
+        past
+    }
+
+    fn take(&mut self, words: &[&str]) -> Option<()> {
+        match *words {
+            ["session", index, id]
+                if index.parse() == Ok(self.sessions.len()) && id.len() == 32 =>
+            {
+                self.sessions
+                    .push(SessionId(u128::from_str_radix(id, 16).ok()?));
+                self.last.push(0);
+            }
+            ["sent", row, session, sequence, time] => {
+                let sent = Sent {
+                    session: session.parse().ok()?,
+                    sequence: sequence.parse().ok()?,
+                    time: Time(time.parse().ok()?),
+                };
+                let last = self.last.get_mut(sent.session)?;
+                *last = sent.sequence.max(*last);
+                self.clock = sent.time.max(self.clock);
+                self.sent.insert(row.parse().ok()?, sent);
+            }
+            ["done", row] => {
+                let row: usize = row.parse().ok()?;
+                if self.sent.remove(&(row as u64)).is_some() {
+                    if self.done.len() <= row {
+                        self.done.resize(row + 1, false);
+                    }
+                    self.done[row] = true;
+                }
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    pub(crate) fn is_done(&self, row: u64) -> bool {
+        self.done.get(row as usize).copied().unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.progress");
+        let sent = |session, sequence, time| Sent {
+            session,
+            sequence,
+            time: Time(time),
+        };
+        let (mut journal, past) = Journal::open(path.clone(), "d1").unwrap();
+        assert_eq!(past, Some(Past::default()));
+        journal.session(0, SessionId(7)).unwrap();
+        journal.session(1, SessionId(8)).unwrap();
+        journal.sent(0, sent(0, 1, 100)).unwrap();
+        journal.sent(2, sent(1, 1, 101)).unwrap();
+        journal.done(2).unwrap();
+        journal.file.write_all(b"sent 3 0 2 10").unwrap();
+        drop(journal);
+
+        let (mut journal, past) = Journal::open(path.clone(), "d1").unwrap();
+        let past = past.unwrap();
+        assert_eq!(past.sessions, [SessionId(7), SessionId(8)]);
+        assert!(past.is_done(2) && !past.is_done(0) && !past.is_done(9));
+        assert_eq!(past.sent.get(&0), Some(&sent(0, 1, 100)));
+        assert_eq!((past.clock, past.last), (Time(101), vec![1, 1]));
+        journal.done(0).unwrap();
+        let (journal, past) = Journal::open(path.clone(), "d1").unwrap();
+        assert!(past.unwrap().is_done(0));
+        let (_, other) = Journal::open(path.clone(), "d2").unwrap();
+        assert_eq!(other, None);
+        journal.remove().unwrap();
+        assert!(!path.exists());
+    }
+}

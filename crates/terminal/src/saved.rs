@@ -1,0 +1,146 @@
+//! A session in a file, so that one program goes on where another stopped.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+};
+
+use backfence_client::{Client, SavedSession, Session, SessionId, Time};
+use backfence_process::{Exit, Failure};
+use serde_json::{Value, json};
+
+use crate::state::write_private;
+
+/// A session's file, held by this process alone.
+#[derive(Debug)]
+pub(crate) struct SessionFile {
+    path: PathBuf,
+    /// Its lock goes when the process does.
+    _lock: File,
+}
+
+impl SessionFile {
+    /// Takes the file, which need not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] when another process has it: two that go on with one session
+    /// would give one update id to two updates.
+    pub(crate) fn take(path: &Path) -> Result<Self, Failure> {
+        let mut lock = path.as_os_str().to_owned();
+        lock.push(".lock");
+        let cannot = |error: io::Error| {
+            let message = format!("cannot use the session file {}: {error}", path.display());
+            Failure::new(Exit::Usage, message)
+        };
+        let mut options = File::options();
+        let lock = options.create(true).truncate(false).write(true).open(lock);
+        let lock = lock.map_err(cannot)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(Failure::new(
+                Exit::Refused,
+                format!(
+                    "another program goes on with the session in {}; wait until it has ended, or \
+                     use another file",
+                    path.display()
+                ),
+            )),
+            Err(TryLockError::Error(error)) => Err(cannot(error)),
+        }
+    }
+
+    /// The session of the file, or a new one where there is no file yet.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] when the file holds something else.
+    pub(crate) fn open(&self, client: &Client) -> Result<Session, Failure> {
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(client.session()),
+            Err(error) => return Err(self.failure(&error.to_string())),
+        };
+        let saved = parse(&text).ok_or_else(|| self.failure("it holds no session"))?;
+        Ok(client.resume(saved))
+    }
+
+    /// Writes the session down. Before an update, `ahead` is 1: after a crash its id
+    /// must not be used again.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] when the file cannot be written.
+    pub(crate) fn save(&self, session: &Session, ahead: u64) -> Result<(), Failure> {
+        let saved = session.save();
+        let value = json!({
+            "session": saved.id.to_string(),
+            "token": saved.token.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+            "clock_us": saved.clock.0,
+            "next": saved.next + ahead,
+        });
+        write_private(&self.path, &format!("{value}\n"))
+            .map_err(|error| self.failure(&error.to_string()))
+    }
+
+    fn failure(&self, why: &str) -> Failure {
+        let path = self.path.display();
+        let message = format!("cannot use the session file {path}: {why}; name another");
+        Failure::new(Exit::Usage, message)
+    }
+}
+
+fn parse(text: &str) -> Option<SavedSession> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let id = value.get("session")?.as_str().filter(|id| id.len() == 32)?;
+    Some(SavedSession {
+        id: SessionId(u128::from_str_radix(id, 16).ok()?),
+        token: bytes(value.get("token")?.as_str()?)?,
+        clock: Time(value.get("clock_us")?.as_u64()?),
+        next: value.get("next")?.as_u64()?,
+    })
+}
+
+fn bytes(hexadecimal: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = hexadecimal
+        .chars()
+        .map(|digit| digit.to_digit(16)?.try_into().ok())
+        .collect();
+    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+    Some(
+        digits
+            .chunks(2)
+            .map(|pair| 16 * pair[0] + pair[1])
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_session_is_read() {
+        let good = r#"{"session":"000000000000000000000000000000ff","token":"0aff","clock_us":7,"next":3}"#;
+        let saved = parse(good).unwrap();
+        assert_eq!(
+            (saved.id, saved.token, saved.clock, saved.next),
+            (SessionId(255), vec![10, 255], Time(7), 3)
+        );
+        for (part, bad) in [
+            ("0aff", "0af"),
+            ("0aff", "0aéf"),
+            ("000000ff", "0000ff"),
+            ("0000ff", "0000zz"),
+            ("7", "-7"),
+            ("\"next\":3", "\"then\":3"),
+            ("{", ""),
+        ] {
+            assert_eq!(parse(&good.replace(part, bad)), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What is remembered between runs.
+
+use std::{
+    env,
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+/// Places that are remembered; beyond, the one met longest ago is forgotten.
+const PLACES: usize = 8;
+
+/// The folder for this user's history and the like: `$XDG_STATE_HOME/backfence`, or
+/// `~/.local/state/backfence` (XDG Base Directory Specification 0.8).
+#[derive(Clone, Debug)]
+pub(crate) struct StateDir(PathBuf);
+
+impl StateDir {
+    /// `None` for a user without a home.
+    pub(crate) fn of_user() -> Option<Self> {
+        // "All paths must be absolute ... ignore it" otherwise.
+        let absolute = |name| {
+            env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|p| p.is_absolute())
+        };
+        let folder = absolute("XDG_STATE_HOME")
+            .or_else(|| absolute("LOCALAPPDATA"))
+            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
+        Some(Self(folder.join("backfence")))
+    }
+
+    /// The file of lines that were typed, in a folder that is there.
+    pub(crate) fn history(&self) -> io::Result<PathBuf> {
+        self.make()?;
+        Ok(self.0.join("history"))
+    }
+
+    /// Whether somebody has been to this registry, or these front ends, before.
+    pub(crate) fn knows(&self, place: &str) -> bool {
+        self.places().iter().any(|known| known == place)
+    }
+
+    /// Remembers a place. Where that cannot be written down, nothing is lost but a
+    /// shorter menu.
+    pub(crate) fn remember(&self, place: &str) {
+        let mut places = self.places();
+        places.retain(|known| known != place);
+        places.push(place.to_owned());
+        let from = places.len().saturating_sub(PLACES);
+        let text: String = places[from..]
+            .iter()
+            .map(|place| place.clone() + "\n")
+            .collect();
+        let written = self
+            .make()
+            .and_then(|()| write_private(&self.0.join("places"), &text));
+        if let Err(error) = written {
+            tracing::debug!(%error, "cannot remember the place");
+        }
+    }
+
+    fn places(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.0.join("places")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn make(&self) -> io::Result<()> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.0)
+    }
+}
+
+/// Replaces a file by one that only its owner can read, in one step: whoever reads
+/// it, and whoever is interrupted, finds the old one or the new one.
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let temporary = PathBuf::from(name);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_remembered_and_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir(folder.path().join("a/b"));
+        assert!(!state.knows("one"));
+        state.remember("one");
+        assert!(state.knows("one"));
+        for number in 0..PLACES {
+            state.remember(&number.to_string());
+        }
+        assert!(!state.knows("one") && state.knows("0"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_are_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "old and public").unwrap();
+        write_private(&path, "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
