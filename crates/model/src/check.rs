@@ -18,9 +18,11 @@ pub struct Outcome {
     pub setup: Setup,
     /// States that steps led to, each as often as it was met.
     pub states: usize,
-    /// States that differ.
+    /// States that differ. Where a depth is set, those one step beyond it are counted,
+    /// but not looked at.
     pub unique: usize,
-    /// Steps from the start to the farthest state looked at.
+    /// Steps from the start to the farthest state looked at: with one thread by a
+    /// shortest way, with more by the way that it was met first.
     pub depth: usize,
     /// How long it took.
     pub seconds: f64,

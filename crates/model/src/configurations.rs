@@ -28,6 +28,14 @@ impl Setup {
                 ..Self::new("pair-crash", 2, &["w", "rw"])
             },
             Self {
+                crashes: 1,
+                same_id: true,
+                copies: 1,
+                in_flight: 1,
+                disk: Disk::Lagging,
+                ..Self::new("pair-crash-same-id", 2, &["w", "rw"])
+            },
+            Self {
                 log_bytes: TINY,
                 pulls_and_pushes: true,
                 copies: 1,
@@ -85,7 +93,7 @@ impl Setup {
                 copies: 1,
                 disk: Disk::Lagging,
                 pulls_and_pushes: true,
-                depth: Some(10),
+                depth: Some(9),
                 ..Self::new("trio-all", 3, &["w", "rw"])
             },
             Self {
@@ -100,15 +108,13 @@ impl Setup {
                 log_bytes: TINY,
                 crashes: 1,
                 copies: 1,
-                depth: Some(10),
-                pulls_and_pushes: true,
+                depth: Some(7),
                 ..Self::new("three-updates-discard", 3, &["w", "rw", "rw"])
             },
             Self {
                 crashes: 1,
                 copies: 1,
-                depth: Some(10),
-                pulls_and_pushes: true,
+                depth: Some(7),
                 ..Self::new("three-updates-all", 3, &["ww", "rw"])
             },
         ]

@@ -5,7 +5,8 @@ use std::fmt;
 use backfence_gossip::{Message, Replica, Scope, Timestamp};
 
 use crate::{
-    state::{Cluster, Issued, Shared},
+    shared::Shared,
+    state::{Cluster, Issued},
     tally::{Tally, Updates},
 };
 

@@ -24,7 +24,8 @@
 //! all that its session has seen. A message on its way may be delivered, delivered
 //! with a copy left behind, or lost, at any time. A reply that arrives and one that
 //! is lost are two steps. A crash leaves what was on the disk; the replica comes back
-//! under a new incarnation and joins that state as if its old self had sent it. Where
+//! under a new incarnation, or under its old id where the setup says so, and joins
+//! that state as if its old self had sent it. Where
 //! disks lag, a reply, an answer that reflects records of the replica's own, and a
 //! message that counts records leave only when these are on the disk; to wait with
 //! a message and then send it is the same as to send it then. The first update comes
@@ -39,6 +40,7 @@ mod events;
 mod judge;
 mod model;
 mod setup;
+mod shared;
 mod state;
 mod tally;
 

@@ -15,7 +15,7 @@ use crate::{
     events::Events,
     judge::{Invariant, Violation, check_growth, check_rest, check_value, grows},
     setup::{Request, Setup},
-    state::{Cluster, Issued, Node, Packet, Shared},
+    state::{Cluster, Issued, Node, Packet, Pools},
     tally::Tally,
 };
 
@@ -27,6 +27,7 @@ const NOW: Time = Time(0);
 pub(crate) struct System {
     pub(crate) setup: Setup,
     pub(crate) events: Events,
+    pools: Pools,
 }
 
 /// What a step leads to; `None` where it changes nothing or is out of bounds.
@@ -37,7 +38,7 @@ impl Model for System {
     type Action = Action;
 
     fn init_states(&self) -> Vec<Cluster> {
-        vec![Cluster::new(&self.setup)]
+        vec![Cluster::new(&self.setup, &self.pools)]
     }
 
     fn actions(&self, cluster: &Cluster, actions: &mut Vec<Action>) {
@@ -129,8 +130,11 @@ pub(crate) fn comes_to_rest(cluster: &Cluster) -> Result<(), String> {
 impl System {
     /// A configuration, ready to be checked.
     pub(crate) fn new(setup: Setup) -> Self {
-        let events = Events::default();
-        Self { setup, events }
+        Self {
+            setup,
+            events: Events::default(),
+            pools: Pools::default(),
+        }
     }
 
     /// Leaves out the messages that would change nothing, where the setup says so.
@@ -178,7 +182,7 @@ impl System {
                 Ok(recorded.filter(|(_, new)| *new).map(|_| next))
             }
             Action::Read { session, at } => self.read(cluster, session.into(), at.into()),
-            Action::Send { from, to, content } => Ok(send(cluster, from, to, content)),
+            Action::Send { from, to, content } => Ok(self.send(cluster, from, to, content)),
             Action::Deliver { packet } => {
                 let mut next = cluster.clone();
                 let packet = next.packets.remove(packet);
@@ -195,7 +199,7 @@ impl System {
                 next.packets.remove(packet);
                 Ok(Some(next))
             }
-            Action::Sync { at } => Ok(sync(cluster, at.into())),
+            Action::Sync { at } => Ok(self.sync(cluster, at.into())),
             Action::Crash { at } => self.crash(cluster, at.into()),
         }
     }
@@ -205,7 +209,7 @@ impl System {
     /// comes with a retry there.
     fn write(&self, mut next: Cluster, session: usize, at: usize, heard: bool) -> Step {
         let open = next.clients[session].open;
-        let update = open.unwrap_or_else(|| issue(&mut next, session));
+        let update = open.unwrap_or_else(|| self.issue(&mut next, session));
         let Some((accepted, new)) = self.record(&mut next, update, at, open.is_some())? else {
             return Ok(None);
         };
@@ -329,21 +333,27 @@ impl System {
         if received.ignored > 0 {
             self.events.ignored.fetch_add(1, Relaxed);
         }
+        if received.joined && self.setup.never_transfers() {
+            let what = format!("{} is sent a whole state for nothing", before.id());
+            return Err(Violation::new(Invariant::Sound, what));
+        }
         if received.joined {
             self.events.joined.fetch_add(1, Relaxed);
         }
         Ok(next.nodes[at].replica != before)
     }
 
-    /// Kills a replica and starts it anew, under a new incarnation, with what is on
-    /// its disk.
+    /// Kills a replica and starts it anew with what is on its disk.
     fn crash(&self, cluster: &Cluster, at: usize) -> Step {
         let node = &cluster.nodes[at];
         let (old, stored) = (node.replica.id(), node.stored());
         if *node.replica.replica_ts() != stored.replica_ts {
             self.events.forgot.fetch_add(1, Relaxed);
         }
-        let id = ReplicaId::new(old.server, old.incarnation + 1);
+        let id = match self.setup.same_id {
+            true => old,
+            false => ReplicaId::new(old.server, old.incarnation + 1),
+        };
         let replica = caught(|| {
             let mut replica = Replica::new(id, Tally::default(), self.setup.limits());
             let recovered = replica.receive(Message::State(Box::new(stored.clone())));
@@ -358,8 +368,53 @@ impl System {
         check_value(&replica, &cluster.issued)?;
         let mut next = cluster.clone();
         next.crashes += 1;
-        next.nodes[at] = Node::new(replica, self.setup.disk);
+        next.nodes[at] = Node::new(replica, self.setup.disk, &self.pools);
         Ok(Some(next))
+    }
+
+    /// A session makes its next update: the id, the causes and the time are fixed here.
+    fn issue(&self, next: &mut Cluster, session: usize) -> u8 {
+        let index = u8::try_from(next.issued.len()).expect("few updates");
+        let client = &mut next.clients[session];
+        client.open = Some(index);
+        let update = Update {
+            id: UpdateId::new(client.session.id, u64::from(client.done) + 1),
+            prev: client.session.prev.clone(),
+            time: Time(client.session.clock.0 + 1),
+            operation: index,
+        };
+        let causes = client.observed;
+        let issued = self.pools.issued.share(Issued { update, causes });
+        next.issued.push(issued);
+        index
+    }
+
+    fn send(&self, cluster: &Cluster, from: u8, to: u8, content: Content) -> Option<Cluster> {
+        let replica = &cluster.nodes[usize::from(from)].replica;
+        let peer = cluster.nodes[usize::from(from)].knows(u32::from(to) + 1);
+        let message = match (content, peer) {
+            (Content::Report, _) => Message::Offer(replica.report()),
+            (Content::News, Some(peer)) => replica.message(peer, Scope::All),
+            (Content::News, None) => Message::Offer(replica.report()),
+            (Content::Own, Some(peer)) if replica.has_news_for(peer, Scope::Own) => {
+                replica.message(peer, Scope::Own)
+            }
+            _ => return None,
+        };
+        let message = self.pools.messages.share(message);
+        let mut next = cluster.clone();
+        next.send(Packet { to, message }).then_some(next)
+    }
+
+    fn sync(&self, cluster: &Cluster, at: usize) -> Option<Cluster> {
+        let node = &cluster.nodes[at];
+        let state = node.replica.state();
+        if node.disk.as_deref() == Some(&state) {
+            return None;
+        }
+        let mut next = cluster.clone();
+        next.nodes[at].disk = Some(self.pools.states.share(state));
+        Some(next)
     }
 
     /// Lets a replica do something, and judges what came of it.
@@ -375,7 +430,7 @@ impl System {
         if after != **before {
             check_growth(before, &after)?;
             check_value(&after, &next.issued)?;
-            next.nodes[at].replica = Shared::new(after);
+            next.nodes[at].replica = self.pools.replicas.share(after);
         }
         Ok(result)
     }
@@ -396,50 +451,6 @@ fn idle(replica: &Replica<Tally>, packet: &Packet) -> bool {
 fn knows(replica: &Replica<Tally>, update: u8) -> bool {
     let is_it = |entry: &LogEntry<u8>| entry.record.update().operation == update;
     replica.value().applied().contains(update) || replica.log().any(is_it)
-}
-
-/// A session makes its next update: the id, the causes and the time are fixed here.
-fn issue(next: &mut Cluster, session: usize) -> u8 {
-    let index = u8::try_from(next.issued.len()).expect("few updates");
-    let client = &mut next.clients[session];
-    client.open = Some(index);
-    let update = Update {
-        id: UpdateId::new(client.session.id, u64::from(client.done) + 1),
-        prev: client.session.prev.clone(),
-        time: Time(client.session.clock.0 + 1),
-        operation: index,
-    };
-    let causes = client.observed;
-    next.issued.push(Shared::new(Issued { update, causes }));
-    index
-}
-
-fn send(cluster: &Cluster, from: u8, to: u8, content: Content) -> Option<Cluster> {
-    let replica = &cluster.nodes[usize::from(from)].replica;
-    let peer = cluster.nodes[usize::from(from)].knows(u32::from(to) + 1);
-    let message = match (content, peer) {
-        (Content::Report, _) => Message::Offer(replica.report()),
-        (Content::News, Some(peer)) => replica.message(peer, Scope::All),
-        (Content::News, None) => Message::Offer(replica.report()),
-        (Content::Own, Some(peer)) if replica.has_news_for(peer, Scope::Own) => {
-            replica.message(peer, Scope::Own)
-        }
-        _ => return None,
-    };
-    let message = Shared::new(message);
-    let mut next = cluster.clone();
-    next.send(Packet { to, message }).then_some(next)
-}
-
-fn sync(cluster: &Cluster, at: usize) -> Option<Cluster> {
-    let node = &cluster.nodes[at];
-    let state = node.replica.state();
-    if node.disk.as_deref() == Some(&state) {
-        return None;
-    }
-    let mut next = cluster.clone();
-    next.nodes[at].disk = Some(Shared::new(state));
-    Some(next)
 }
 
 /// Calls the core; where it panics, that is what was found.

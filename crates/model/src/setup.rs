@@ -37,8 +37,11 @@ pub struct Setup {
     pub sessions: Vec<Vec<Request>>,
     /// Most messages on their way at once.
     pub in_flight: usize,
-    /// Crashes, each with a restart under a new incarnation.
+    /// Crashes, each with a restart.
     pub crashes: u8,
+    /// Whether a replica comes back under its old id. That is safe only if nothing
+    /// left it that its disk did not have, where a new incarnation forgives it.
+    pub same_id: bool,
     /// How often an update may become a second record: by a retry at another
     /// replica, or by a late copy of an acknowledged request.
     pub copies: u8,
@@ -89,6 +92,7 @@ impl Setup {
             sessions,
             in_flight: 2,
             crashes: 0,
+            same_id: false,
             copies: 0,
             disk: Disk::Synced,
             pulls_and_pushes: false,
@@ -97,6 +101,12 @@ impl Setup {
             log_bytes: Self::ROOM,
             depth: None,
         }
+    }
+
+    /// Whether every record can stay in the logs until all replicas have it: then no
+    /// state need ever be transferred.
+    pub(crate) const fn never_transfers(&self) -> bool {
+        self.log_bytes >= Self::ROOM && self.met && self.crashes == 0
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -127,6 +137,9 @@ impl fmt::Display for Setup {
             f.write_str(", pulls and pushes")?;
         }
         write!(f, ", {} crashes, {} copies", self.crashes, self.copies)?;
+        if self.same_id {
+            f.write_str(", same id after a crash")?;
+        }
         f.write_str(match self.disk {
             Disk::Synced => ", disks synced at once",
             Disk::Lagging => ", disks lag",

@@ -1,73 +1,13 @@
 //! A state of the whole system: replicas with their disks, sessions, messages.
 
-use std::{
-    fmt,
-    hash::{DefaultHasher, Hash, Hasher},
-    ops::Deref,
-    sync::Arc,
-};
-
 use backfence_gossip::{Message, Replica, ReplicaId, Session, SessionId, State, Update};
 
 use crate::{
     judge::Violation,
     setup::{Disk, Setup},
+    shared::{Pool, Shared},
     tally::{Tally, Updates},
 };
-
-/// Something that many states have in common, with its hash, so that a state is
-/// copied and hashed in a moment.
-#[derive(Clone)]
-pub(crate) struct Shared<T> {
-    hash: u64,
-    value: Arc<T>,
-}
-
-impl<T: Hash> Shared<T> {
-    pub(crate) fn new(value: T) -> Self {
-        let mut hasher = DefaultHasher::new();
-        value.hash(&mut hasher);
-        Self {
-            hash: hasher.finish(),
-            value: Arc::new(value),
-        }
-    }
-}
-
-impl<T> Shared<T> {
-    /// Whether both are the very same; two that are equal need not be.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.value, &other.value)
-    }
-}
-
-impl<T> Deref for Shared<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.value
-    }
-}
-
-impl<T> Hash for Shared<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-impl<T: PartialEq> PartialEq for Shared<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && (self.is(other) || *self.value == *other.value)
-    }
-}
-
-impl<T: Eq> Eq for Shared<T> {}
-
-impl<T: fmt::Debug> fmt::Debug for Shared<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.value.fmt(f)
-    }
-}
 
 /// A state of the whole system.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -114,6 +54,15 @@ pub(crate) struct Issued {
     pub(crate) causes: Updates,
 }
 
+/// What states have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Pools {
+    pub(crate) replicas: Pool<Replica<Tally>>,
+    pub(crate) states: Pool<State<Tally>>,
+    pub(crate) messages: Pool<Message<Tally>>,
+    pub(crate) issued: Pool<Issued>,
+}
+
 /// A message on its way.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Packet {
@@ -123,7 +72,7 @@ pub(crate) struct Packet {
 
 impl Cluster {
     /// Everyone idle, nothing written.
-    pub(crate) fn new(setup: &Setup) -> Self {
+    pub(crate) fn new(setup: &Setup, pools: &Pools) -> Self {
         let limits = setup.limits();
         let replica = |server| Replica::new(ReplicaId::new(server, 1), Tally::default(), limits);
         let mut replicas: Vec<_> = (1..=setup.replicas.into()).map(replica).collect();
@@ -139,7 +88,7 @@ impl Cluster {
         Self {
             nodes: replicas
                 .into_iter()
-                .map(|replica| Node::new(replica, setup.disk))
+                .map(|replica| Node::new(replica, setup.disk, pools))
                 .collect(),
             clients: (0..setup.sessions.len()).map(client).collect(),
             issued: Vec::new(),
@@ -153,7 +102,7 @@ impl Cluster {
 
     /// Puts a message on its way, unless the same is on its way already.
     pub(crate) fn send(&mut self, packet: Packet) -> bool {
-        let key = |packet: &Packet| (packet.to, packet.message.hash);
+        let key = |packet: &Packet| (packet.to, packet.message.digest());
         match self.packets.binary_search_by_key(&key(&packet), key) {
             Ok(_) => false,
             Err(at) => {
@@ -182,9 +131,9 @@ fn introduce(replicas: &mut [Replica<Tally>]) {
 }
 
 impl Node {
-    pub(crate) fn new(replica: Replica<Tally>, disk: Disk) -> Self {
-        let disk = (disk == Disk::Lagging).then(|| Shared::new(replica.state()));
-        let replica = Shared::new(replica);
+    pub(crate) fn new(replica: Replica<Tally>, disk: Disk, pools: &Pools) -> Self {
+        let disk = (disk == Disk::Lagging).then(|| pools.states.share(replica.state()));
+        let replica = pools.replicas.share(replica);
         Self { replica, disk }
     }
 
