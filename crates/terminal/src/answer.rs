@@ -167,11 +167,19 @@ fn rated(user: UserId, ratings: &[Rated], more: bool, framed: bool) -> String {
 fn about_user(user: UserId, summary: &Summary) -> String {
     match (summary.average, summary.last) {
         (Some(average), Some(last)) => format!(
-            "User {user} has given {} ratings, {average:.2} on average, the last on {}",
-            summary.ratings,
+            "User {user} has given {}, {average:.2} on average, the last on {}",
+            counted(summary.ratings as u64, "rating"),
             date(last)
         ),
         _ => format!("User {user} has not rated anything"),
+    }
+}
+
+/// `1 rating`, `2 ratings`.
+fn counted(number: u64, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        _ => format!("{number} {thing}s"),
     }
 }
 
@@ -184,7 +192,8 @@ fn whoami(user: Option<UserId>, session: SessionId, front_end: Option<&Address>)
 }
 
 fn about_session(saved: &SavedSession, seen: &Timestamp) -> String {
-    let mut text = format!("Session {} has made {} updates", saved.id, saved.next - 1);
+    let updates = counted(saved.next - 1, "update");
+    let mut text = format!("Session {} has made {updates}", saved.id);
     if seen.iter().next().is_none() {
         return text + "\nIt has seen no updates yet: any server can answer it";
     }

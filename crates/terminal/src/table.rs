@@ -10,35 +10,45 @@ use crate::output::{date, safe, stars};
 /// The narrowest terminal that a table is fitted to; narrower ones wrap its lines.
 const NARROWEST: u16 = 40;
 
+/// Below so many columns a terminal gets the servers without what is rarely asked for.
+const ROOMY: u16 = 90;
+
 /// Every server in a row.
 pub(crate) fn servers(servers: &[Server], framed: bool) -> String {
-    let header = [
-        "server",
-        "address",
-        "status",
-        "value_ts",
-        "replica_ts",
-        "log_len",
-        "waiting",
-        "lag",
-    ];
+    let narrow = framed && Table::new().width().is_some_and(|width| width < ROOMY);
+    let header: &[_] = match narrow {
+        true => &["server", "status", "value_ts", "log_len", "lag"],
+        false => &[
+            "server",
+            "address",
+            "status",
+            "value_ts",
+            "replica_ts",
+            "log_len",
+            "waiting",
+            "lag",
+        ],
+    };
     let rows = servers.iter().map(|server| {
-        let state = server.state.as_ref();
-        let of_state = |shown: fn(&backfence_client::ReplicaState) -> String| {
-            state.map_or_else(|| "-".to_owned(), shown)
-        };
-        vec![
-            server.server.to_string(),
-            safe(&server.address),
-            server.status.to_string(),
-            of_state(|state| short(&state.value_ts)),
-            of_state(|state| short(&state.replica_ts)),
-            of_state(|state| state.log_len.to_string()),
-            of_state(|state| state.waiting.to_string()),
-            lag(server, servers).map_or_else(|| "-".to_owned(), |lag| lag.to_string()),
-        ]
+        let cell = |column: &&str| cell(server, servers, column);
+        header.iter().map(cell).collect()
     });
-    drawn(&header, rows, framed)
+    drawn(header, rows, framed)
+}
+
+fn cell(server: &Server, all: &[Server], column: &str) -> String {
+    let state = server.state.as_ref();
+    let shown = match column {
+        "server" => Some(server.server.to_string()),
+        "address" => Some(safe(&server.address)),
+        "status" => Some(server.status.to_string()),
+        "value_ts" => state.map(|state| short(&state.value_ts)),
+        "replica_ts" => state.map(|state| short(&state.replica_ts)),
+        "log_len" => state.map(|state| state.log_len.to_string()),
+        "waiting" => state.map(|state| state.waiting.to_string()),
+        _ => lag(server, all).map(|lag| lag.to_string()),
+    };
+    shown.unwrap_or_else(|| "-".to_owned())
 }
 
 /// How many updates that some server has received this one does not show yet; `None`

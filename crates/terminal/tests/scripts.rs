@@ -1,0 +1,281 @@
+//! Scripts, imports, exports, sessions in files, and what is generated.
+
+#[path = "../../client/tests/fake/mod.rs"]
+#[allow(dead_code)]
+mod fake;
+
+use std::{fs, path::Path};
+
+use assert_cmd::Command;
+use fake::{Fake, Fault, Shared, fail, said, world};
+use tokio::runtime::Runtime;
+use tonic::Code;
+
+struct Server {
+    world: Shared,
+    fake: Fake,
+    _runtime: Runtime,
+}
+
+impl Server {
+    fn start() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let world = world();
+        let fake = runtime.block_on(Fake::start(&world));
+        Self {
+            world,
+            fake,
+            _runtime: runtime,
+        }
+    }
+
+    fn run(&self, words: &[&str], input: &str) -> (i32, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backfence"));
+        for variable in std::env::vars_os().map(|(name, _)| name) {
+            if variable.to_string_lossy().starts_with("BACKFENCE_") {
+                command.env_remove(variable);
+            }
+        }
+        let address = self.fake.address.to_string();
+        command.args(["--frontend", &address]).args(words);
+        let output = command.write_stdin(input).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let code = output.status.code().expect("no signal ended it");
+        (code, text(output.stdout), text(output.stderr))
+    }
+}
+
+#[test]
+fn a_script_stops_at_the_first_failure_or_keeps_going() {
+    let server = Server::start();
+    let script = "# a comment\n\nfind Toy Story\nFIND \"Hamlet (1990)\"\nfind nowhere\nfnid x\nview matrix\n";
+    let found = "Toy Story was made in (1995) and has the genres Adventure|Animation|Children|Comedy|Fantasy\n\
+                 Hamlet was made in (1990) and has the genres Drama\n\
+                 nowhere is not in our database yet\n";
+    let (code, stdout, stderr) = server.run(&["--user", "1", "-"], script);
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (3, found, ""));
+
+    let (code, stdout, stderr) = server.run(&["--user", "1", "-", "--keep-going"], script);
+    let all = format!("{found}User has not rated that movie\n");
+    assert_eq!((code, stdout.as_str()), (3, all.as_str()));
+    assert!(
+        stderr.starts_with("error: line 6: unrecognized subcommand 'fnid'"),
+        "{stderr}"
+    );
+
+    let (code, stdout, _) = server.run(
+        &["--json", "--user", "1", "script"],
+        "view toy story\nwhoami\n",
+    );
+    assert_eq!(code, 0);
+    for line in stdout.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+    assert_eq!(stdout.lines().count(), 2);
+    let (code, _, stderr) = server.run(&["-"], "view toy story\n");
+    assert_eq!(code, 2);
+    assert!(stderr.contains("line 1: whose rating?"), "{stderr}");
+    assert_eq!(server.run(&["-"], "").0, 0);
+}
+
+#[test]
+fn a_session_in_a_file_goes_on_in_the_next_program() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("session");
+    let path = file.to_str().unwrap();
+    let with =
+        |words: &[&str]| server.run(&[&["--session", path, "--user", "1"], words].concat(), "");
+    assert_eq!(with(&["rate", "Toy Story", "2"]).0, 0);
+    // The fake refuses a token that is not the last one that it gave.
+    let viewed = with(&["view", "Toy Story"]);
+    let expected = "The rating that user 1 gave to movie Toy Story was 2.0\n";
+    assert_eq!((viewed.0, viewed.1.as_str()), (0, expected), "{viewed:?}");
+    assert_eq!(with(&["rate", "Toy Story", "3"]).0, 0);
+    let updates: Vec<_> = server.world.lock().unwrap().taken.keys().copied().collect();
+    assert_eq!(
+        (updates[0].session, updates[0].sequence),
+        (updates[1].session, 1)
+    );
+    assert_eq!(updates.len(), 2);
+    let (_, words, _) = with(&["session"]);
+    assert!(
+        words.contains("It has seen:\n  updates 1 to 2 of server 1"),
+        "{words}"
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+    fs::write(&file, "nonsense").unwrap();
+    let (code, _, stderr) = with(&["view", "Toy Story"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("it holds no session"), "{stderr}");
+}
+
+fn csv(folder: &Path, rows: &str) -> String {
+    let path = folder.join("mine.csv");
+    fs::write(&path, format!("userId,movieId,rating,timestamp\n{rows}")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_is_imported_is_exported() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let rows: String = (0..200)
+        .map(|row| format!("{},{},{}.5,0\n", 10 + row % 20, 1 + row % 9, row % 5))
+        .collect();
+    let path = csv(folder.path(), &rows);
+    let (code, stdout, stderr) = server.run(&["import", &path, "--sessions", "7"], "");
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert_eq!(stdout, "Gave 200 ratings; passed over 0 rows\n");
+    assert!(!folder.path().join("mine.csv.progress").exists());
+
+    // Of several rows of one user and movie the last one counts.
+    let mut expected = std::collections::BTreeMap::new();
+    for row in [(1, 1, "4.0"), (2, 1, "3.5"), (3, 2, "5.0")] {
+        expected.insert((row.0, row.1), row.2.to_owned());
+    }
+    for row in rows.lines() {
+        let columns: Vec<_> = row.split(',').collect();
+        let key = (columns[0].parse().unwrap(), columns[1].parse().unwrap());
+        expected.insert(key, columns[2].to_owned());
+    }
+    let (code, stdout, _) = server.run(&["export"], "");
+    let mut lines = stdout.lines();
+    assert_eq!(
+        (code, lines.next()),
+        (0, Some("userId,movieId,rating,timestamp"))
+    );
+    let found: Vec<_> = lines
+        .map(|line| line.rsplit_once(',').unwrap().0.to_owned())
+        .collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|((user, movie), rating)| format!("{user},{movie},{rating}"))
+        .collect();
+    assert_eq!(found, expected);
+    let file = folder.path().join("out.csv");
+    let (code, nothing, _) = server.run(&["export", "-o", file.to_str().unwrap()], "");
+    assert_eq!((code, nothing.as_str()), (0, ""));
+    assert_eq!(fs::read_to_string(file).unwrap(), stdout);
+}
+
+/// Replies are lost, the program stops, and starts again: every row once.
+#[test]
+fn an_import_goes_on_where_it_was_interrupted() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let rows: String = (0..60)
+        .map(|row| format!("{row},{},3.5\n", 1 + row % 9))
+        .collect();
+    let path = csv(folder.path(), &rows);
+    let import = || {
+        server.run(
+            &["--timeout", "500ms", "import", &path, "--sessions", "3"],
+            "",
+        )
+    };
+    // Three sessions open, ten updates pass, one is done and not told, one refused.
+    let faults = (0..13).map(|_| Fault::None);
+    let lost = Fault::SayAfter(said(Code::ResourceExhausted, "LOG_FULL", &[]));
+    fail(&server.world, faults.chain([lost]));
+    let (code, stdout, stderr) = import();
+    assert_eq!((code, stdout.as_str()), (4, ""), "{stderr}");
+    assert!(
+        stderr.contains("the same command goes on with the import"),
+        "{stderr}"
+    );
+    let before = server.world.lock().unwrap().taken.len();
+    assert!((11..60).contains(&before), "{before}");
+
+    let (code, stdout, stderr) = import();
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(
+        stdout.starts_with("Gave ") && stdout.contains(" before; passed over 0"),
+        "{stdout}"
+    );
+    let world = server.world.lock().unwrap();
+    // One update for each row: none was made anew.
+    assert_eq!(world.taken.len(), 60);
+    assert!(world.arrivals.values().any(|&arrivals| arrivals == 2));
+}
+
+#[test]
+fn bad_rows_and_files_are_named() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = csv(folder.path(), "1,1,4.5\n1,99,3\nx,1,3\n1,1,9\n1,1\n");
+    let (code, stdout, stderr) = server.run(&["import", &path], "");
+    assert_eq!(
+        (code, stdout.as_str()),
+        (4, "Gave 1 ratings; passed over 4 rows\n")
+    );
+    for why in [
+        "there is no movie 99",
+        "\"x\" is no number",
+        "lies from 0 to 5",
+        "has no rating",
+    ] {
+        assert!(stderr.contains(why), "{stderr}");
+    }
+    let other = folder.path().join("other.csv");
+    fs::write(&other, "a,b\n").unwrap();
+    let (code, _, stderr) = server.run(&["import", other.to_str().unwrap()], "");
+    assert_eq!(code, 2);
+    assert!(stderr.contains("is it the right file?"), "{stderr}");
+    let (code, _, stderr) = server.run(&["import", "/nowhere.csv"], "");
+    assert_eq!(code, 2);
+    assert!(stderr.contains("/nowhere.csv"), "{stderr}");
+
+    fs::write(
+        folder.path().join("mine.csv.progress"),
+        "backfence import 1 0 0\n",
+    )
+    .unwrap();
+    let (code, _, stderr) = server.run(&["import", &path], "");
+    assert_eq!(code, 4);
+    assert!(
+        stderr.contains("another file that was interrupted"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn completions_and_man_pages_name_every_command() {
+    let server = Server::start();
+    let commands = [
+        "find", "view", "average", "rate", "delete", "search", "ratings", "top", "tags", "user",
+        "whoami", "session", "status", "change", "script", "import", "export",
+    ];
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let (code, text, _) = server.run(&["completions", shell], "");
+        assert_eq!(code, 0);
+        for command in commands {
+            assert!(text.contains(command), "{shell}: {command}");
+        }
+    }
+    let (code, help, _) = server.run(&["--help"], "");
+    let (_, man, _) = server.run(&["man"], "");
+    assert!(code == 0 && man.starts_with(".ie"), "{man}");
+    for command in commands {
+        assert!(help.contains(command) && man.contains(command), "{command}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (code, ..) = server.run(&["man", "-o", folder.path().to_str().unwrap()], "");
+    assert_eq!(code, 0);
+    for command in commands {
+        assert!(
+            folder
+                .path()
+                .join(format!("backfence-{command}.1"))
+                .is_file(),
+            "{command}"
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! What every command prints: at a terminal, in a pipe, and with `--json`.
+//!
+//! `UPDATE_SNAPSHOTS=1 cargo test -p backfence --test snapshots` writes them anew.
+#![cfg(unix)]
+
+#[path = "../../client/tests/fake/mod.rs"]
+#[allow(dead_code)]
+mod fake;
+
+use std::{fs, path::PathBuf, process::Command};
+
+use fake::{Fake, world};
+use tokio::runtime::Runtime;
+
+const COMMANDS: [&[&str]; 21] = [
+    &["find", "toy", "story"],
+    &["find", "hamlet"],
+    &["find", "toi", "story"],
+    &["view", "toy story"],
+    &["view", "unrated"],
+    &["average", "toy story"],
+    &["average", "unrated"],
+    &["rate", "toy story", "4.5"],
+    &["delete", "toy story"],
+    &["search", "hamlet", "--year", "1996"],
+    &["search", "--genre", "drama", "--limit", "2"],
+    &["search", "matirx"],
+    &["ratings"],
+    &["top", "--min-ratings", "1"],
+    &["top"],
+    &["tags", "toy story"],
+    &["user", "2"],
+    &["whoami"],
+    &["session"],
+    &["change", "1"],
+    &["status"],
+];
+
+/// What one command prints on each of them, and the code it ends with.
+fn shown(words: &[&str]) -> String {
+    let mut text = format!("$ backfence --user 1 {}\n", words.join(" "));
+    let runtime = Runtime::new().unwrap();
+    for (place, json) in [("terminal", false), ("pipe", false), ("json", true)] {
+        // Each on a world of its own: some change it.
+        let fake = runtime.block_on(async { Fake::start(&world()).await });
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backfence"));
+        for variable in std::env::vars_os().map(|(name, _)| name) {
+            if variable.to_string_lossy().starts_with("BACKFENCE_") {
+                command.env_remove(variable);
+            }
+        }
+        let address = fake.address.to_string();
+        command.args(["--frontend", &address, "--user", "1"]);
+        command.env("NO_COLOR", "1").env("TERM", "xterm");
+        if json {
+            command.arg("--json");
+        }
+        command.args(words);
+        let (code, output) = match place {
+            "terminal" => at_terminal(&mut command),
+            _ => {
+                let output = command.output().unwrap();
+                let text = String::from_utf8(output.stdout).unwrap();
+                (output.status.code(), text)
+            }
+        };
+        text += &format!(
+            "-- {place}, code {}\n{}",
+            code.unwrap_or(-1),
+            steady(&output, &address)
+        );
+    }
+    text
+}
+
+fn at_terminal(command: &mut Command) -> (Option<i32>, String) {
+    // A shell says how wide the terminal is, and how the command ended.
+    let words: Vec<String> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| format!("'{}'", word.to_str().unwrap()))
+        .collect();
+    let mut shell = Command::new("sh");
+    let inner = format!("stty cols 60 rows 40; {}; echo code $?", words.join(" "));
+    shell
+        .args(["-c", &inner])
+        .env("NO_COLOR", "1")
+        .env("TERM", "xterm");
+    let mut terminal = rexpect::session::spawn_command(shell, Some(30_000)).unwrap();
+    let output = terminal.exp_eof().unwrap();
+    // The reader takes each byte for a character.
+    let bytes: Vec<u8> = output.chars().map(|c| c as u8).collect();
+    let text = String::from_utf8(bytes).unwrap().replace('\r', "");
+    let (text, code) = text.rsplit_once("code ").unwrap();
+    (code.trim().parse().ok(), text.to_owned())
+}
+
+/// Without what differs from run to run: ports, sessions, today.
+fn steady(output: &str, address: &str) -> String {
+    let mut steady = String::new();
+    let mut hexadecimal = String::new();
+    for c in output.replace(address, "ADDRESS").chars() {
+        if c.is_ascii_digit() || ('a'..='f').contains(&c) {
+            hexadecimal.push(c);
+            continue;
+        }
+        steady += match hexadecimal.len() {
+            32 => "SESSION",
+            _ => &hexadecimal,
+        };
+        hexadecimal.clear();
+        steady.push(c);
+    }
+    steady + &hexadecimal
+}
+
+#[test]
+fn every_command_prints_what_it_printed() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots.txt");
+    let found: Vec<_> = COMMANDS.iter().map(|words| shown(words)).collect();
+    let found = found.join("\n");
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&path, &found).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    for (found, expected) in found.split("\n$ ").zip(expected.split("\n$ ")) {
+        assert_eq!(found, expected);
+    }
+    assert_eq!(found.len(), expected.len());
+}
