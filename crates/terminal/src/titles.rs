@@ -20,6 +20,9 @@ struct Index {
     shown: Vec<Box<str>>,
     /// What a title may be typed as, folded and sorted, and which one it is.
     typed: Vec<(Box<str>, u32)>,
+    /// Where the words of those begin, the first of each left out: which one, and the
+    /// byte in it. Sorted by what follows, so that a word is found by bisection too.
+    words: Vec<(u32, u32)>,
 }
 
 impl Titles {
@@ -47,7 +50,13 @@ impl Titles {
                 break;
             }
         }
-        let index = Arc::new(Index::new(titles.iter().map(Title::to_string)));
+        // To sort many titles takes a while, which nobody else is to wait for.
+        let made = tokio::task::spawn_blocking(move || {
+            Arc::new(Index::new(titles.iter().map(Title::to_string)))
+        });
+        let Ok(index) = made.await else {
+            return;
+        };
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = index;
     }
 
@@ -80,6 +89,14 @@ impl Index {
             index.shown.push(title.into_boxed_str());
         }
         index.typed.sort_unstable();
+        for ((typed, _), at) in index.typed.iter().zip(0..) {
+            let blanks = typed.match_indices(' ');
+            index
+                .words
+                .extend(blanks.map(|(blank, _)| (at, blank as u32 + 1)));
+        }
+        let typed = &index.typed;
+        index.words.sort_by_key(|&word| rest(typed, word));
         index
     }
 
@@ -98,17 +115,24 @@ impl Index {
     }
 
     fn add_with_word(&self, begun: &str, limit: usize, found: &mut Vec<u32>) {
-        let word = format!(" {begun}");
-        let with_word = self.typed.iter().filter(|(typed, _)| typed.contains(&word));
-        for (_, at) in with_word {
-            if found.len() == limit {
+        let from = self
+            .words
+            .partition_point(|&word| rest(&self.typed, word) < begun);
+        for &word in &self.words[from..] {
+            if !rest(&self.typed, word).starts_with(begun) || found.len() == limit {
                 break;
             }
-            if !found.contains(at) {
-                found.push(*at);
+            let at = self.typed[word.0 as usize].1;
+            if !found.contains(&at) {
+                found.push(at);
             }
         }
     }
+}
+
+/// What is typed from this word on.
+fn rest(typed: &[(Box<str>, u32)], (at, byte): (u32, u32)) -> &str {
+    &typed[at as usize].0[byte as usize..]
 }
 
 /// `matrix, the (1999)` is typed as `the matrix (1999)` too.
