@@ -244,6 +244,7 @@ fn reply(number: u64) -> v1::ServeReply {
         outcome: Some(Outcome::Answer(v1::Answer {
             kind: Some(Kind::Viewed(Viewed { rating })),
         })),
+        lost: Vec::new(),
     }
 }
 
@@ -253,6 +254,7 @@ fn viewed() -> v1::ViewResponse {
             token: vec![7; TOKEN],
             id: vec![7; 16],
             clock_us: 1_790_000_000_000_000,
+            lost: Vec::new(),
         }),
         rating: Some(rating()),
     }

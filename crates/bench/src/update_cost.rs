@@ -114,6 +114,7 @@ impl Loaded {
             members: vec![silent],
             records: Vec::new(),
             more: false,
+            joined: true,
         }))?;
         let session = |number: u64| (Session::new(SessionId(u128::from(number))), 0);
         let mut loaded = Self {

@@ -1,11 +1,11 @@
 //! A session: what one user has seen, and the ids of what they did.
 
-use std::future::Future;
+use std::{collections::BTreeSet, future::Future};
 
-use backfence_gossip::{HybridClock, SessionId, Time, Timestamp, UpdateId};
+use backfence_gossip::{HybridClock, ReplicaId, SessionId, Time, Timestamp, UpdateId};
 use backfence_process::Address;
 use backfence_ratings::{Average, MovieId, Rating, UserId, UserRating};
-use backfence_wire::{Malformed, v1, v1::front_end_client::FrontEndClient};
+use backfence_wire::{Malformed, all, v1, v1::front_end_client::FrontEndClient};
 use tokio::{sync::watch, time::Instant};
 use tonic::{Request, Response, Status, transport::Channel};
 
@@ -39,6 +39,14 @@ pub struct Session {
     began: Instant,
     next: u64,
     progress: Progress,
+    lost: Losses,
+}
+
+/// Servers that came back without something that the session had seen.
+#[derive(Debug, Default)]
+struct Losses {
+    known: BTreeSet<ReplicaId>,
+    news: BTreeSet<u32>,
 }
 
 /// What it takes to [go on](Client::resume) with a session.
@@ -67,6 +75,7 @@ impl Session {
             began: Instant::now(),
             next: 1,
             progress: Progress::default(),
+            lost: Losses::default(),
         }
     }
 
@@ -81,6 +90,12 @@ impl Session {
     /// Its id, the same for ever.
     pub fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// Servers that have come back without something that the session had seen: it
+    /// goes on, but those updates are lost. Each loss is given once.
+    pub fn take_losses(&mut self) -> BTreeSet<u32> {
+        std::mem::take(&mut self.lost.news)
     }
 
     /// What it takes to go on with it elsewhere. To be saved again after every
@@ -446,6 +461,12 @@ impl Session {
         // Room for as many later times as anybody could ask for.
         if session.clock_us > u64::MAX / 2 {
             return Err(wrong(from, Malformed("a clock beyond all time")));
+        }
+        let lost: Vec<ReplicaId> = all(session.lost).map_err(|why| wrong(from, why))?;
+        for replica in lost {
+            if self.lost.known.insert(replica) {
+                self.lost.news.insert(replica.server);
+            }
         }
         self.token = session.token;
         self.observe_clock(Time(session.clock_us));

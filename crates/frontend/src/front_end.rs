@@ -107,6 +107,7 @@ impl FrontEnd {
         };
         memory.answered(&hoped, &reply.ts);
         session.observe(&reply.ts, reply.clock);
+        session.lose(&reply.lost);
         Ok(answer)
     }
 
@@ -136,6 +137,7 @@ impl FrontEnd {
         }
         self.router.memory.updated(&update.prev, &reply.ts);
         session.observe(&reply.ts, reply.clock);
+        session.lose(&reply.lost);
         Ok(v1::UpdateResponse {
             session: Some(carried(&session)),
             update_id: Some(id.into()),
@@ -165,5 +167,6 @@ pub(crate) fn carried(session: &Session) -> v1::Session {
         token: backfence_wire::token(session),
         id: session.id.0.to_be_bytes().into(),
         clock_us: session.clock.0,
+        lost: session.lost.iter().map(|&replica| replica.into()).collect(),
     }
 }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use backfence_gossip::{Time, Timestamp};
+use backfence_gossip::{ReplicaId, Time, Timestamp};
 use backfence_process::{Entry, Environment};
 use backfence_wire::{
     Malformed,
@@ -40,6 +40,8 @@ pub(crate) struct Reply {
     pub(crate) ts: Timestamp,
     pub(crate) clock: Time,
     pub(crate) outcome: Outcome,
+    /// The replicas of which the session has seen what is lost for good.
+    pub(crate) lost: Vec<ReplicaId>,
 }
 
 impl Server {
@@ -109,6 +111,7 @@ impl TryFrom<ServeReply> for Reply {
         Ok(Self {
             ts: reply.ts.unwrap_or_default().try_into()?,
             clock: Time(reply.clock_us),
+            lost: backfence_wire::all(reply.lost)?,
             outcome: reply.outcome.ok_or(Malformed("a reply without outcome"))?,
         })
     }

@@ -430,9 +430,9 @@ const SESSION: SessionId = SessionId(3);
 /// Of a session that has seen this.
 fn token(prev: Timestamp) -> Vec<u8> {
     backfence_wire::token(&Session {
-        id: SESSION,
         prev,
         clock: Time(7),
+        ..Session::new(SESSION)
     })
 }
 

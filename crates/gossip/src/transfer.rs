@@ -143,6 +143,7 @@ impl<V: Value> Replica<V> {
         for Executed { id, ts, digest } in state.executed {
             self.executed.insert(id, First { ts, digest });
         }
+        self.members.extend(state.members.iter().copied());
         self.value_ts.merge(&state.value_ts);
         self.replica_ts.merge(&state.replica_ts);
         self.greatest = self.greatest.max(state.clock);

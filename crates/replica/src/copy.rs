@@ -17,7 +17,7 @@ use backfence_ratings::{Base, Operation, Ratings, UnknownMovie};
 use backfence_wire::v1;
 use tokio::sync::{Notify, watch};
 
-use crate::Config;
+use crate::{Config, incarnation::Start};
 
 /// The one owner of the protocol's state.
 ///
@@ -42,13 +42,18 @@ pub(crate) struct Copy {
 
 impl Copy {
     pub(crate) fn new(
-        id: ReplicaId,
+        start: &Start,
         base: Arc<Base>,
         address: Address,
         config: &Config,
         environment: Environment,
     ) -> Self {
-        let replica = Replica::new(id, Ratings::new(base.clone()), config.limits);
+        let id = start.id;
+        let mut replica = Replica::new(id, Ratings::new(base.clone()), config.limits);
+        replica.meet(start.members.iter().copied());
+        if start.first {
+            replica.found();
+        }
         Self {
             id,
             address,
@@ -144,13 +149,39 @@ impl Copy {
         self.replica().reported(peer).cloned()
     }
 
-    /// Takes a message of a peer.
+    /// Takes a message of a peer. Whatever it brings, held queries ask again: also a
+    /// retirement that comes to count may set them free.
     pub(crate) fn receive(&self, message: Message<Ratings>) -> Result<Received, MalformedState> {
-        let received = self.replica().receive(message)?;
-        if received.joined || !received.accepted.is_empty() {
+        let received = self.replica().receive(message);
+        self.grown.send_replace(());
+        received
+    }
+
+    /// Hears of a peer that opens a stream.
+    pub(crate) fn meet(&self, peer: ReplicaId) {
+        self.replica().meet([peer]);
+        self.grown.send_replace(());
+    }
+
+    /// Where all `others` that are registered have a stream and still nobody has been
+    /// found to join by, they have started together, as a cluster.
+    pub(crate) fn found_with(&self, others: usize) {
+        let linked = self.pulls().len() >= others;
+        let mut replica = self.replica();
+        if linked && !replica.has_joined() {
+            replica.found();
+            drop(replica);
             self.grown.send_replace(());
         }
-        Ok(received)
+    }
+
+    /// Waits until a later incarnation of this server is heard of.
+    pub(crate) async fn retired(&self) {
+        let mut grown = self.grown();
+        while !self.replica().is_retired() {
+            // The sender lives in this copy.
+            let _ = grown.changed().await;
+        }
     }
 
     /// Marked changed whenever the value has grown.

@@ -101,6 +101,7 @@ pub(crate) async fn hear_hello(
             "replica {id} cannot gossip with itself"
         )));
     }
+    copy.meet(id);
     Ok(id)
 }
 

@@ -1,9 +1,13 @@
-//! Taking an incarnation that was never used before.
+//! Taking an incarnation that was never used before, and hearing who takes part.
 
 use std::time::Duration;
 
+use backfence_gossip::ReplicaId;
 use backfence_process::{Address, Discovery, Environment, within};
-use backfence_wire::v1::{self, replica_client::ReplicaClient};
+use backfence_wire::{
+    all,
+    v1::{self, replica_client::ReplicaClient},
+};
 use tokio::task::JoinSet;
 
 use crate::PREFIX;
@@ -12,14 +16,23 @@ use crate::PREFIX;
 /// the start by this much.
 const ASK: Duration = Duration::from_millis(500);
 
-/// The time in milliseconds, made greater than any incarnation of `server` that a
-/// reachable peer has heard of: a clock that was set back does not matter.
-pub(crate) async fn take(
+/// Who a replica is, and whom it knows, when it starts.
+pub(crate) struct Start {
+    pub(crate) id: ReplicaId,
+    /// Every replica that a reachable peer has heard of.
+    pub(crate) members: Vec<ReplicaId>,
+    /// No other replica is registered: this one is the first.
+    pub(crate) first: bool,
+}
+
+/// The incarnation is the time in milliseconds, made greater than any of `server` that
+/// a reachable peer has heard of: a clock that was set back does not matter.
+pub(crate) async fn start(
     environment: &Environment,
     discovery: &Discovery,
     server: u32,
     own: &Address,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<Start> {
     let mut asking = JoinSet::new();
     for entry in discovery.list(PREFIX).await?.into_values() {
         if entry.address != *own {
@@ -27,15 +40,19 @@ pub(crate) async fn take(
             asking.spawn(async move { within(ASK, peer.describe(v1::DescribeRequest {})).await });
         }
     }
-    let mut incarnation = environment.now().0 / 1000;
+    let first = asking.is_empty();
+    let mut members = Vec::new();
     while let Some(answer) = asking.join_next().await {
         if let Ok(Ok(answer)) = answer {
-            let lives = answer.into_inner().members.into_iter();
-            let known = lives
-                .filter(|id| id.server == server)
-                .map(|id| id.incarnation);
-            incarnation = incarnation.max(known.max().map_or(0, |last| last + 1));
+            members.extend(all::<_, ReplicaId>(answer.into_inner().members)?);
         }
     }
-    Ok(incarnation)
+    let lives = members.iter().filter(|id| id.server == server);
+    let known = lives.map(|id| id.incarnation + 1).max().unwrap_or(0);
+    let incarnation = known.max(environment.now().0 / 1000);
+    Ok(Start {
+        id: ReplicaId::new(server, incarnation),
+        members,
+        first,
+    })
 }

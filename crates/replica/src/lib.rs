@@ -20,8 +20,8 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use backfence_gossip::{Limits, ReplicaId};
 use backfence_process::{
-    Address, CancellationToken, Discovery, Environment, Health, Listener, Name, Registration,
-    Wanted, advertised, announce,
+    Address, CancellationToken, Discovery, Environment, Exit, Failure, Health, Listener, Name,
+    Registration, Wanted, advertised, announce,
 };
 use backfence_ratings::Base;
 use tonic::service::Routes;
@@ -81,20 +81,26 @@ pub async fn run<L: Listener>(
         .name()
         .number()
         .context("a name without a number")?;
-    let incarnation = incarnation::take(&environment, &discovery, server, &address).await?;
-    let id = ReplicaId::new(server, incarnation);
-    tracing::info!(replica = %id, fingerprint = base.fingerprint(), "in memory only: nothing is kept on disk");
+    let start = incarnation::start(&environment, &discovery, server, &address).await?;
+    tracing::info!(replica = %start.id, fingerprint = base.fingerprint(), "in memory only: nothing is kept on disk");
 
-    let copy = Arc::new(Copy::new(id, base, address, &config, environment.clone()));
+    let copy = Arc::new(Copy::new(
+        &start,
+        base,
+        address,
+        &config,
+        environment.clone(),
+    ));
     let entries = discovery.watch(PREFIX);
     let gossiping =
         tokio::spawn(Peers::new(copy.clone(), config, environment).run(entries, shutdown.clone()));
-    starting.started(copy);
+    starting.started(copy.clone());
     health.ready().await;
     announce("SERVER READY");
 
     let ended = tokio::select! {
         error = registration.lost() => Err(error.into()),
+        () = copy.retired() => Err(retired(&start.id)),
         () = shutdown.cancelled() => Ok(()),
     };
     shutdown.cancel();
@@ -102,6 +108,15 @@ pub async fn run<L: Listener>(
     gossiping.await?;
     serving.await??;
     ended
+}
+
+fn retired(id: &ReplicaId) -> anyhow::Error {
+    let sentence = format!(
+        "server {} was started anew elsewhere, so this life of it ({id}) is over; start it again, \
+         with another --server if both are wanted",
+        id.server
+    );
+    Failure::new(Exit::Refused, sentence).into()
 }
 
 async fn register(

@@ -77,6 +77,11 @@ impl Peers {
                 biased;
                 () = shutdown.cancelled() => break,
                 changed = entries.changed() => if changed.is_err() { break },
+                () = sleep(self.interval) => {
+                    if !entries.borrow().is_empty() {
+                        self.copy.found_with(handles.len());
+                    }
+                }
             }
         }
         shutdown.cancelled().await;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use backfence_gossip::{Refusal, Timestamp, Update, View};
+use backfence_gossip::{Refusal, ReplicaId, Timestamp, Update, View};
 use backfence_process::CancellationToken;
 use backfence_ratings::Ratings;
 use backfence_wire::{
@@ -164,6 +164,7 @@ fn update(copy: &Copy, request: v1::Update) -> ServeReply {
         Ok(accepted) => ServeReply {
             ts: Some((&accepted.ts).into()),
             clock_us: accepted.clock.0,
+            lost: wire_ids(&accepted.lost),
             ..reply(Outcome::Accepted(Accepted {}))
         },
         Err(UpdateError::UnknownMovie(error)) => refused("UNKNOWN_MOVIE", &error),
@@ -221,6 +222,7 @@ impl Query {
         ServeReply {
             ts: Some(view.ts.into()),
             clock_us: view.clock.0,
+            lost: wire_ids(&view.lost),
             outcome: answer.map(Outcome::Answer),
             number: 0,
         }
@@ -234,19 +236,24 @@ impl Query {
         let waits = [(Strictness::Hoped, hope), (Strictness::Needed, deadline)];
         for (strictness, until) in waits {
             let mut pause = PULL_AGAIN;
+            let mut next_pull = Instant::now();
             loop {
                 grown.mark_unchanged();
                 if let Some(reply) = self.answer(copy, strictness) {
                     return reply;
                 }
-                if Instant::now() >= until {
+                let now = Instant::now();
+                if now >= until {
                     break;
                 }
-                copy.pull(&self.hoped);
-                let again = until.min(Instant::now() + pause);
-                pause *= 2;
+                // Not at every growth: what a pull brings is a growth itself.
+                if now >= next_pull {
+                    copy.pull(&self.hoped);
+                    next_pull = now + pause;
+                    pause *= 2;
+                }
                 // Either way there is something to ask again.
-                let _ = timeout_at(again, grown.changed()).await;
+                let _ = timeout_at(until.min(next_pull), grown.changed()).await;
             }
         }
         reply(Outcome::Lacking(Lacking {
@@ -255,12 +262,17 @@ impl Query {
     }
 }
 
+fn wire_ids(replicas: &[ReplicaId]) -> Vec<v1::ReplicaId> {
+    replicas.iter().map(|&replica| replica.into()).collect()
+}
+
 fn refuse(refusal: &Refusal) -> ServeReply {
     let (reason, retry_after) = match refusal {
         Refusal::ClockAhead { retry_after } => ("CLOCK_AHEAD", *retry_after),
         Refusal::ForgedTimestamp { .. } => ("FORGED_TIMESTAMP", Duration::ZERO),
         Refusal::UpdateIdReused { .. } => ("UPDATE_ID_REUSED", Duration::ZERO),
         Refusal::LogFull { .. } => ("LOG_FULL", Duration::ZERO),
+        Refusal::Retired { .. } => return reply(Outcome::Declined(Declined::Leaving.into())),
     };
     reply(Outcome::Refused(v1::Refused {
         reason: reason.to_owned(),

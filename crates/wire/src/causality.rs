@@ -74,6 +74,15 @@ pub fn timestamp(ts: Option<v1::Timestamp>) -> Result<Timestamp, Malformed> {
     ts.map_or(Ok(Timestamp::new()), Timestamp::try_from)
 }
 
+/// Reads every item of a list.
+///
+/// # Errors
+///
+/// [`Malformed`] where any of them is.
+pub fn all<T, U: TryFrom<T, Error = Malformed>>(items: Vec<T>) -> Result<Vec<U>, Malformed> {
+    items.into_iter().map(U::try_from).collect()
+}
+
 /// Reads a session id: 16 bytes.
 ///
 /// # Errors
@@ -112,6 +121,7 @@ pub fn token(session: &Session) -> Vec<u8> {
         session: session.id.0.to_be_bytes().into(),
         prev: Some((&session.prev).into()),
         clock_us: session.clock.0,
+        lost: session.lost.iter().map(|&replica| replica.into()).collect(),
     }
     .encode_to_vec()
 }
@@ -127,6 +137,7 @@ pub fn session(token: &[u8]) -> Result<Session, Malformed> {
         id: session_id(&token.session)?,
         prev: timestamp(token.prev)?,
         clock: Time(token.clock_us),
+        lost: all(token.lost)?.into_iter().collect(),
     })
 }
 
@@ -144,10 +155,15 @@ mod tests {
                 .map(|(server, life, count)| (ReplicaId::new(server, life), count))
                 .collect()
         });
-        (any::<u128>(), prev, any::<u64>()).prop_map(|(id, prev, clock)| Session {
+        let lost = prop::collection::btree_set((1..9u32, any::<u64>()), 0..4);
+        (any::<u128>(), prev, any::<u64>(), lost).prop_map(|(id, prev, clock, lost)| Session {
             id: SessionId(id),
             prev,
             clock: Time(clock),
+            lost: lost
+                .into_iter()
+                .map(|(server, life)| ReplicaId::new(server, life))
+                .collect(),
         })
     }
 

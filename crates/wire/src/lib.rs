@@ -9,7 +9,7 @@ mod serve;
 
 use thiserror::Error;
 
-pub use causality::{session, session_id, timestamp, token};
+pub use causality::{all, session, session_id, timestamp, token};
 pub use peers::{offer, read_offer, read_state, state};
 
 /// The generated types of package `backfence.v1`.

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use backfence_gossip::{Executed, LogEntry, Offer, Record, ReplicaId, State, Time, UpdateId};
 use backfence_ratings::{Base, Cell, MovieId, Operation, Rating, Ratings, UserId};
 
-use crate::{Malformed, causality::timestamp, v1};
+use crate::{
+    Malformed,
+    causality::{all, timestamp},
+    v1,
+};
 
 impl From<&Record<Operation>> for v1::Record {
     fn from(record: &Record<Operation>) -> Self {
@@ -158,8 +162,4 @@ fn read_cell(cell: v1::state::Cell) -> Result<Cell, Malformed> {
 
 fn update_id(id: Option<v1::UpdateId>) -> Result<UpdateId, Malformed> {
     id.ok_or(Malformed("an update id is missing"))?.try_into()
-}
-
-fn all<T, U: TryFrom<T, Error = Malformed>>(items: Vec<T>) -> Result<Vec<U>, Malformed> {
-    items.into_iter().map(U::try_from).collect()
 }

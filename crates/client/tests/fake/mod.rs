@@ -213,6 +213,7 @@ impl World {
             token: backfence_wire::token(&session),
             id: session.id.0.to_be_bytes().into(),
             clock_us: session.clock.0,
+            lost: Vec::new(),
         })
     }
 

@@ -244,6 +244,7 @@ fn reply(act: &Act, request: &ServeRequest) -> Option<ServeReply> {
         ts: Some(ts),
         clock_us,
         outcome: Some(outcome),
+        lost: Vec::new(),
     })
 }
 
