@@ -17,7 +17,7 @@ use crate::{
     editor::Wants,
     guide,
     input::{Input, Line},
-    output::{failure, safe},
+    output::{failure, loss, safe},
     request::{About, Request, ask, resolve},
     saved::SessionFile,
     waiting::{Interrupts, Watched, watched},
@@ -145,6 +145,9 @@ impl<W: Write> Conversation<'_, W> {
             let prompt = "What would you like to do? ";
             let said = self.prompt(prompt, Wants::Command, parse_command).await?;
             self.obey(&said).await?;
+            if let Some(sentence) = loss(&self.session.take_losses()) {
+                self.say(&sentence)?;
+            }
         }
     }
 

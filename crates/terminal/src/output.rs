@@ -1,5 +1,7 @@
 //! What may go to a terminal, and errors on their way there.
 
+use std::collections::BTreeSet;
+
 use backfence_client::Error;
 use backfence_process::{Exit, Failure};
 
@@ -47,6 +49,19 @@ pub(crate) fn failure(error: Error) -> Failure {
         _ => Exit::Internal,
     };
     Failure::new(code, safe(&error.to_string()))
+}
+
+/// What to say when servers have come back without something that the session had
+/// seen; nothing when none has.
+pub(crate) fn loss(servers: &BTreeSet<u32>) -> Option<String> {
+    let names: Vec<_> = servers
+        .iter()
+        .map(|number| format!("server {number}"))
+        .collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(" and ");
+        format!("Note: {names} started anew and lost updates that you had seen")
+    })
 }
 
 #[cfg(test)]
@@ -110,5 +125,15 @@ mod tests {
         check(Error::ChangeUnknown { server: 1 }, Exit::OutcomeUnknown);
         check(Error::UnknownMovie, Exit::NotFound);
         check(Error::Invalid(String::new()), Exit::Refused);
+    }
+
+    #[test]
+    fn a_loss_names_its_servers() {
+        assert_eq!(loss(&BTreeSet::new()), None);
+        let said = loss(&BTreeSet::from([3, 1])).expect("there is something to say");
+        assert!(
+            said.starts_with("Note: server 1 and server 3 started anew"),
+            "{said}"
+        );
     }
 }

@@ -35,6 +35,9 @@ impl Manner<'_> {
         if let Some(file) = self.file {
             file.save(session, 0)?;
         }
+        if let Some(sentence) = output::loss(&session.take_losses()) {
+            anstream::eprintln!("{sentence}");
+        }
         let answer = answer.map_err(output::failure)?;
         match self.format {
             Format::Json => backfence_process::print(json::line(&answer) + "\n")?,
