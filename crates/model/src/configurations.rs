@@ -106,7 +106,6 @@ impl Setup {
             },
             Self {
                 log_bytes: TINY,
-                crashes: 1,
                 copies: 1,
                 depth: Some(7),
                 ..Self::new("three-updates-discard", 3, &["w", "rw", "rw"])

@@ -25,7 +25,7 @@
 //! with a copy left behind, or lost, at any time. A reply that arrives and one that
 //! is lost are two steps. A crash leaves what was on the disk; the replica comes back
 //! under a new incarnation, or under its old id where the setup says so, and joins
-//! that state as if its old self had sent it. Where
+//! that state as if it had sent it to itself. Where
 //! disks lag, a reply, an answer that reflects records of the replica's own, and a
 //! message that counts records leave only when these are on the disk; to wait with
 //! a message and then send it is the same as to send it then. The first update comes

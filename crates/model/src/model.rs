@@ -6,7 +6,8 @@ use std::{
 };
 
 use backfence_gossip::{
-    Accepted, LogEntry, Message, Refusal, Replica, ReplicaId, Scope, Time, Update, UpdateId, View,
+    Accepted, LogEntry, Message, Refusal, Replica, ReplicaId, Scope, State, Time, Update, UpdateId,
+    View,
 };
 use stateright::{Model, Property};
 
@@ -249,6 +250,7 @@ impl System {
                 return Err(Violation::new(Invariant::Session, what));
             }
         };
+        nothing_lost(&accepted.lost)?;
         let new = accepted.number.is_some();
         if new && known {
             let what = format!("{id} makes a second record of update {update}");
@@ -298,6 +300,7 @@ impl System {
         if !node.has_stored(view.ts.count(node.replica.id())) {
             return Ok(None);
         }
+        nothing_lost(&view.lost)?;
         match client.observed.first_beyond(view.value.applied()) {
             Some(missing) => {
                 let what = format!("session {session} no longer sees update {missing}");
@@ -346,14 +349,18 @@ impl System {
     /// Kills a replica and starts it anew with what is on its disk.
     fn crash(&self, cluster: &Cluster, at: usize) -> Step {
         let node = &cluster.nodes[at];
-        let (old, stored) = (node.replica.id(), node.stored());
-        if *node.replica.replica_ts() != stored.replica_ts {
-            self.events.forgot.fetch_add(1, Relaxed);
-        }
+        let old = node.replica.id();
         let id = match self.setup.same_id {
             true => old,
             false => ReplicaId::new(old.server, old.incarnation + 1),
         };
+        let stored = State {
+            from: id,
+            ..node.stored()
+        };
+        if *node.replica.replica_ts() != stored.replica_ts {
+            self.events.forgot.fetch_add(1, Relaxed);
+        }
         let replica = caught(|| {
             let mut replica = Replica::new(id, Tally::default(), self.setup.limits());
             let recovered = replica.receive(Message::State(Box::new(stored.clone())));
@@ -445,6 +452,17 @@ fn idle(replica: &Replica<Tally>, packet: &Packet) -> bool {
         received.is_ok() && after == *replica
     })
     .unwrap_or(false)
+}
+
+/// Every disk survives, so nobody may be told that a past is lost.
+fn nothing_lost(lost: &[ReplicaId]) -> Result<(), Violation> {
+    match lost.first() {
+        Some(replica) => {
+            let what = format!("what {replica} had accepted is given up, though it is not lost");
+            Err(Violation::new(Invariant::Session, what))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether an update is reflected in the value, or waits.

@@ -79,6 +79,8 @@ impl Cluster {
         if setup.met {
             introduce(&mut replicas);
         }
+        // They start together, so each knows as well as any who takes part.
+        replicas.iter_mut().for_each(Replica::found);
         let client = |session: usize| Client {
             session: Session::new(SessionId(session as u128 + 1)),
             observed: Updates::default(),
