@@ -1,7 +1,7 @@
 //! The replicated value: users' updates laid over the loaded data.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, btree_map::Entry},
     ops::Bound,
     sync::Arc,
 };
@@ -125,9 +125,7 @@ pub struct UnknownMovie(pub MovieId);
 pub struct Ratings {
     base: Arc<Base>,
     /// The last write of each user to each movie.
-    overlay: BTreeMap<(MovieId, UserId), Cell>,
-    /// Its keys by user.
-    by_user: BTreeSet<(UserId, MovieId)>,
+    overlay: BTreeMap<(UserId, MovieId), Cell>,
     /// The totals of the movies that occur in the overlay.
     totals: BTreeMap<MovieId, Total>,
 }
@@ -138,7 +136,6 @@ impl Ratings {
         Self {
             base,
             overlay: BTreeMap::new(),
-            by_user: BTreeSet::new(),
             totals: BTreeMap::new(),
         }
     }
@@ -168,7 +165,7 @@ impl Ratings {
 
     /// The rating that the user gave to the movie.
     pub fn view(&self, user: UserId, movie: MovieId) -> Option<UserRating> {
-        match self.overlay.get(&(movie, user)) {
+        match self.overlay.get(&(user, movie)) {
             Some(cell) => cell.rating.map(|rating| UserRating {
                 rating,
                 update: Some(cell.update),
@@ -237,11 +234,11 @@ impl Ratings {
     fn ratings_after(&self, after: Option<(UserId, MovieId)>) -> impl Iterator<Item = Listed> + '_ {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut loaded = self.base.ratings_after(after).peekable();
-        let mut written = self.by_user.range((from, Bound::Unbounded)).peekable();
+        let mut written = self.overlay.range((from, Bound::Unbounded)).peekable();
         std::iter::from_fn(move || {
             loop {
                 let next_loaded = loaded.peek().map(|row| (row.0, row.1));
-                let next_written = written.peek().map(|&&key| key);
+                let next_written = written.peek().map(|write| *write.0);
                 let from_overlay = match (next_loaded, next_written) {
                     (None, None) => return None,
                     (Some(loaded), Some(written)) => written <= loaded,
@@ -257,11 +254,10 @@ impl Ratings {
                         seconds,
                     });
                 }
-                let (user, movie) = *written.next()?;
+                let (&(user, movie), cell) = written.next()?;
                 if next_loaded == Some((user, movie)) {
                     loaded.next();
                 }
-                let cell = self.overlay.get(&(movie, user))?;
                 if let Some(rating) = cell.rating {
                     let seconds = cell.time.0 / 1_000_000;
                     return Some(Listed {
@@ -275,20 +271,19 @@ impl Ratings {
         })
     }
 
-    /// Every last write, by movie and user, for a transfer of state.
+    /// Every last write, by user and movie, for a transfer of state.
     pub fn cells(&self) -> impl Iterator<Item = (MovieId, UserId, Cell)> + '_ {
         self.overlay
             .iter()
-            .map(|(&(movie, user), &cell)| (movie, user, cell))
+            .map(|(&(user, movie), &cell)| (movie, user, cell))
     }
 
     /// Joins one write into the value: it takes effect unless a greater one is
     /// there. Says whether it did.
     pub fn insert(&mut self, movie: MovieId, user: UserId, cell: Cell) -> bool {
-        let before = match self.overlay.entry((movie, user)) {
+        let before = match self.overlay.entry((user, movie)) {
             Entry::Vacant(vacant) => {
                 vacant.insert(cell);
-                self.by_user.insert((user, movie));
                 self.base.rating(user, movie)
             }
             Entry::Occupied(mut present) if *present.get() < cell => present.insert(cell).rating,
@@ -340,7 +335,7 @@ impl Value for Ratings {
     }
 
     fn merge(&mut self, other: Self) {
-        for ((movie, user), cell) in other.overlay {
+        for ((user, movie), cell) in other.overlay {
             self.insert(movie, user, cell);
         }
     }
