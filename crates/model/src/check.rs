@@ -115,9 +115,15 @@ fn shortest(checker: &impl Checker<System>) -> Option<Counterexample> {
         .min_by_key(|(_, path)| path.clone().into_actions().len())?;
     let path = path.into_vec();
     let end = &path.last()?.0;
+    let unread = |()| {
+        checker
+            .model()
+            .reads(end)
+            .map_err(|found| found.to_string())
+    };
     let what = match &end.violation {
         Some(violation) => violation.to_string(),
-        None => comes_to_rest(end).err().unwrap_or_default(),
+        None => comes_to_rest(end).and_then(unread).err()?,
     };
     let told = |(state, action): &(_, Option<_>)| Some(Told(state, action.as_ref()?).to_string());
     Some(Counterexample {

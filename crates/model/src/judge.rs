@@ -1,6 +1,9 @@
 //! The judge: it knows the true causes, and checks every step against them.
 
-use std::fmt;
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use backfence_gossip::{Message, Replica, Scope, Timestamp};
 
@@ -183,4 +186,16 @@ fn at_rest(cluster: &Cluster, replicas: &[Replica<Tally>]) -> Result<(), String>
         }
     }
     Ok(())
+}
+
+/// Calls the core; where it panics, that is what was found.
+pub(crate) fn caught<R>(act: impl FnOnce() -> R) -> Result<R, Violation> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("without a message");
+        Violation::new(Invariant::Sound, format!("the core panics: {text}"))
+    })
 }

@@ -39,6 +39,8 @@ mod configurations;
 mod events;
 mod judge;
 mod model;
+mod nodes;
+mod requests;
 mod setup;
 mod shared;
 mod state;
