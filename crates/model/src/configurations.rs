@@ -80,7 +80,7 @@ impl Setup {
                 crashes: 1,
                 in_flight: 1,
                 forget_idle: true,
-                ..Self::new("trio-crash", 3, &["w", "rw"])
+                ..Self::new("trio-crash", 3, &["ww"])
             },
             Self {
                 copies: 1,
