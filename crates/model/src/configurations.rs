@@ -98,6 +98,7 @@ impl Setup {
             },
             Self {
                 log_bytes: TINY,
+                in_flight: 1,
                 crashes: 1,
                 copies: 1,
                 disk: Disk::Lagging,
