@@ -34,7 +34,8 @@ pub(crate) enum What {
 const LIMIT: Duration = Duration::from_secs(5);
 /// The longest time that the histogram tells from others, in microseconds.
 const LONGEST_US: u64 = 10_000_000;
-const USERS: u32 = 600;
+/// Users that rate: from 1 to this.
+pub(crate) const USERS: u32 = 600;
 
 /// A load: so many sessions, each with one request at a time.
 #[derive(Clone, Debug)]

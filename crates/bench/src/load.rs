@@ -1,10 +1,9 @@
 //! Requests a second and their latency, beside what the bare wire allows.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use backfence_cluster::Cluster;
-use backfence_ratings::Base;
 use serde::Serialize;
 
 use crate::{
@@ -104,7 +103,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Report> {
         sessions: args.sessions,
         length: Duration::from_secs(args.seconds),
         requests: args.requests,
-        movies: movies(&args.data)?,
+        movies: args.data.movies()?,
         seed: args.seed,
     };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime's threads")?;
@@ -135,17 +134,4 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Report> {
         bare_stream,
         bare_unary,
     })
-}
-
-fn movies(data: &Data) -> anyhow::Result<Arc<[u32]>> {
-    let folder = data.folder()?;
-    let (movies, ratings) = (folder.join("movies.csv"), folder.join("ratings.csv"));
-    let base = Base::load(&movies, &ratings, false)?.base;
-    let movies: Arc<[u32]> = base.catalogue().iter().map(|movie| movie.id.0).collect();
-    ensure!(
-        !movies.is_empty(),
-        "there are no movies in {}",
-        folder.display()
-    );
-    Ok(movies)
 }

@@ -6,8 +6,11 @@
 mod bare;
 mod drive;
 mod hop;
+mod import;
 mod load;
 mod memory;
+#[cfg(unix)]
+mod prompt;
 mod report;
 mod start;
 mod update_cost;
@@ -41,6 +44,11 @@ enum Command {
     Memory(memory::Args),
     /// The cost of an update after few others and after many.
     UpdateCost(update_cost::Args),
+    /// Ratings a second by `backfence import`, beside those by `load`.
+    Import(import::Args),
+    /// The time from launch until the terminal client asks for something.
+    #[cfg(unix)]
+    Prompt(prompt::Args),
     /// The server behind the bare front: used by `load`.
     #[command(hide = true)]
     BareBack,
@@ -69,6 +77,9 @@ fn run(command: Command, json: bool) -> anyhow::Result<()> {
         Command::Start(args) => report::show(&start::run(&args)?, json),
         Command::Memory(args) => report::show(&memory::run(&args)?, json),
         Command::UpdateCost(args) => report::show(&update_cost::run(&args)?, json),
+        Command::Import(args) => report::show(&import::run(&args)?, json),
+        #[cfg(unix)]
+        Command::Prompt(args) => report::show(&prompt::run(&args)?, json),
         Command::BareBack => bare::back(),
         Command::BareFront(args) => bare::front(args),
     }

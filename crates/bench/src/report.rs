@@ -4,9 +4,11 @@ use std::{
     fmt::Display,
     io::{self, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, ensure};
+use backfence_ratings::Base;
 use serde::Serialize;
 
 /// Prints a report for people, or as one JSON object in one line.
@@ -41,6 +43,20 @@ impl Data {
             );
         }
         Ok(&self.data)
+    }
+
+    /// The movies in it.
+    pub(crate) fn movies(&self) -> anyhow::Result<Arc<[u32]>> {
+        let folder = self.folder()?;
+        let (movies, ratings) = (folder.join("movies.csv"), folder.join("ratings.csv"));
+        let base = Base::load(&movies, &ratings, false)?.base;
+        let movies: Arc<[u32]> = base.catalogue().iter().map(|movie| movie.id.0).collect();
+        ensure!(
+            !movies.is_empty(),
+            "there are no movies in {}",
+            folder.display()
+        );
+        Ok(movies)
     }
 }
 

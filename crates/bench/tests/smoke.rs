@@ -26,6 +26,12 @@ fn every_measurement_gives_figures() {
         (load("views").as_slice(), "/backfence/requests_per_second"),
         (&load("rates"), "/bare_stream/p999_us"),
         (&load("mix"), "/bare_unary/requests_per_second"),
+        (
+            &["import", "--ratings=200", "--sessions=4", "--json"],
+            "/share_of_load",
+        ),
+        #[cfg(unix)]
+        (&["prompt", "--runs=1", "--json"], "/median_ms"),
         (&["start", "--runs=1", "--json"], "/median_ms"),
         (
             &["memory", "--replicas=1", "--json"],
