@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::Context as _;
 use backfence_gossip::{
-    Limits, Message, Offer, Replica, ReplicaId, Session, SessionId, Time, Timestamp, Update,
-    UpdateId,
+    Limits, Message, Offer, Replica, ReplicaId, Session, SessionId, Standing, Time, Timestamp,
+    Update, UpdateId,
 };
 use backfence_ratings::{Base, MovieId, Operation, Rating, Ratings, UserId};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -114,7 +114,7 @@ impl Loaded {
             members: vec![silent],
             records: Vec::new(),
             more: false,
-            joined: true,
+            standing: Standing::Joined,
         }))?;
         let session = |number: u64| (Session::new(SessionId(u128::from(number))), 0);
         let mut loaded = Self {

@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, vec::Vec};
 use core::ops::RangeInclusive;
 
-use crate::{MalformedState, Record, Replica, ReplicaId, State, Timestamp, Value};
+use crate::{MalformedState, Record, Replica, ReplicaId, Standing, State, Timestamp, Value};
 
 /// A gossip message: a report of what the sender has received, and what it knows
 /// the receiver to lack.
@@ -39,8 +39,8 @@ pub struct Offer<O> {
     pub records: Vec<Record<O>>,
     /// There was more than one message may hold.
     pub more: bool,
-    /// Whoever has all that the sender has received has joined the members.
-    pub joined: bool,
+    /// What the sender knows of who takes part.
+    pub standing: Standing,
 }
 
 /// What came of a message.
@@ -51,6 +51,8 @@ pub struct Received {
     pub accepted: Vec<(ReplicaId, RangeInclusive<u64>)>,
     /// A whole state was joined: all of this replica is to be stored anew.
     pub joined: bool,
+    /// Members are new here: they are to be on stable storage before the next report.
+    pub met: bool,
     /// The records that were there already, or came after a hole.
     pub ignored: usize,
     /// The sender is retired: nothing was taken from it.
@@ -70,12 +72,13 @@ impl<V: Value> Message<V> {
 impl<V: Value> Replica<V> {
     /// What to send to `peer`: the records numbered above what it last reported,
     /// to the limit of a message, or the whole state where some of them are
-    /// discarded. A peer that has reported nothing yet is sent a report only.
+    /// discarded. A report only is sent to a peer that has reported nothing yet, to one
+    /// that is retired, and to a new server that no other member has reported to know.
     pub fn message(&self, peer: ReplicaId, scope: Scope) -> Message<V>
     where
         V: Clone,
     {
-        let Some(has) = self.reported(peer) else {
+        let Some(has) = self.reported(peer).filter(|_| self.admits(peer)) else {
             return Message::Offer(self.report());
         };
         let discarded = |(origin, after)| after < self.log.floor(origin);
@@ -94,14 +97,18 @@ impl<V: Value> Replica<V> {
             members: self.members().collect(),
             records: Vec::new(),
             more: false,
-            joined: self.has_joined(),
+            standing: self.standing(),
         }
     }
 
-    /// Whether `peer` has reported, and lacks something that this replica has.
+    /// Whether [`message`](Self::message) would bring `peer` anything but a report.
     pub fn has_news_for(&self, peer: ReplicaId, scope: Scope) -> bool {
         let lacks = |has| self.news(has, scope).next().is_some();
-        self.reported(peer).is_some_and(lacks)
+        self.reported(peer).is_some_and(lacks) && self.admits(peer)
+    }
+
+    fn admits(&self, peer: ReplicaId) -> bool {
+        self.members.admits(self.id, peer)
     }
 
     /// Takes a message of a peer: accepts the records that continue what is here,
@@ -120,9 +127,10 @@ impl<V: Value> Replica<V> {
             }),
             Message::Offer(offer) => Ok(self.accept(offer)),
             Message::State(state) => {
-                self.join(*state)?;
+                let met = self.join(*state)?;
                 Ok(Received {
                     joined: true,
+                    met,
                     ..Received::default()
                 })
             }
@@ -159,7 +167,12 @@ impl<V: Value> Replica<V> {
 
     /// Ladin et al. 1992, section 3.2, "Processing a gossip message".
     fn accept(&mut self, offer: Offer<V::Operation>) -> Received {
-        let mut received = Received::default();
+        let mut received = Received {
+            met: self
+                .members
+                .extend(offer.members.iter().copied().chain([offer.from])),
+            ..Received::default()
+        };
         for record in offer.records {
             let (origin, number) = (record.origin(), record.number());
             if number != self.replica_ts.count(origin) + 1 {
@@ -172,7 +185,7 @@ impl<V: Value> Replica<V> {
             }
             self.append(record);
         }
-        self.learn(offer.from, &offer.replica_ts, offer.members, offer.joined);
+        self.learn(offer.from, &offer.replica_ts, offer.members, offer.standing);
         received
     }
 
@@ -183,16 +196,22 @@ impl<V: Value> Replica<V> {
         peer: ReplicaId,
         replica_ts: &Timestamp,
         members: Vec<ReplicaId>,
-        joined: bool,
+        standing: Standing,
     ) {
         if peer == self.id {
             self.members.recover(self.id, members);
         } else {
-            self.members.report(peer, replica_ts, members);
+            self.members.report(peer, replica_ts, members, standing);
             let has_all = *replica_ts <= self.replica_ts;
-            self.members.join(self.id, joined && has_all);
+            self.members
+                .join(self.id, standing == Standing::Joined && has_all);
         }
         self.end_retired();
+        self.discard();
+    }
+
+    /// Discards what everyone has.
+    pub(crate) fn discard(&mut self) {
         let origins: Vec<_> = self.log.origins().collect();
         for origin in origins {
             self.log.discard::<V>(origin, self.known_everywhere(origin));

@@ -24,10 +24,24 @@ impl ReplicaId {
             incarnation,
         }
     }
+
+    /// The end of a server: an incarnation that no process ever has. Where it is a
+    /// member, all lives of the server are retired, and there will be no other.
+    pub const fn end(server: u32) -> Self {
+        Self::new(server, u64::MAX)
+    }
+
+    /// Whether this is the mark that its server has ended.
+    pub const fn is_end(self) -> bool {
+        self.incarnation == u64::MAX
+    }
 }
 
 impl fmt::Display for ReplicaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_end() {
+            return write!(f, "{}@end", self.server);
+        }
         write!(f, "{}@{}", self.server, self.incarnation)
     }
 }

@@ -39,9 +39,9 @@
 //! 3. make an update's id and time together, once, with the session's
 //!    [`HybridClock`], and repeat both on every retry;
 //! 4. ask a query that got `None` again after every growth of the value;
-//! 5. store what [`Accepted::number`] and [`Received::accepted`] name before it sends
-//!    the reply, or a report that counts it, if the replica is to come back from a
-//!    crash under the same id;
+//! 5. store what [`Accepted::number`] and [`Received`] name before it sends the reply,
+//!    or a report that counts it; and give a replica that comes back from a crash a
+//!    new incarnation, and what it had stored as a message from itself;
 //! 6. pull from every peer now and then: a push may be lost.
 //!
 //! # A cluster in sixty lines
@@ -145,6 +145,7 @@ mod waiting;
 pub use exchange::{Message, Offer, Received, Scope};
 pub use id::{ReplicaId, SessionId, UpdateId};
 pub use log::LogEntry;
+pub use members::Standing;
 pub use refusal::Refusal;
 pub use replica::{Accepted, Limits, Replica, View};
 pub use session::{Freshness, Session};

@@ -15,20 +15,33 @@ use crate::{Replica, ReplicaId, Timestamp, Value};
 /// that whoever depends on it does not wait for ever, a retirement comes to **count**
 /// at a replica: once every remaining member has reported to know of it, and all that
 /// those reports name of the retired has been received here. From then on nothing
-/// more of them can come.
+/// more of them can come. A server that never comes back is retired by hand: its end,
+/// [`ReplicaId::end`], is the last of its incarnations.
 ///
 /// A replica that starts with nothing, or with an old disk, may not know all who
 /// remain. Until it has **joined** those who do, no retirement counts there, and
-/// nobody can join by it.
+/// nobody can join by it. And a new server is sent nothing before two others know it
+/// (where there are two): so one disk that is lost takes no member out of memory.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Members {
     all: BTreeSet<ReplicaId>,
     reports: BTreeMap<ReplicaId, Report>,
     /// By server: the retirement of all incarnations up to this one counts.
     ended: BTreeMap<u32, u64>,
-    joined: bool,
-    /// It started from what a former life had stored: it knows whom to wait for.
-    recovered: bool,
+    standing: Standing,
+}
+
+/// What a replica knows of who takes part.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Standing {
+    /// It started with nothing.
+    #[default]
+    New,
+    /// It started from what a former life had stored: it knows whom to wait for, but
+    /// for who has joined since.
+    Recovered,
+    /// It knows all who remain. Whoever has all that it has received has joined too.
+    Joined,
 }
 
 /// The merge of all that a peer itself has reported.
@@ -37,6 +50,7 @@ struct Report {
     /// The paper's entry of ts_table.
     replica_ts: Timestamp,
     members: BTreeSet<ReplicaId>,
+    standing: Standing,
 }
 
 impl Members {
@@ -45,8 +59,7 @@ impl Members {
             all: [own].into(),
             reports: BTreeMap::new(),
             ended: BTreeMap::new(),
-            joined: false,
-            recovered: false,
+            standing: Standing::New,
         }
     }
 
@@ -59,8 +72,11 @@ impl Members {
         Some(&self.reports.get(&peer)?.replica_ts)
     }
 
-    pub(crate) fn extend(&mut self, members: impl IntoIterator<Item = ReplicaId>) {
+    /// Adds members. Whether any was not known.
+    pub(crate) fn extend(&mut self, members: impl IntoIterator<Item = ReplicaId>) -> bool {
+        let before = self.all.len();
         self.all.extend(members);
+        self.all.len() > before
     }
 
     /// Notes what `peer` reported of itself.
@@ -69,12 +85,13 @@ impl Members {
         peer: ReplicaId,
         replica_ts: &Timestamp,
         members: impl IntoIterator<Item = ReplicaId>,
+        standing: Standing,
     ) {
-        self.all.insert(peer);
         let report = self.reports.entry(peer).or_default();
         report.replica_ts.merge(replica_ts);
         report.members.insert(peer);
         report.members.extend(members);
+        report.standing = report.standing.max(standing);
         self.all.extend(&report.members);
     }
 
@@ -92,28 +109,59 @@ impl Members {
 
     /// The members whose knowledge counts: all but `own` that are not retired.
     pub(crate) fn others(&self, own: ReplicaId) -> impl Iterator<Item = ReplicaId> + '_ {
+        let counts = move |member: &ReplicaId| !member.is_end() && !self.is_retired(*member);
         self.iter()
-            .filter(move |&member| member != own && !self.is_retired(member))
+            .filter(move |member| *member != own && counts(member))
     }
 
     /// Adopts the members that a former life of `own` has stored.
     pub(crate) fn recover(&mut self, own: ReplicaId, members: Vec<ReplicaId>) {
-        self.recovered |= members.iter().any(|member| member.server != own.server);
+        if members.iter().any(|member| member.server != own.server) {
+            self.standing = self.standing.max(Standing::Recovered);
+        }
         self.all.extend(members);
     }
 
     /// `own` has joined when it has all that a joined member reported; where everyone
-    /// has crashed, when all that it knows of have reported.
+    /// has crashed, when all that it knows of have reported, and all but one of them
+    /// came back with their disks. Every member is on two disks, so one of those who
+    /// came back knows it.
     pub(crate) fn join(&mut self, own: ReplicaId, by_report: bool) {
-        let silent = |peer| !self.reports.contains_key(&peer);
-        let heard_all = self.others(own).next().is_some() && !self.others(own).any(silent);
-        self.joined |= by_report || (self.recovered && heard_all);
+        if by_report || (self.standing == Standing::Recovered && self.have_all_come_back(own)) {
+            self.standing = Standing::Joined;
+        }
+    }
+
+    fn have_all_come_back(&self, own: ReplicaId) -> bool {
+        let mut others = 0;
+        let mut with_nothing = 0;
+        for peer in self.others(own) {
+            let Some(report) = self.reports.get(&peer) else {
+                return false;
+            };
+            others += 1;
+            with_nothing += usize::from(report.standing == Standing::New);
+        }
+        others > 0 && with_nothing <= 1
+    }
+
+    /// Whether `peer` may be sent what `own` has: it is not retired, and its server is
+    /// known to a second member that remains, where there is one.
+    pub(crate) fn admits(&self, own: ReplicaId, peer: ReplicaId) -> bool {
+        let mut witnesses = self
+            .others(own)
+            .filter(|other| other.server != peer.server)
+            .map(|other| self.reports.get(&other))
+            .peekable();
+        let knows = |report: &Report| latest(&report.members, peer.server).is_some();
+        !self.is_retired(peer)
+            && (witnesses.peek().is_none() || witnesses.any(|report| report.is_some_and(knows)))
     }
 
     /// The retirements that come to count now that `own` has received `replica_ts`:
     /// the last incarnation of each server.
     fn end(&mut self, own: ReplicaId, replica_ts: &Timestamp) -> Vec<ReplicaId> {
-        if !self.joined || !self.all_know_all(own) {
+        if self.standing != Standing::Joined || !self.all_know_all(own) {
             return Vec::new();
         }
         let servers: BTreeSet<u32> = self.all.iter().map(|member| member.server).collect();
@@ -166,23 +214,41 @@ fn latest(members: &BTreeSet<ReplicaId>, server: u32) -> Option<u64> {
 impl<V: Value> Replica<V> {
     /// Learns of replicas from elsewhere than gossip: a replica that starts asks
     /// those that it can reach, so that it takes nothing from the retired.
-    pub fn meet(&mut self, members: impl IntoIterator<Item = ReplicaId>) {
-        self.members.extend(members);
+    /// Whether any was not known: then the members are to be stored before the next
+    /// report.
+    pub fn meet(&mut self, members: impl IntoIterator<Item = ReplicaId>) -> bool {
+        self.members.extend(members)
+    }
+
+    /// Retires a server for good, in all its lives: what it has accepted and nobody
+    /// else has is lost, and its number is never used again. Whether it was not
+    /// retired yet: then the members are to be stored before the next report.
+    pub fn retire(&mut self, server: u32) -> bool {
+        let new = self.members.extend([ReplicaId::end(server)]);
+        self.end_retired();
+        self.discard();
+        new
     }
 
     /// Makes this replica one that others can join by, without joining itself: for
     /// the first of a cluster. Of several that start together all may be.
     pub fn found(&mut self) {
-        self.members.joined = true;
+        self.members.standing = Standing::Joined;
         self.end_retired();
+        self.discard();
     }
 
     /// Whether it knows all who remain: it has joined, or founded.
-    pub const fn has_joined(&self) -> bool {
-        self.members.joined
+    pub fn has_joined(&self) -> bool {
+        self.standing() == Standing::Joined
     }
 
-    /// Every replica heard of, this one included.
+    /// What it knows of who takes part.
+    pub const fn standing(&self) -> Standing {
+        self.members.standing
+    }
+
+    /// Every replica heard of, this one included, and the ends of servers.
     pub fn members(&self) -> impl Iterator<Item = ReplicaId> + '_ {
         self.members.iter()
     }
@@ -192,8 +258,8 @@ impl<V: Value> Replica<V> {
         self.members.reported(peer)
     }
 
-    /// Whether this replica has heard of a later incarnation of its own server: it
-    /// is out, and must not serve any more.
+    /// Whether this replica has heard of a later incarnation of its own server, or of
+    /// its end: it is out, and must not serve any more.
     pub fn is_retired(&self) -> bool {
         self.members.is_retired(self.id)
     }

@@ -8,7 +8,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use core::fmt;
 
 use crate::{
-    LogEntry, Replica, ReplicaId, Time, Timestamp, UpdateId, Value,
+    LogEntry, Replica, ReplicaId, Standing, Time, Timestamp, UpdateId, Value,
     executed::First,
     log::{Log, Place},
     waiting::Waiting,
@@ -35,8 +35,8 @@ pub struct State<V: Value> {
     pub value: V,
     /// The greatest time of a record received.
     pub clock: Time,
-    /// Whoever has all that the sender has received has joined the members.
-    pub joined: bool,
+    /// What the sender knows of who takes part.
+    pub standing: Standing,
 }
 
 /// An update that is reflected in a value.
@@ -124,26 +124,26 @@ impl<V: Value + Clone> Replica<V> {
             executed: executed.collect(),
             value: self.value.clone(),
             clock: self.greatest,
-            joined: self.has_joined(),
+            standing: self.standing(),
         }
     }
 }
 
 impl<V: Value> Replica<V> {
     /// Joins a peer's state into this replica's; its own, where it comes back from a
-    /// disk in a new incarnation.
+    /// disk in a new incarnation. Whether it brought new members.
     ///
     /// # Errors
     ///
     /// [`MalformedState`] for a state that no replica can be in; nothing is changed.
-    pub(crate) fn join(&mut self, state: State<V>) -> Result<(), MalformedState> {
+    pub(crate) fn join(&mut self, state: State<V>) -> Result<bool, MalformedState> {
         state.check()?;
         let log = self.joined_log(&state);
         self.value.merge(state.value);
         for Executed { id, ts, digest } in state.executed {
             self.executed.insert(id, First { ts, digest });
         }
-        self.members.extend(state.members.iter().copied());
+        let met = self.members.extend(state.members.iter().copied());
         self.value_ts.merge(&state.value_ts);
         self.replica_ts.merge(&state.replica_ts);
         self.greatest = self.greatest.max(state.clock);
@@ -152,8 +152,8 @@ impl<V: Value> Replica<V> {
         let waiting = self.log.iter().filter(|entry| entry.waiting);
         let places = waiting.map(|entry| (entry.record.origin(), entry.record.number()));
         self.settle(places.collect());
-        self.learn(state.from, &state.replica_ts, state.members, state.joined);
-        Ok(())
+        self.learn(state.from, &state.replica_ts, state.members, state.standing);
+        Ok(met)
     }
 
     /// The records above both floors. A record that waits at one side goes on

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use backfence_gossip::{
     Limits, LogEntry, MalformedState, Message, Offer, Record, Refusal, Replica, ReplicaId, Scope,
-    SessionId, State, Time, Timestamp, Update, UpdateId, Value,
+    SessionId, Standing, State, Time, Timestamp, Update, UpdateId, Value,
 };
 
 const ONE: ReplicaId = ReplicaId::new(1, 1);
@@ -78,8 +78,15 @@ fn offer<const N: usize>(
         members: vec![from],
         records,
         more: false,
-        joined: true,
+        standing: Standing::Joined,
     })
+}
+
+/// The same message, from one that knows these.
+fn knowing<const N: usize>(message: Message<Trace>, members: [ReplicaId; N]) -> Message<Trace> {
+    let mut offer = offered(message);
+    offer.members.extend(members);
+    Message::Offer(offer)
 }
 
 fn offered(message: Message<Trace>) -> Offer<u64> {
@@ -319,7 +326,8 @@ fn the_second_record_of_an_update_counts_when_it_is_stable() {
 fn a_record_goes_when_it_is_applied_and_known_everywhere() {
     let mut one = replica(ONE);
     one.receive(offer(TWO, [], vec![])).expect("a report");
-    one.receive(offer(THREE, [], vec![])).expect("a report");
+    one.receive(knowing(offer(THREE, [], vec![]), [TWO]))
+        .expect("a report");
     one.update(update(1, []), NOW).expect("accepted");
     one.update(update(2, [(TWO, 1)]), NOW).expect("accepted");
     one.update(update(3, []), NOW).expect("accepted");
@@ -376,14 +384,14 @@ fn the_retired_neither_speak_nor_serve() {
 #[test]
 fn a_retirement_counts_when_nothing_more_can_come() {
     let reborn = ReplicaId::new(2, 2);
-    let report = |from, has: &[(ReplicaId, u64)], knows: &[ReplicaId], joined| {
+    let report = |from, has: &[(ReplicaId, u64)], knows: &[ReplicaId], standing| {
         Message::Offer(Offer {
             from,
             replica_ts: has.iter().copied().collect(),
             members: knows.to_vec(),
             records: vec![],
             more: false,
-            joined,
+            standing,
         })
     };
     let mut one = replica(ONE);
@@ -391,13 +399,16 @@ fn a_retirement_counts_when_nothing_more_can_come() {
     one.update(update(1, [(TWO, 9)]), NOW).expect("accepted");
     let all = [ONE, reborn, THREE];
     let steps = [
-        (report(reborn, &[], &all, false), "three has said nothing"),
         (
-            report(THREE, &[(TWO, 1)], &[ONE, THREE], true),
+            report(reborn, &[], &all, Standing::New),
+            "three has said nothing",
+        ),
+        (
+            report(THREE, &[(TWO, 1)], &[ONE, THREE], Standing::Joined),
             "three does not know",
         ),
         (
-            report(THREE, &[(TWO, 1)], &all, true),
+            report(THREE, &[(TWO, 1)], &all, Standing::Joined),
             "three has a record that is not here",
         ),
     ];
@@ -434,6 +445,81 @@ fn no_retirement_counts_before_joining() {
     assert!(reborn.has_joined());
 }
 
+/// [+] Members: after a crash of all, hearing from all counts as joining, but only
+/// where all but one came back with their disks: each member is on two.
+#[test]
+fn after_a_crash_of_all_hearing_from_all_is_joining() {
+    let own = ReplicaId::new(1, 2);
+    for (standings, joined) in [
+        ([Standing::Recovered, Standing::Recovered], true),
+        ([Standing::Recovered, Standing::New], true),
+        ([Standing::New, Standing::New], false),
+    ] {
+        let mut one = replica(own);
+        let disk = knowing(offer(own, [], vec![]), [ONE, TWO, THREE]);
+        one.receive(disk).expect("its own disk");
+        assert_eq!(one.standing(), Standing::Recovered);
+        for (from, standing) in [TWO, THREE].into_iter().zip(standings) {
+            assert!(!one.has_joined());
+            let mut report = offered(offer(from, [(TWO, 9)], vec![]));
+            report.standing = standing;
+            one.receive(Message::Offer(report)).expect("a report");
+        }
+        assert_eq!(one.has_joined(), joined, "{standings:?}");
+    }
+}
+
+/// [+] Members: a new server is sent nothing before a second member knows it, or one
+/// lost disk would take it out of memory. Where there is no second one, at once.
+#[test]
+fn a_new_server_waits_for_a_second_member_to_know_it() {
+    let mut one = replica(ONE);
+    one.receive(offer(TWO, [], vec![])).expect("a report");
+    one.update(update(1, []), NOW).expect("accepted");
+    let sent = |one: &Replica<Trace>, to| {
+        let records = offered(one.message(to, Scope::All)).records.len();
+        assert_eq!(one.has_news_for(to, Scope::All), records > 0);
+        records
+    };
+    assert_eq!(sent(&one, TWO), 1, "there is no other");
+    one.receive(offer(THREE, [], vec![])).expect("a report");
+    assert_eq!(sent(&one, THREE), 0, "two has not reported to know it");
+    one.receive(knowing(offer(TWO, [], vec![]), [THREE]))
+        .expect("a report");
+    assert_eq!(sent(&one, THREE), 1);
+    let reborn = ReplicaId::new(3, 2);
+    one.receive(offer(reborn, [], vec![])).expect("a report");
+    assert_eq!(sent(&one, reborn), 1, "the server is known");
+    assert_eq!(sent(&one, THREE), 0, "that life of it is over");
+}
+
+/// [+] Retirement by hand: the server holds nothing back, nothing of it is taken or
+/// waited for, and where it learns of it, it stops.
+#[test]
+fn a_server_is_retired_for_good() {
+    let mut one = replica(ONE);
+    one.found();
+    one.receive(offer(TWO, [], vec![])).expect("a report");
+    one.update(update(1, [(TWO, 9)]), NOW).expect("accepted");
+    assert_eq!((one.waiting_len(), one.log_len()), (1, 1));
+    assert!(one.retire(2));
+    assert!(!one.retire(2), "it is retired already");
+    assert_eq!((one.waiting_len(), one.log_len()), (0, 0));
+    assert_eq!(*one.value(), Trace(vec![1]));
+    let view = one.query(&ts([(TWO, 9)]), NOW).expect("not refused");
+    assert_eq!(view.expect("it covers").lost, [TWO]);
+
+    let late = offer(ReplicaId::new(2, 7), [], vec![record((TWO, 1), 2, [])]);
+    let received = one.receive(late).expect("it is left alone");
+    assert!(received.retired && received.accepted.is_empty());
+
+    let mut two = replica(TWO);
+    let received = two.receive(one.message(TWO, Scope::All)).expect("a report");
+    assert!(received.met && two.is_retired());
+    let refusal = Err(Refusal::Retired { replica: TWO });
+    assert_eq!(two.query(&ts([]), NOW).map(|_| ()), refusal);
+}
+
 /// [+] What i sends to j: what j lacks by its own report, in runs without holes,
 /// bounded; to one that has not reported, nothing.
 #[test]
@@ -445,7 +531,7 @@ fn a_message_is_bounded_and_without_holes() {
     let mut one = Replica::new(ONE, Trace::default(), limits);
     one.receive(offer(THREE, [], vec![])).expect("a report");
     let others = vec![record((TWO, 1), 9, []), record((TWO, 2), 8, [])];
-    one.receive(offer(TWO, [(TWO, 2)], others))
+    one.receive(knowing(offer(TWO, [(TWO, 2)], others), [THREE]))
         .expect("records");
     for sequence in 1..=3 {
         one.update(update(sequence, []), NOW).expect("accepted");

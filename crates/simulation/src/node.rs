@@ -1,7 +1,7 @@
 //! A server: its replica while it lives, its disk, and what waits for the disk.
 
 use backfence_gossip::{
-    Limits, Message, Offer, Received, Record, Replica, ReplicaId, State, Time, Timestamp,
+    Limits, Message, Offer, Received, Record, Replica, ReplicaId, Standing, State, Time, Timestamp,
 };
 use fixedbitset::FixedBitSet;
 
@@ -29,6 +29,8 @@ pub(crate) struct Node {
     clock: Time,
     pub(crate) disk: Disk,
     backup: Option<Disk>,
+    /// An operator has retired it for good.
+    pub(crate) retired: bool,
     /// What was written since the last sync.
     written: Disk,
     /// What may leave once that is on the disk: nothing is told before.
@@ -46,12 +48,21 @@ pub(crate) struct Held {
     pub(crate) cell: u8,
 }
 
+impl Held {
+    /// Whether a value that covers `ts` is older than what is hoped for.
+    pub(crate) fn hopes_beyond(&self, ts: &Timestamp) -> bool {
+        let hoped = self.hoped.as_ref();
+        hoped.is_some_and(|hoped| hoped.beyond(ts).next().is_some())
+    }
+}
+
 /// What the core's return values say must be stored: a checkpoint, and the records
 /// accepted after it.
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
     checkpoint: Option<State<Ledger>>,
     records: Vec<Record<Write>>,
+    members: Vec<ReplicaId>,
     /// The indices of the updates on it.
     pub(crate) indices: FixedBitSet,
 }
@@ -77,6 +88,7 @@ impl Node {
             clock: Time(0),
             disk: Disk::default(),
             backup: None,
+            retired: false,
             written: Disk::default(),
             outbox: Vec::new(),
         };
@@ -101,8 +113,27 @@ impl Node {
         self.write(self.id(), number..=number);
     }
 
+    /// Is told that a server is gone for good. Whether it lives to hear it.
+    pub(crate) fn retire(&mut self, server: u32) -> bool {
+        if let Some(replica) = &mut self.replica {
+            replica.retire(server);
+        }
+        self.met();
+        self.replica.is_some()
+    }
+
+    /// Writes who takes part.
+    pub(crate) fn met(&mut self) {
+        if let Some(replica) = &self.replica {
+            self.written.members = replica.members().collect();
+        }
+    }
+
     /// Writes what a message has brought.
     pub(crate) fn received(&mut self, received: Received) {
+        if received.met {
+            self.met();
+        }
         if received.joined {
             let state = self.replica.as_ref().map(Replica::state);
             self.written = Disk::of(state);
@@ -142,6 +173,15 @@ impl Node {
             self.disk = Disk::of(Some(replica.state()));
         }
         std::mem::take(&mut self.outbox)
+    }
+
+    /// The updates and the records that are nowhere but here, or may be.
+    pub(crate) fn holds(&self) -> (FixedBitSet, Timestamp) {
+        let mut indices = self.disk.indices.clone();
+        indices.union_with(&self.written.indices);
+        let mut ts = self.disk.replica_ts();
+        ts.merge(&self.written.replica_ts());
+        (indices, ts)
     }
 
     /// Dies: what is not on the disk is gone.
@@ -196,6 +236,7 @@ impl Disk {
         Self {
             checkpoint,
             records: Vec::new(),
+            members: Vec::new(),
             indices,
         }
     }
@@ -221,6 +262,9 @@ impl Disk {
             *self = written;
         } else {
             self.records.extend(written.records);
+            if !written.members.is_empty() {
+                self.members = written.members;
+            }
             self.indices.union_with(&written.indices);
         }
     }
@@ -233,10 +277,10 @@ impl Disk {
         let records = Message::Offer(Offer {
             from: own,
             replica_ts: replica_ts.unwrap_or_default(),
-            members: Vec::new(),
+            members: self.members.clone(),
             records: self.records.clone(),
             more: false,
-            joined: false,
+            standing: Standing::New,
         });
         state.into_iter().chain([records]).collect()
     }

@@ -71,12 +71,19 @@ impl Oracle {
         self.updates[index].acknowledged = true;
     }
 
+    /// A replica that an operator has given up has made a record of an update: it may
+    /// never be heard of.
+    pub(crate) fn given_up(&mut self, index: usize) {
+        self.updates[index].lost = true;
+        self.updates[index].forgotten = true;
+    }
+
     /// A replica has made a record of an update.
     pub(crate) fn recorded(&mut self, origin: ReplicaId, number: u64, index: usize) {
         self.records.insert((origin, number), index);
     }
 
-    /// A disk was lost, and these are on no other: updates, and records by origin and
+    /// A disk was lost or given up, and these are on no other: updates, and records by origin and
     /// how many are left.
     pub(crate) fn lost(
         &mut self,

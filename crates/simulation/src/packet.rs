@@ -1,9 +1,9 @@
 //! What travels.
 
-use backfence_gossip::{Message, ReplicaId, Time, Timestamp};
+use backfence_gossip::{Message, ReplicaId, Time, Timestamp, View};
 use fixedbitset::FixedBitSet;
 
-use crate::{ledger::Ledger, session::Request};
+use crate::{ledger::Ledger, node::Held, session::Request};
 
 #[derive(Clone)]
 pub(crate) enum Packet {
@@ -40,6 +40,30 @@ pub(crate) struct Reply {
     pub(crate) kind: Kind,
 }
 
+impl Reply {
+    pub(crate) const fn refused() -> Self {
+        Self {
+            ts: Timestamp::new(),
+            clock: Time(0),
+            lost: Vec::new(),
+            kind: Kind::Refused,
+        }
+    }
+
+    pub(crate) fn answer(view: View<'_, Ledger>, held: &Held) -> Self {
+        Self {
+            ts: view.ts.clone(),
+            clock: view.clock,
+            lost: view.lost,
+            kind: Kind::Answer {
+                hoped: held.hoped.clone().unwrap_or_default(),
+                applied: view.value.applied().clone(),
+                read: view.value.read(held.cell),
+            },
+        }
+    }
+}
+
 #[derive(Clone)]
 pub(crate) enum Kind {
     Answer {
@@ -50,6 +74,7 @@ pub(crate) enum Kind {
     Accepted {
         index: usize,
     },
-    /// No room, or the clock is behind: the session tries on or gives up.
+    /// No room, the clock is behind, or the replica is retired: the session tries on
+    /// or gives up.
     Refused,
 }

@@ -68,6 +68,8 @@ pub enum Step {
     Skew { replica: u8, ms: i16 },
     /// A new, empty replica joins.
     Join,
+    /// An operator retires a replica for good, dead or alive, by telling another.
+    Retire { replica: u8, at: u8 },
 }
 
 /// The steps of a run, and what its replicas are like.
@@ -97,7 +99,9 @@ impl Plan {
         let mut rng = StdRng::seed_from_u64(seed);
         let replicas = rng.random_range(2..=5);
         let length = rng.random_range(800..=2000);
-        let weather = Weather::draw(&mut rng);
+        let mut weather = Weather::draw(&mut rng);
+        // By a generator of its own, so that earlier seeds keep their plans.
+        weather.retire = *pick(&mut StdRng::seed_from_u64(!seed), &[0, 0, 0, 2]);
         Self {
             replicas,
             most_replicas: replicas + rng.random_range(0..=2),
@@ -122,6 +126,7 @@ struct Weather {
     crash: u32,
     disk_loss: u32,
     front_end: u32,
+    retire: u32,
 }
 
 impl Weather {
@@ -136,6 +141,7 @@ impl Weather {
             crash: *pick(rng, &[0, 2, 8]),
             disk_loss: *pick(rng, &[0, 0, 0, 2]),
             front_end: *pick(rng, &[0, 4]),
+            retire: 0,
         }
     }
 
@@ -188,6 +194,7 @@ impl Weather {
             (self.cut, Step::Heal),
             (self.skew, Step::Skew { replica, ms }),
             (self.join, Step::Join),
+            (self.retire, Step::Retire { replica, at: from }),
         ];
         let total = choices.iter().map(|choice| choice.0).sum();
         let mut drawn = rng.random_range(0..total);

@@ -84,6 +84,8 @@ report! {
     states,
     /// Replicas that joined later.
     joined,
+    /// Replicas that an operator retired.
+    retired,
     /// Rounds that it took to come to rest.
     rounds,
 }
@@ -103,6 +105,7 @@ impl Report {
             + self.disks_lost
             + self.front_ends_lost
             + self.skewed
+            + self.retired
     }
 
     /// Whether the run could have failed: there was traffic, a query had to wait,

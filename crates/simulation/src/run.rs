@@ -43,9 +43,14 @@ impl World<'_> {
         self.calm = true;
         self.cuts.clear();
         for node in 0..self.nodes.len() {
-            self.restart(node)?;
             self.nodes[node].skew = 0;
+            if self.nodes[node].retired {
+                self.nodes[node].crash();
+            } else {
+                self.restart(node)?;
+            }
         }
+        self.retire_again();
         let mut verdict = Ok(());
         for round in 0..ROUNDS {
             self.round(round)?;
@@ -62,6 +67,23 @@ impl World<'_> {
             }
         }
         self.judge(verdict)
+    }
+
+    /// The disk that knew of a retirement may have been lost: the operator sees that the
+    /// server is listed still, and retires it once more.
+    fn retire_again(&mut self) {
+        let retired = |node: &&Node| node.retired;
+        let servers: Vec<_> = self
+            .nodes
+            .iter()
+            .filter(retired)
+            .map(|node| node.id().server)
+            .collect();
+        for node in self.nodes.iter_mut().filter(|node| !node.retired) {
+            for &server in &servers {
+                node.retire(server);
+            }
+        }
     }
 
     fn round(&mut self, round: usize) -> Result<(), Violation> {

@@ -1,6 +1,6 @@
 //! What happens when a packet arrives.
 
-use backfence_gossip::{Message, Refusal, Scope, Time, Timestamp, Update};
+use backfence_gossip::{Message, Refusal, Scope, Timestamp, Update};
 
 use crate::{
     Violation,
@@ -108,6 +108,9 @@ impl World<'_> {
                     Some(number) => {
                         node.accepted(number);
                         self.oracle.recorded(node.id(), number, index);
+                        if node.retired {
+                            self.oracle.given_up(index);
+                        }
                     }
                     None => self.report.repeated += 1,
                 }
@@ -120,13 +123,9 @@ impl World<'_> {
             }
             Err(Refusal::ClockAhead { .. } | Refusal::LogFull { .. }) => {
                 self.report.refused += 1;
-                Ok(Reply {
-                    ts: Timestamp::new(),
-                    clock: Time(0),
-                    lost: Vec::new(),
-                    kind: Kind::Refused,
-                })
+                Ok(Reply::refused())
             }
+            Err(Refusal::Retired { .. }) if node.retired => Ok(Reply::refused()),
             Err(refusal) => {
                 let what = format!("update {index} was refused: {refusal}");
                 Err(Violation {
@@ -182,36 +181,22 @@ impl World<'_> {
         };
         let (mut answers, mut refused) = (Vec::new(), None);
         node.held.retain(|held| {
-            let view = match replica.query(&held.prev, now) {
-                Ok(Some(view)) => view,
+            let reply = match replica.query(&held.prev, now) {
+                Ok(Some(view)) if held.hopes_beyond(view.ts) => return true,
+                Ok(Some(view)) => Reply::answer(view, held),
                 Ok(None) => return true,
+                Err(Refusal::Retired { .. }) if node.retired => Reply::refused(),
                 Err(refusal) => {
                     refused = Some(refusal);
                     return true;
                 }
             };
-            if held
-                .hoped
-                .as_ref()
-                .is_some_and(|hoped| hoped.beyond(view.ts).next().is_some())
-            {
-                return true;
-            }
             answers.push(Packet::Reply {
                 from: at,
                 client: held.client,
                 front_end: held.front_end,
                 number: held.number,
-                reply: Reply {
-                    ts: view.ts.clone(),
-                    clock: view.clock,
-                    lost: view.lost,
-                    kind: Kind::Answer {
-                        hoped: held.hoped.clone().unwrap_or_default(),
-                        applied: view.value.applied().clone(),
-                        read: view.value.read(held.cell),
-                    },
-                },
+                reply,
             });
             false
         });

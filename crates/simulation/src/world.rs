@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use backfence_gossip::{Freshness, Limits, Message, Replica, Scope, Time, Timestamp};
+use fixedbitset::FixedBitSet;
 
 use crate::{
     Violation,
@@ -144,6 +145,7 @@ impl<'a> World<'a> {
                 self.report.skewed += 1;
                 self.nodes[node(replica)].skew = i64::from(ms);
             }
+            Step::Retire { replica, at } => self.retire(node(replica), node(at))?,
             Step::Join => {
                 if nodes < self.plan.most_replicas {
                     self.join();
@@ -296,16 +298,41 @@ impl<'a> World<'a> {
 
     fn lose_disk(&mut self, node: usize, comeback: Comeback) -> Result<(), Violation> {
         self.report.disks_lost += 1;
-        let disk = &self.nodes[node].disk;
-        let (mut updates, records) = (disk.indices.clone(), disk.replica_ts());
+        let held = self.nodes[node].holds();
         self.start(node, comeback)?;
+        self.lose(held);
+        Ok(())
+    }
+
+    /// An operator tells `at` that a server will not come back, true or not.
+    fn retire(&mut self, node: usize, at: usize) -> Result<(), Violation> {
+        if node == at || self.nodes[node].retired || self.nodes[at].retired {
+            return Ok(());
+        }
+        let server = self.nodes[node].id().server;
+        if !self.nodes[at].retire(server) {
+            return Ok(());
+        }
+        // The operator waits until it is on the disk.
+        self.sync(at);
+        self.nodes[node].retired = true;
+        self.report.retired += 1;
+        self.trace.note(self.steps, Lane::Replica(at), None, || {
+            format!("retires server {server}")
+        });
+        self.lose(self.nodes[node].holds());
+        self.answer_held(at)?;
+        self.check(at)
+    }
+
+    /// What is on no disk of those who remain may be lost.
+    fn lose(&mut self, (mut updates, records): (FixedBitSet, Timestamp)) {
         let mut left = Timestamp::new();
-        for node in &self.nodes {
+        for node in self.nodes.iter().filter(|node| !node.retired) {
             updates.difference_with(&node.disk.indices);
             left.merge(&node.disk.replica_ts());
         }
         self.oracle.lost(updates.ones(), records.beyond(&left));
-        Ok(())
     }
 
     fn start(&mut self, node: usize, comeback: Comeback) -> Result<(), Violation> {
@@ -331,10 +358,12 @@ impl<'a> World<'a> {
             {
                 heard.extend(replica.members());
                 replica.meet([id]);
+                self.nodes[other].met();
             }
         }
         if let Some(replica) = &mut self.nodes[node].replica {
             replica.meet(heard);
+            self.nodes[node].met();
         }
     }
 

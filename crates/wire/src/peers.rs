@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use backfence_gossip::{Executed, LogEntry, Offer, Record, ReplicaId, State, Time, UpdateId};
+use backfence_gossip::{
+    Executed, LogEntry, Offer, Record, ReplicaId, Standing, State, Time, UpdateId,
+};
 use backfence_ratings::{Base, Cell, MovieId, Operation, Rating, Ratings, UserId};
 
 use crate::{
@@ -46,7 +48,7 @@ pub fn offer(offer: &Offer<Operation>, pull: bool) -> v1::Offer {
         records: offer.records.iter().map(Into::into).collect(),
         pull,
         more: offer.more,
-        joined: offer.joined,
+        standing: v1::Standing::from(offer.standing).into(),
     }
 }
 
@@ -56,13 +58,14 @@ pub fn offer(offer: &Offer<Operation>, pull: bool) -> v1::Offer {
 ///
 /// [`Malformed`] where any part of it is.
 pub fn read_offer(from: ReplicaId, offer: v1::Offer) -> Result<Offer<Operation>, Malformed> {
+    let standing = offer.standing().into();
     Ok(Offer {
         from,
         replica_ts: timestamp(offer.replica_ts)?,
         members: all(offer.members)?,
         records: all(offer.records)?,
         more: offer.more,
-        joined: offer.joined,
+        standing,
     })
 }
 
@@ -93,7 +96,7 @@ pub fn state(state: &State<Ratings>) -> v1::State {
         executed: state.executed.iter().map(executed).collect(),
         cells: state.value.cells().map(cell).collect(),
         clock_us: state.clock.0,
-        joined: state.joined,
+        standing: v1::Standing::from(state.standing).into(),
     }
 }
 
@@ -107,6 +110,7 @@ pub fn read_state(
     base: Arc<Base>,
     state: v1::State,
 ) -> Result<State<Ratings>, Malformed> {
+    let standing = state.standing().into();
     let mut value = Ratings::new(base);
     for cell in state.cells {
         let (movie, user) = (MovieId(cell.movie_id), UserId(cell.user_id));
@@ -122,8 +126,28 @@ pub fn read_state(
         executed: all(state.executed)?,
         value,
         clock: Time(state.clock_us),
-        joined: state.joined,
+        standing,
     })
+}
+
+impl From<Standing> for v1::Standing {
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::New => Self::New,
+            Standing::Recovered => Self::Recovered,
+            Standing::Joined => Self::Joined,
+        }
+    }
+}
+
+impl From<v1::Standing> for Standing {
+    fn from(standing: v1::Standing) -> Self {
+        match standing {
+            v1::Standing::New => Self::New,
+            v1::Standing::Recovered => Self::Recovered,
+            v1::Standing::Joined => Self::Joined,
+        }
+    }
 }
 
 impl TryFrom<v1::state::LogEntry> for LogEntry<Operation> {
