@@ -3,7 +3,10 @@
 use alloc::{boxed::Box, vec::Vec};
 use core::ops::RangeInclusive;
 
-use crate::{MalformedState, Record, Replica, ReplicaId, Standing, State, Timestamp, Value};
+use crate::{
+    MalformedState, Record, Replica, ReplicaId, Standing, State, Time, Timestamp, Value,
+    members::Report,
+};
 
 /// A gossip message: a report of what the sender has received, and what it knows
 /// the receiver to lack.
@@ -41,6 +44,8 @@ pub struct Offer<O> {
     pub more: bool,
     /// What the sender knows of who takes part.
     pub standing: Standing,
+    /// The sender refuses updates dated before this.
+    pub horizon: Time,
 }
 
 /// What came of a message.
@@ -98,6 +103,7 @@ impl<V: Value> Replica<V> {
             records: Vec::new(),
             more: false,
             standing: self.standing(),
+            horizon: self.horizon,
         }
     }
 
@@ -185,29 +191,36 @@ impl<V: Value> Replica<V> {
             }
             self.append(record);
         }
-        self.learn(offer.from, &offer.replica_ts, offer.members, offer.standing);
+        self.learn(Report {
+            from: offer.from,
+            replica_ts: offer.replica_ts,
+            members: offer.members,
+            standing: offer.standing,
+            horizon: offer.horizon,
+        });
         received
     }
 
     /// Notes what a peer reported, lets retirements count, and discards what everyone
     /// has.
-    pub(crate) fn learn(
-        &mut self,
-        peer: ReplicaId,
-        replica_ts: &Timestamp,
-        members: Vec<ReplicaId>,
-        standing: Standing,
-    ) {
-        if peer == self.id {
-            self.members.recover(self.id, members);
+    pub(crate) fn learn(&mut self, report: Report) {
+        if report.from == self.id {
+            self.horizon = self.horizon.max(report.horizon);
+            self.members.recover(self.id, report.members);
         } else {
-            self.members.report(peer, replica_ts, members, standing);
-            let has_all = *replica_ts <= self.replica_ts;
-            self.members
-                .join(self.id, standing == Standing::Joined && has_all);
+            let joins = report.standing == Standing::Joined
+                && report.members.contains(&self.id)
+                && report.replica_ts <= self.replica_ts;
+            let before = self.standing();
+            self.members.report(report);
+            self.members.join(self.id, joins);
+            if self.standing() > before {
+                self.has_just_joined();
+            }
         }
         self.end_retired();
         self.discard();
+        self.let_go();
     }
 
     /// Discards what everyone has.

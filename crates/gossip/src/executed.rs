@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::hash::{Hash, Hasher};
 
-use crate::{SessionId, Timestamp, Update, UpdateId};
+use crate::{SessionId, Time, Timestamp, Update, UpdateId};
 
 /// The executed table: the cids that are reflected in the value, each with the
 /// timestamp first given to it, so that a retry gets the first reply again.
@@ -22,6 +22,8 @@ pub(crate) struct First {
     pub(crate) ts: Timestamp,
     /// Of the contents; see [`digest`].
     pub(crate) digest: u64,
+    /// When the update was made.
+    pub(crate) time: Time,
 }
 
 impl ExecutedTable {
@@ -37,6 +39,18 @@ impl ExecutedTable {
         if let Err(at) = position(entries, id.sequence) {
             entries.insert(at, (id.sequence, first));
         }
+    }
+
+    /// Forgets the updates that `keep` does not want.
+    pub(crate) fn retain(&mut self, keep: impl Fn(UpdateId, Time) -> bool) {
+        self.sessions.retain(|&session, entries| {
+            entries.retain(|(sequence, first)| keep(UpdateId::new(session, *sequence), first.time));
+            !entries.is_empty()
+        });
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.values().map(Vec::len).sum()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (UpdateId, &First)> {
@@ -108,11 +122,15 @@ impl Hasher for Fnv {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ReplicaId, Time};
+    use crate::ReplicaId;
 
     fn first(count: u64) -> First {
         let ts = [(ReplicaId::new(1, 1), count)].into_iter().collect();
-        First { ts, digest: count }
+        First {
+            ts,
+            digest: count,
+            time: Time(count),
+        }
     }
 
     #[test]
@@ -134,6 +152,11 @@ mod tests {
         assert_eq!(all, [(1, 1), (2, 2), (3, 3)]);
         assert_eq!(table.find(UpdateId::new(session, 4)), None);
         assert_eq!(table.find(UpdateId::new(SessionId(8), 1)), None);
+        table.retain(|id, time| id.sequence == 3 || time < Time(2));
+        assert_eq!((table.len(), table.iter().count()), (2, 2));
+        assert_eq!(table.find(UpdateId::new(session, 2)), None);
+        table.retain(|_, _| false);
+        assert_eq!(table, ExecutedTable::default());
     }
 
     /// The expected value was computed apart, byte by byte.

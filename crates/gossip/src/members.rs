@@ -5,7 +5,7 @@ use alloc::{
     vec::Vec,
 };
 
-use crate::{Replica, ReplicaId, Timestamp, Value};
+use crate::{Replica, ReplicaId, Time, Timestamp, Value, settled::Horizon};
 
 /// Every replica heard of, and what each has reported.
 ///
@@ -25,7 +25,7 @@ use crate::{Replica, ReplicaId, Timestamp, Value};
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Members {
     all: BTreeSet<ReplicaId>,
-    reports: BTreeMap<ReplicaId, Report>,
+    reports: BTreeMap<ReplicaId, Known>,
     /// By server: the retirement of all incarnations up to this one counts.
     ended: BTreeMap<u32, u64>,
     standing: Standing,
@@ -44,13 +44,23 @@ pub enum Standing {
     Joined,
 }
 
+/// What a replica says of itself in every message, at one cut.
+pub(crate) struct Report {
+    pub(crate) from: ReplicaId,
+    pub(crate) replica_ts: Timestamp,
+    pub(crate) members: Vec<ReplicaId>,
+    pub(crate) standing: Standing,
+    pub(crate) horizon: Time,
+}
+
 /// The merge of all that a peer itself has reported.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-struct Report {
+struct Known {
     /// The paper's entry of ts_table.
     replica_ts: Timestamp,
     members: BTreeSet<ReplicaId>,
     standing: Standing,
+    horizon: Horizon,
 }
 
 impl Members {
@@ -79,20 +89,15 @@ impl Members {
         self.all.len() > before
     }
 
-    /// Notes what `peer` reported of itself.
-    pub(crate) fn report(
-        &mut self,
-        peer: ReplicaId,
-        replica_ts: &Timestamp,
-        members: impl IntoIterator<Item = ReplicaId>,
-        standing: Standing,
-    ) {
-        let report = self.reports.entry(peer).or_default();
-        report.replica_ts.merge(replica_ts);
-        report.members.insert(peer);
-        report.members.extend(members);
-        report.standing = report.standing.max(standing);
-        self.all.extend(&report.members);
+    /// Notes what a peer reported of itself.
+    pub(crate) fn report(&mut self, report: Report) {
+        let known = self.reports.entry(report.from).or_default();
+        known.replica_ts.merge(&report.replica_ts);
+        known.members.insert(report.from);
+        known.members.extend(report.members);
+        known.standing = known.standing.max(report.standing);
+        known.horizon.report(&report.replica_ts, report.horizon);
+        self.all.extend(&known.members);
     }
 
     /// Whether a later incarnation of its server is known.
@@ -122,8 +127,10 @@ impl Members {
         self.all.extend(members);
     }
 
-    /// `own` has joined when it has all that a joined member reported; where everyone
-    /// has crashed, when all that it knows of have reported, and all but one of them
+    /// `own` has joined when it has all that a joined member, which knows it, reported:
+    /// whatever that member accepts or hears of later, it reports with the newcomer
+    /// among the members. Where everyone
+    /// has crashed, it has when all that it knows of have reported, and all but one of them
     /// came back with their disks. Every member is on two disks, so one of those who
     /// came back knows it.
     pub(crate) fn join(&mut self, own: ReplicaId, by_report: bool) {
@@ -132,11 +139,22 @@ impl Members {
         }
     }
 
+    /// The latest horizon that any member has reported.
+    pub(crate) fn latest_horizon(&self) -> Time {
+        let horizons = self.reports.values().map(|report| report.horizon.latest);
+        horizons.max().unwrap_or_default()
+    }
+
+    pub(crate) fn horizon_of(&mut self, peer: ReplicaId) -> Option<&mut Horizon> {
+        Some(&mut self.reports.get_mut(&peer)?.horizon)
+    }
+
     fn have_all_come_back(&self, own: ReplicaId) -> bool {
         let mut others = 0;
         let mut with_nothing = 0;
         for peer in self.others(own) {
-            let Some(report) = self.reports.get(&peer) else {
+            let knows = |report: &&Known| report.members.contains(&own);
+            let Some(report) = self.reports.get(&peer).filter(knows) else {
                 return false;
             };
             others += 1;
@@ -153,7 +171,7 @@ impl Members {
             .filter(|other| other.server != peer.server)
             .map(|other| self.reports.get(&other))
             .peekable();
-        let knows = |report: &Report| latest(&report.members, peer.server).is_some();
+        let knows = |report: &Known| latest(&report.members, peer.server).is_some();
         !self.is_retired(peer)
             && (witnesses.peek().is_none() || witnesses.any(|report| report.is_some_and(knows)))
     }
@@ -234,8 +252,15 @@ impl<V: Value> Replica<V> {
     /// the first of a cluster. Of several that start together all may be.
     pub fn found(&mut self) {
         self.members.standing = Standing::Joined;
+        self.has_just_joined();
         self.end_retired();
         self.discard();
+    }
+
+    /// What others no longer accept is not accepted here either: who joins may have
+    /// forgotten that it was executed.
+    pub(crate) fn has_just_joined(&mut self) {
+        self.horizon = self.horizon.max(self.members.latest_horizon());
     }
 
     /// Whether it knows all who remain: it has joined, or founded.

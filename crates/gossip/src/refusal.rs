@@ -2,7 +2,7 @@
 
 use core::{fmt, time::Duration};
 
-use crate::{ReplicaId, UpdateId};
+use crate::{ReplicaId, Time, UpdateId};
 
 /// Why an update or a query was refused. The replica's state is unchanged.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,6 +28,17 @@ pub enum Refusal {
     },
     /// This replica is out: a later incarnation of its server has taken its place.
     Retired {
+        /// This replica.
+        replica: ReplicaId,
+    },
+    /// The update is older than this replica accepts: whether it was executed can no
+    /// longer be told.
+    TooLate {
+        /// Updates dated before this are refused.
+        horizon: Time,
+    },
+    /// This replica has started and does not know yet who takes part.
+    NotJoined {
         /// This replica.
         replica: ReplicaId,
     },
@@ -58,8 +69,21 @@ impl fmt::Display for Refusal {
                 write!(f, "another update with other contents has the id {id}")
             }
             Self::Retired { replica } => {
-                write!(f, "replica {replica} is out: its server has started anew")
+                write!(
+                    f,
+                    "replica {replica} is out: its server has started anew or was retired"
+                )
             }
+            Self::TooLate { horizon } => write!(
+                f,
+                "the update comes too late, dated before {} us; whether it was made is not known \
+                 any more",
+                horizon.0
+            ),
+            Self::NotJoined { replica } => write!(
+                f,
+                "replica {replica} has just started and has not joined the others yet"
+            ),
             Self::LogFull { waiting } => write!(
                 f,
                 "{waiting} updates wait for others that have not come; there is no room for more"

@@ -50,6 +50,11 @@ impl Waiting {
             .map(|&(_, place)| place)
     }
 
+    /// The places of the waiting records.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        self.ids.iter().map(|&(_, place)| place)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backfence_gossip::{Time, Update, UpdateId, Value};
+use backfence_gossip::{Settled, Time, Update, UpdateId, Value};
 use fixedbitset::FixedBitSet;
 
 /// An update of the simulation: the `index`-th of the run writes to `cell`.
@@ -12,6 +12,8 @@ pub struct Write {
     pub index: usize,
     /// What it writes to.
     pub cell: u8,
+    /// It takes back what was written there.
+    pub delete: bool,
 }
 
 /// Who wrote a cell last.
@@ -20,6 +22,8 @@ struct Winner {
     time: Time,
     id: UpdateId,
     index: usize,
+    /// A tombstone.
+    deleted: bool,
 }
 
 /// How often each update took effect, and who wrote each cell last.
@@ -47,7 +51,13 @@ impl Ledger {
 
     /// The last write to a cell.
     pub fn read(&self, cell: u8) -> Option<usize> {
-        self.cells.get(&cell).map(|winner| winner.index)
+        let winner = self.cells.get(&cell).filter(|winner| !winner.deleted);
+        winner.map(|winner| winner.index)
+    }
+
+    /// Deleted cells that are remembered.
+    pub fn tombstones(&self) -> usize {
+        self.cells.values().filter(|winner| winner.deleted).count()
     }
 
     fn set(&mut self, index: usize, count: u8) {
@@ -69,7 +79,11 @@ impl Value for Ledger {
     type Operation = Write;
 
     fn apply(&mut self, update: &Update<Write>) {
-        let Write { index, cell } = update.operation;
+        let Write {
+            index,
+            cell,
+            delete: deleted,
+        } = update.operation;
         self.set(index, self.count(index).saturating_add(1));
         self.win(
             cell,
@@ -77,17 +91,30 @@ impl Value for Ledger {
                 time: update.time,
                 id: update.id,
                 index,
+                deleted,
             },
         );
     }
 
-    fn merge(&mut self, other: Self) {
+    fn merge(&mut self, other: Self, settled: Settled) {
         for index in other.applied.ones() {
             self.set(index, self.count(index).max(other.count(index)));
         }
+        let forgotten_there = |cell: &u8, winner: &Winner| {
+            winner.time < settled.there && !other.cells.contains_key(cell)
+        };
+        self.cells
+            .retain(|cell, winner| !forgotten_there(cell, winner));
         for (cell, winner) in other.cells {
-            self.win(cell, winner);
+            if self.cells.contains_key(&cell) || winner.time >= settled.here {
+                self.win(cell, winner);
+            }
         }
+    }
+
+    fn settle(&mut self, settled: Time) {
+        self.cells
+            .retain(|_, winner| !winner.deleted || winner.time >= settled);
     }
 
     fn size(_: &Write) -> usize {

@@ -63,6 +63,7 @@ pub(crate) struct Disk {
     checkpoint: Option<State<Ledger>>,
     records: Vec<Record<Write>>,
     members: Vec<ReplicaId>,
+    horizon: Time,
     /// The indices of the updates on it.
     pub(crate) indices: FixedBitSet,
 }
@@ -122,10 +123,22 @@ impl Node {
         self.replica.is_some()
     }
 
-    /// Writes who takes part.
+    /// Moves the horizon on, and writes it.
+    pub(crate) fn advance(&mut self, now: Time) {
+        if self
+            .replica
+            .as_mut()
+            .is_some_and(|replica| replica.advance(now))
+        {
+            self.met();
+        }
+    }
+
+    /// Writes who takes part, and the horizon.
     pub(crate) fn met(&mut self) {
         if let Some(replica) = &self.replica {
             self.written.members = replica.members().collect();
+            self.written.horizon = replica.horizon();
         }
     }
 
@@ -237,6 +250,7 @@ impl Disk {
             checkpoint,
             records: Vec::new(),
             members: Vec::new(),
+            horizon: Time(0),
             indices,
         }
     }
@@ -264,6 +278,7 @@ impl Disk {
             self.records.extend(written.records);
             if !written.members.is_empty() {
                 self.members = written.members;
+                self.horizon = self.horizon.max(written.horizon);
             }
             self.indices.union_with(&written.indices);
         }
@@ -281,6 +296,7 @@ impl Disk {
             records: self.records.clone(),
             more: false,
             standing: Standing::New,
+            horizon: self.horizon,
         });
         state.into_iter().chain([records]).collect()
     }

@@ -1,11 +1,14 @@
 //! The judge: it knows the one true history, and checks every step against it.
 
-use std::{collections::BTreeMap, fmt};
+use std::{cmp::max_by_key, collections::BTreeMap, fmt};
 
-use backfence_gossip::{Replica, ReplicaId, Timestamp};
+use backfence_gossip::{Replica, ReplicaId, Time, Timestamp, UpdateId};
 use fixedbitset::FixedBitSet;
 
-use crate::ledger::Ledger;
+use crate::{
+    ledger::{Ledger, Write},
+    session::{Body, Request},
+};
 
 /// A promise that was broken, in the words of `ARCHITECTURE.md`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +44,8 @@ struct Truth {
     /// The last disk that held one of its records was lost. The update itself may
     /// live on with another record, but who depends on it by that one cannot know.
     forgotten: bool,
+    /// What it does, and where it stands in the order that decides who wins.
+    write: Option<(Time, UpdateId, Write)>,
 }
 
 /// What the oracle last saw of one replica.
@@ -49,6 +54,7 @@ pub(crate) struct Seen {
     applied: FixedBitSet,
     replica_ts: Timestamp,
     value_ts: Timestamp,
+    times: [Time; 2],
     reports: Vec<(ReplicaId, Timestamp)>,
 }
 
@@ -62,8 +68,17 @@ impl Oracle {
             acknowledged: false,
             lost: false,
             forgotten: false,
+            write: None,
         });
         self.updates.len() - 1
+    }
+
+    /// What the update that was just made does.
+    pub(crate) fn made(&mut self, request: &Request) {
+        if let Body::Update(update) = &request.body {
+            let write = update.operation;
+            self.updates[write.index].write = Some((update.time, update.id, write));
+        }
     }
 
     /// A session was told that its update is accepted.
@@ -135,6 +150,15 @@ impl Oracle {
             let after = replica.reported(*peer).cloned().unwrap_or_default();
             check_growth(id, "the report of a peer", before, &after)?;
         }
+        let times = [replica.horizon(), replica.settled()];
+        if times.iter().zip(&seen.times).any(|(now, was)| now < was) {
+            let what = format!(
+                "{id} had horizon and settled {:?}, now {times:?}",
+                seen.times
+            );
+            return Err(("I6", what));
+        }
+        seen.times = times;
         seen.applied.clone_from(applied);
         seen.replica_ts.clone_from(replica.replica_ts());
         seen.value_ts.clone_from(replica.value_ts());
@@ -176,6 +200,7 @@ impl Oracle {
                 }
             }
         }
+        self.check_winners(first.value())?;
         let applied = first.value().applied();
         let lost = |&index: &usize| {
             let truth = &self.updates[index];
@@ -185,6 +210,27 @@ impl Oracle {
             Some(index) => Err(("I5", format!("acknowledged update {index} is lost"))),
             None => Ok(()),
         }
+    }
+}
+
+impl Oracle {
+    /// Of the updates that are reflected, the last in order has won each cell.
+    fn check_winners(&self, ledger: &Ledger) -> Verdict {
+        let mut winners = BTreeMap::new();
+        for index in ledger.applied().ones() {
+            if let Some((time, id, write)) = self.updates[index].write {
+                let winner = winners.entry(write.cell).or_insert((time, id, write));
+                *winner = max_by_key(*winner, (time, id, write), |(time, id, _)| (*time, *id));
+            }
+        }
+        for (cell, (.., write)) in winners {
+            let wins = (!write.delete).then_some(write.index);
+            if ledger.read(cell) != wins {
+                let what = format!("cell {cell} shows {:?}, not {wins:?}", ledger.read(cell));
+                return Err(("I4", what));
+            }
+        }
+        Ok(())
     }
 }
 

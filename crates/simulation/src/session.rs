@@ -39,18 +39,26 @@ impl fmt::Display for Request {
         match &self.body {
             Body::Query { prev, cell } => write!(f, "asks for cell {cell} with {prev}"),
             Body::Update(update) => {
-                let Write { index, cell } = update.operation;
-                write!(f, "update {index} to cell {cell} with {}", update.prev)
+                let Write {
+                    index,
+                    cell,
+                    delete,
+                } = update.operation;
+                let what = if delete { "delete" } else { "update" };
+                write!(f, "{what} {index} to cell {cell} with {}", update.prev)
             }
         }
     }
 }
 
 impl Client {
-    pub(crate) fn new(number: usize) -> Self {
+    /// A client that has learned the time from whom it has met, and nothing else.
+    pub(crate) fn new(number: usize, now: Time, elapsed: Duration) -> Self {
+        let mut clock = HybridClock::default();
+        clock.observe(now, elapsed);
         Self {
             session: Session::new(SessionId(number as u128)),
-            clock: HybridClock::default(),
+            clock,
             sequence: 0,
             requests: 0,
             open: None,
@@ -61,10 +69,10 @@ impl Client {
 
     /// Goes on as another session. Replies to the former one are not for it: requests
     /// are numbered on.
-    pub(crate) fn start_anew(&mut self, number: usize) {
+    pub(crate) fn start_anew(&mut self, number: usize, now: Time, elapsed: Duration) {
         *self = Self {
             requests: self.requests,
-            ..Self::new(number)
+            ..Self::new(number, now, elapsed)
         };
     }
 

@@ -54,7 +54,9 @@ impl<'a> World<'a> {
         let mut world = Self {
             plan,
             nodes: Vec::new(),
-            clients: (1..=plan.sessions).map(Client::new).collect(),
+            clients: (1..=plan.sessions)
+                .map(|number| Client::new(number, START, Duration::ZERO))
+                .collect(),
             sessions: plan.sessions,
             front_ends: (0..plan.front_ends).map(|_| FrontEnd::default()).collect(),
             packets: Vec::new(),
@@ -114,7 +116,8 @@ impl<'a> World<'a> {
             }
             Step::NewSession { session } => {
                 self.sessions += 1;
-                self.clients[client(session)].start_anew(self.sessions);
+                let (client, elapsed) = (client(session), self.elapsed());
+                self.clients[client].start_anew(self.sessions, START.after(elapsed), elapsed);
             }
             Step::ReplaceFrontEnd { front_end: number } => self.replace(front_end(number)),
             Step::Deliver { packet } => {
@@ -178,6 +181,7 @@ impl<'a> World<'a> {
         let limits = Limits {
             message_bytes: self.plan.message_bytes,
             log_bytes: self.plan.log_bytes,
+            late: Duration::from_millis(self.plan.late_ms),
             ..Limits::default()
         };
         self.nodes.push(Node::new(server, limits));
@@ -195,7 +199,14 @@ impl<'a> World<'a> {
         if self.clients[client].open.is_none() {
             let elapsed = self.elapsed();
             let index = self.oracle.update(&self.clients[client].observed);
-            let request = self.clients[client].write(Write { index, cell }, elapsed);
+            let delete = index % 3 == 2;
+            let write = Write {
+                index,
+                cell,
+                delete,
+            };
+            let request = self.clients[client].write(write, elapsed);
+            self.oracle.made(&request);
             self.request(client, via, to, request);
         }
     }
@@ -244,6 +255,8 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn pull(&mut self, from: usize, to: usize) {
+        let now = self.now(from);
+        self.nodes[from].advance(now);
         let Some(replica) = &self.nodes[from].replica else {
             return;
         };
