@@ -87,8 +87,9 @@ async fn interruptible(work: impl Future<Output = anyhow::Result<Exit>>) -> anyh
     }
 }
 
-/// SIGTERM ends it, and leaves the terminal as it was: a line may be edited just
-/// then, with the terminal in another mode.
+/// SIGTERM ends it, and so does SIGHUP, which says that the terminal has gone. Both
+/// leave a terminal as it was: a line may be edited just then, with the terminal in
+/// another mode.
 #[cfg(unix)]
 async fn terminable(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
@@ -96,9 +97,16 @@ async fn terminable(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow:
 
     let before = tcgetattr(std::io::stdin());
     let mut terminated = signal(SignalKind::terminate())?;
+    let mut hung_up = signal(SignalKind::hangup())?;
+    let ended = async {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = hung_up.recv() => {}
+        }
+    };
     tokio::select! {
         biased;
-        _ = terminated.recv() => {
+        () = ended => {
             if let Ok(before) = before {
                 // Without a terminal there is nothing to be left in order.
                 let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);

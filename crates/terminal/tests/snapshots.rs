@@ -3,14 +3,12 @@
 //! `UPDATE_SNAPSHOTS=1 cargo test -p backfence --test snapshots` writes them anew.
 #![cfg(unix)]
 
-#[path = "../../client/tests/fake/mod.rs"]
 #[allow(dead_code)]
-mod fake;
+mod house;
 
 use std::{fs, path::PathBuf, process::Command};
 
-use fake::{Fake, world};
-use tokio::runtime::Runtime;
+use house::{House, Terminal};
 
 const COMMANDS: [&[&str]; 21] = [
     &["find", "toy", "story"],
@@ -39,23 +37,12 @@ const COMMANDS: [&[&str]; 21] = [
 /// What one command prints on each of them, and the code it ends with.
 fn shown(words: &[&str]) -> String {
     let mut text = format!("$ backfence --user 1 {}\n", words.join(" "));
-    let runtime = Runtime::new().unwrap();
-    for (place, json) in [("terminal", false), ("pipe", false), ("json", true)] {
+    for (place, json) in [("terminal", None), ("pipe", None), ("json", Some("--json"))] {
         // Each on a world of its own: some change it.
-        let fake = runtime.block_on(async { Fake::start(&world()).await });
-        let mut command = Command::new(env!("CARGO_BIN_EXE_backfence"));
-        for variable in std::env::vars_os().map(|(name, _)| name) {
-            if variable.to_string_lossy().starts_with("BACKFENCE_") {
-                command.env_remove(variable);
-            }
-        }
-        let address = fake.address.to_string();
-        command.args(["--frontend", &address, "--user", "1"]);
-        command.env("NO_COLOR", "1").env("TERM", "xterm");
-        if json {
-            command.arg("--json");
-        }
-        command.args(words);
+        let house = House::new();
+        let address = house.fake.address.to_string();
+        let mut command = house.command(&["--user", "1"]);
+        command.args(json).args(words);
         let (code, output) = match place {
             "terminal" => at_terminal(&mut command),
             _ => {
@@ -85,11 +72,7 @@ fn at_terminal(command: &mut Command) -> (Option<i32>, String) {
         .args(["-c", &inner])
         .env("NO_COLOR", "1")
         .env("TERM", "xterm");
-    let mut terminal = rexpect::session::spawn_command(shell, Some(30_000)).unwrap();
-    let output = terminal.exp_eof().unwrap();
-    // The reader takes each byte for a character.
-    let bytes: Vec<u8> = output.chars().map(|c| c as u8).collect();
-    let text = String::from_utf8(bytes).unwrap().replace('\r', "");
+    let text = Terminal::start(shell).sees_the_end().replace('\r', "");
     let (text, code) = text.rsplit_once("code ").unwrap();
     (code.trim().parse().ok(), text.to_owned())
 }
