@@ -186,7 +186,7 @@ fn failures_and_their_codes() {
         for_ever(&|| Fault::Hang),
         &view,
         6,
-        "error: no answer has come in 2s; try again\n",
+        "error: no answer has come in 2s from http://127.0.0.1:",
     );
     let unknown = "error: it is not known whether the update took effect";
     check(for_ever(&said_unknown), &rate, 7, unknown);

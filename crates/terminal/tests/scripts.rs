@@ -180,7 +180,7 @@ fn bad_rows_and_files_are_named() {
     let (code, stdout, stderr) = server.run(&["import", &path], "");
     assert_eq!(
         (code, stdout.as_str()),
-        (4, "Gave 1 ratings; passed over 4 rows\n")
+        (4, "Gave 1 rating; passed over 4 rows\n")
     );
     for why in [
         "there is no movie 99",
