@@ -43,6 +43,7 @@ pub(crate) struct Setting {
     pub(crate) user: Option<UserId>,
     /// They have been here before.
     pub(crate) knows_menu: bool,
+    pub(crate) colour: bool,
     pub(crate) file: Option<SessionFile>,
 }
 
@@ -460,7 +461,10 @@ impl<W: Write> Conversation<'_, W> {
         if self.setting.knows_menu {
             return self.write(&guide::short_menu());
         }
-        let name = Style::new().bold();
+        let name = match self.setting.colour {
+            true => Style::new().bold(),
+            false => Style::new(),
+        };
         let mut menu = String::new();
         for (command, what) in guide::COMMANDS {
             menu += &format!("  {name}{command:<8}{name:#} {what}\n");

@@ -10,7 +10,9 @@ use std::{fs, path::PathBuf, process::Command};
 
 use house::{House, Terminal};
 
-const COMMANDS: [&[&str]; 21] = [
+/// Those that print the same everywhere, and much, are elsewhere: completions and man
+/// pages.
+const COMMANDS: [&[&str]; 24] = [
     &["find", "toy", "story"],
     &["find", "hamlet"],
     &["find", "toi", "story"],
@@ -32,7 +34,14 @@ const COMMANDS: [&[&str]; 21] = [
     &["session"],
     &["change", "1"],
     &["status"],
+    &["import", "mine.csv"],
+    &["export"],
+    &["script"],
 ];
+/// What stands in mine.csv.
+const MINE: &str = "userId,movieId,rating\n1,2,4.5\n1,99,1\n";
+/// What the script reads.
+const SCRIPT: &str = "rate toy story 1\nVIEW \"Toy Story\"\n# over\n";
 
 /// What one command prints on each of them, and the code it ends with.
 fn shown(words: &[&str]) -> String {
@@ -43,9 +52,13 @@ fn shown(words: &[&str]) -> String {
         let address = house.fake.address.to_string();
         let mut command = house.command(&["--user", "1"]);
         command.args(json).args(words);
+        fs::write(house.state.path().join("mine.csv"), MINE).unwrap();
+        fs::write(house.state.path().join("script"), SCRIPT).unwrap();
+        command.current_dir(house.state.path());
         let (code, output) = match place {
             "terminal" => at_terminal(&mut command),
             _ => {
+                command.stdin(fs::File::open(house.state.path().join("script")).unwrap());
                 let output = command.output().unwrap();
                 let text = String::from_utf8(output.stdout).unwrap();
                 (output.status.code(), text)
@@ -67,9 +80,12 @@ fn at_terminal(command: &mut Command) -> (Option<i32>, String) {
         .map(|word| format!("'{}'", word.to_str().unwrap()))
         .collect();
     let mut shell = Command::new("sh");
-    let inner = format!("stty cols 60 rows 40; {}; echo code $?", words.join(" "));
+    // The progress of an import differs from run to run.
+    let command_line = words.join(" ");
+    let inner = format!("stty cols 60 rows 40; {command_line} <script 2>errors; echo code $?");
     shell
         .args(["-c", &inner])
+        .current_dir(command.get_current_dir().unwrap())
         .env("NO_COLOR", "1")
         .env("TERM", "xterm");
     let text = Terminal::start(shell).sees_the_end().replace('\r', "");

@@ -132,6 +132,17 @@ fn tab_completes_commands_and_titles() {
 }
 
 #[test]
+fn hints_say_how_a_line_may_go_on() {
+    let house = House::new();
+    let mut terminal = house.open(&[]);
+    terminal.types("rate");
+    terminal.sees("rate TITLE RATING");
+    // Only what is typed counts.
+    terminal.says("");
+    terminal.sees("Which movie? ");
+}
+
+#[test]
 fn an_ambiguous_title_is_a_numbered_choice() {
     let house = House::new();
     let mut terminal = house.open(&[]);
@@ -168,10 +179,11 @@ fn what_is_waited_for_is_said_and_ctrl_c_gives_it_up() {
         &house.world,
         [behind(), Fault::Hang, Fault::Hang, Fault::Hang, Fault::Hang],
     );
+    // Without colours too the line is taken away: moving is no colour.
     terminal.says("view Toy Story");
     terminal.sees("waiting for update 17 of server 1 (Ctrl-C gives up)");
     terminal.0.send_control('c').unwrap();
-    terminal.sees("\nGiven up\r\n");
+    terminal.sees("\x1b[K\x1b[A\r\nGiven up\r\n");
     terminal.sees(TODO);
     house.world.lock().unwrap().forget_faults();
     terminal.does("view Toy Story", VIEWED);
@@ -185,6 +197,104 @@ fn what_is_waited_for_is_said_and_ctrl_c_gives_it_up() {
     terminal.does("delete Toy Story", "Your update has been sent");
     terminal.says("quit");
     terminal.ends_with(0);
+}
+
+/// Columns that a terminal shows the text in, for the characters of these tests.
+fn columns(text: &str) -> usize {
+    let wide = |c: char| ('\u{2e80}'..='\u{9fff}').contains(&c) || ('！'..='～').contains(&c);
+    let width = |c: char| match c {
+        '\u{300}'..='\u{36f}' => 0,
+        c if wide(c) => 2,
+        _ => 1,
+    };
+    text.chars().map(width).sum()
+}
+
+#[test]
+fn wide_characters_fit_into_sixty_columns() {
+    let house = House::new();
+    let mut terminal = Terminal::start(house.command(&["--user", "1"]));
+    terminal.resize(60);
+    terminal.sees(TODO);
+    terminal.types("find 千と千尋");
+    // Home, the end again, and one letter taken back.
+    terminal.types("\x01\x05x\x7f");
+    terminal.does(
+        "の神隠し",
+        "千と千尋の神隠し was made in (2001) and has the genres Anime",
+    );
+    terminal.does("rate 千と千尋の神隠し 5", "Your update has been sent");
+    terminal.does("rate ＡＫＩＲＡ 3.5", "Your update has been sent");
+    for command in [
+        "ratings",
+        "search --genre anime",
+        "top --genre anime --min-ratings 1",
+    ] {
+        terminal.says(command);
+        terminal.sees("┌");
+        let table = terminal.sees("┘");
+        let mut lines: Vec<_> = table.lines().map(columns).collect();
+        // Without the corners, which were looked for.
+        lines[0] += 1;
+        *lines.last_mut().unwrap() += 1;
+        assert!(lines.len() > 4 && lines[0] <= 60, "{command}: {table}");
+        assert!(
+            lines.iter().all(|&width| width == lines[0]),
+            "{command}: {lines:?} {table}"
+        );
+    }
+    terminal.says("tags 千と千尋");
+    terminal.sees("千と千尋 is not in our database yet");
+    terminal.sees("Did you mean: ");
+}
+
+#[test]
+fn a_watched_status_is_shown_again_until_ctrl_c() {
+    let house = House::new();
+    let mut at_prompt = house.open(&[]);
+    at_prompt.says("status --watch");
+    let words = ["--user", "1", "status", "--watch"];
+    let mut alone = Terminal::start(house.command(&words));
+    for terminal in [&mut at_prompt, &mut alone] {
+        terminal.sees("online");
+        terminal.sees("┘");
+        // Shown again, over what was there.
+        terminal.sees("\x1b[H\x1b[2J");
+    }
+    let changed = house.run(&["change", "1"], "");
+    assert_eq!(changed.0, 0);
+    for terminal in [&mut at_prompt, &mut alone] {
+        terminal.sees("offline");
+        terminal.0.send_control('c').unwrap();
+    }
+    alone.ends_with(0);
+    at_prompt.sees(TODO);
+    at_prompt.does("view Toy Story", VIEWED);
+}
+
+/// Replies do not come, so that the bar stands still; then the rest is given.
+#[test]
+fn an_import_shows_how_far_it_is() {
+    let house = House::new();
+    let file = house.state.path().join("mine.csv");
+    let rows: String = (0..60).map(|user| format!("{user},1,3.5\n")).collect();
+    fs::write(&file, format!("userId,movieId,rating\n{rows}")).unwrap();
+    // The session opens, ten ratings are taken, and then nobody answers for a while.
+    let answered = (0..11).map(|_| Fault::None);
+    fail(&house.world, answered.chain((0..4).map(|_| Fault::Hang)));
+    let words = [
+        "--timeout",
+        "300ms",
+        "import",
+        file.to_str().unwrap(),
+        "--sessions",
+        "1",
+    ];
+    let mut terminal = Terminal::start(house.command(&words));
+    terminal.sees("10/60");
+    terminal.sees("Gave 60 ratings; passed over 0 rows");
+    terminal.ends_with(0);
+    assert_eq!(house.world.lock().unwrap().taken.len(), 60);
 }
 
 #[test]
