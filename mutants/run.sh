@@ -9,10 +9,11 @@ set -euo pipefail
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-export CARGO_TARGET_DIR=$project/target/mutants
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$project/target/mutants}
 export RUST_BACKTRACE=0
-# A mutant that runs for longer is noticed too: nothing may hang.
-limit=120
+# A mutant that runs for longer is noticed too: nothing may hang. The tree itself takes
+# a tenth of it.
+limit=400
 
 say() {
     printf '%s\n' "$*" >&2
@@ -21,7 +22,7 @@ say() {
 # What the simulation says of the tree, and how many seeds it took. Empty if nothing.
 simulated() {
     local out status=0
-    out=$(timeout "$limit" cargo run -q --release --locked -p backfence-simulation -- \
+    out=$(timeout "$limit" "$CARGO_TARGET_DIR/release/backfence-simulate" \
         --seeds 0..2000 --jobs 1 2>&1) || status=$?
     case $status in
         0) ;;
@@ -46,28 +47,38 @@ tested() {
 # quick configurations only; they end at the first violation.
 modelled() {
     local out status=0
-    out=$(timeout "$limit" cargo run -q --release --locked -p backfence-model -- \
+    out=$(timeout "$limit" "$CARGO_TARGET_DIR/release/backfence-model" \
         pair pair-retries pair-discard pair-strangers trio-discard pair-crash 2>&1) || status=$?
     case $status in
         0) ;;
-        1) awk '/^[a-z]/ { name = $1 } $1 == "BROKEN" || $1 == "INVALID" { print name, tolower($1), $2; exit }' <<<"$out" ;;
+        1) awk '/^[a-z]/ { name = $1 }
+            $1 == "BROKEN" { sub(":", "", name); sub(":", "", $2); print name " " $2; exit }
+            $1 == "INVALID" { sub(":", "", name); $1 = ""; print name ":" $0; exit }' <<<"$out" ;;
         124) echo "does not end" ;;
         *) echo "assertion" ;;
     esac
 }
 
+# All that is run below, so that no limit on time counts the compiler. The files of
+# one mutant bear the times of their copying, so cargo notices the next.
+build() {
+    cargo build -q --release --locked -p backfence-simulation -p backfence-model --bins \
+        2>"$copy/errors" &&
+        cargo test -q --release --locked --no-run -p backfence-gossip --lib --tests \
+            >/dev/null 2>"$copy/errors"
+}
+
 try() {
     local patch=$1 name began by_seed by_rule by_model survived=
     name=$(basename "$patch" .patch)
-    (cd "$project" && git ls-files -z | xargs -0 cp --parents -t "$copy")
+    began=$SECONDS
+    rm -rf "$copy/crates"
+    cp -r "$copy/whole" "$copy/crates"
     if ! patch -s -p1 -d "$copy" <"$patch"; then
         say "$name: the patch does not apply"
         return 1
     fi
-    cd "$copy"
-    began=$SECONDS
-    if ! cargo test -q --release --locked --no-run -p backfence-gossip -p backfence-simulation \
-        -p backfence-model >/dev/null 2>"$copy/errors"; then
+    if ! build; then
         say "$name: does not compile"
         tail -n 20 "$copy/errors" >&2
         return 1
@@ -88,6 +99,12 @@ if [ $# -gt 0 ]; then
 else
     patches=("$project"/mutants/*.patch)
 fi
+
+# What is committed and what is not yet, as it is now: a change that is made while
+# this runs mutates nothing.
+(cd "$project" && git ls-files -z | xargs -0 cp --parents -t "$copy")
+mv "$copy/crates" "$copy/whole"
+cd "$copy"
 
 printf '| mutant | what is broken | simulation | rule or scenario | model |\n|---|---|---|---|---|\n'
 failed=0

@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 use backfence_cluster::{Cluster, program};
 use rustix::{
     fs::{Mode, OFlags},
+    io::{FdFlags, fcntl_setfd},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
 };
 use serde::Serialize;
@@ -99,6 +100,7 @@ fn once(cluster: &Cluster) -> anyhow::Result<f64> {
 /// Both ends of a new terminal.
 fn terminal() -> anyhow::Result<(File, File)> {
     let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    fcntl_setfd(&screen, FdFlags::CLOEXEC)?;
     grantpt(&screen)?;
     unlockpt(&screen)?;
     let name = ptsname(&screen, Vec::new())?;

@@ -35,8 +35,8 @@ pub(crate) struct Call<'a> {
     preferred: &'a mut Option<Address>,
     deadline: Instant,
     effect: Effect,
-    /// Some front end may have got the request, and has not said what came of it.
-    unanswered: bool,
+    /// Those that may have got the request, and have not said what came of it.
+    unanswered: Vec<Address>,
     /// Those that could not be connected to, and how the last attempt failed.
     unreachable: (Vec<Address>, String),
     behind: Option<Error>,
@@ -58,7 +58,7 @@ impl<'a> Call<'a> {
             preferred,
             deadline,
             effect,
-            unanswered: false,
+            unanswered: Vec::new(),
             unreachable: Default::default(),
             behind: None,
             progress,
@@ -152,7 +152,9 @@ impl<'a> Call<'a> {
                 return Ok(());
             }
             Failed::Unanswered | Failed::Unknown => {
-                self.unanswered = true;
+                if !self.unanswered.contains(front_end) {
+                    self.unanswered.push(front_end.clone());
+                }
                 return match self.effect {
                     Effect::Change(server) => Err(Error::ChangeUnknown { server }),
                     Effect::None | Effect::Update(_) => Ok(()),
@@ -172,7 +174,7 @@ impl<'a> Call<'a> {
         };
         // What this front end refuses, an earlier one may have accepted.
         match self.effect {
-            Effect::Update(_) if self.unanswered => Ok(()),
+            Effect::Update(_) if !self.unanswered.is_empty() => Ok(()),
             _ => Err(error),
         }
     }
@@ -189,12 +191,13 @@ impl<'a> Call<'a> {
 
     fn out_of_time(&mut self) -> Error {
         match (self.effect, self.behind.take()) {
-            (Effect::Update(update_id), _) if self.unanswered => {
+            (Effect::Update(update_id), _) if !self.unanswered.is_empty() => {
                 Error::OutcomeUnknown { update_id }
             }
             (_, Some(behind)) => behind,
-            _ if self.unanswered || self.unreachable.0.is_empty() => Error::OutOfTime {
+            _ if !self.unanswered.is_empty() || self.unreachable.0.is_empty() => Error::OutOfTime {
                 limit: self.client.limit(),
+                asked: std::mem::take(&mut self.unanswered),
             },
             _ => {
                 let (tried, last) = std::mem::take(&mut self.unreachable);

@@ -80,10 +80,12 @@ pub enum Error {
         last: String,
     },
     /// Nobody has answered in time.
-    #[error("no answer has come in {limit:?}; try again")]
+    #[error("no answer has come in {limit:?}{}; try again", from(.asked))]
     OutOfTime {
         /// How long the request was given.
         limit: Duration,
+        /// Those that may have got the request.
+        asked: Vec<Address>,
     },
     /// A front end or a replica will not do it.
     #[error("refused ({reason}): {message}")]
@@ -237,6 +239,13 @@ fn listed(servers: &[u32]) -> String {
     }
     let all: Vec<_> = servers.iter().map(u32::to_string).collect();
     format!("there are {}", all.join(", "))
+}
+
+fn from(asked: &[Address]) -> String {
+    match asked {
+        [] => String::new(),
+        asked => format!(" from {}", addresses(asked)),
+    }
 }
 
 fn addresses(tried: &[Address]) -> String {

@@ -238,7 +238,10 @@ async fn what_ends_with_the_time_says_what_is_known() {
     fail(&world, [behind(), Fault::Hang]);
     assert_eq!(session.view(USER, TOY_STORY).await, Err(missing));
     fail(&world, [Fault::Hang]);
-    let late = Err(Error::OutOfTime { limit: short });
+    let late = Err(Error::OutOfTime {
+        limit: short,
+        asked: vec![fake.address.clone()],
+    });
     assert_eq!(session.view(USER, TOY_STORY).await, late);
     fail(&world, [Fault::Hang]);
     let update_id = UpdateId::new(session.id(), 1);
@@ -387,7 +390,7 @@ async fn titles_take_no_session() {
             break;
         }
     }
-    assert_eq!((titles.len(), pages), (9, 3));
+    assert_eq!((titles.len(), pages), (11, 3));
     assert_eq!(titles[1].to_string(), "Matrix, The (1999)");
     assert_eq!(titles[4].to_string(), "Babylon 5");
 }

@@ -95,3 +95,40 @@ impl fmt::Debug for UpdateId {
         write!(f, "{:?}:{}", self.session, self.sequence)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, string::ToString as _};
+
+    use super::*;
+
+    #[test]
+    fn names_are_told_as_they_are_written() {
+        let session = SessionId(0xabc);
+        let update = UpdateId::new(session, 7);
+        for (shown, debugged, expected) in [
+            (
+                ReplicaId::new(2, 5).to_string(),
+                format!("{:?}", ReplicaId::new(2, 5)),
+                ["2@5", "2@5"],
+            ),
+            (
+                ReplicaId::end(2).to_string(),
+                format!("{:?}", ReplicaId::end(2)),
+                ["2@end", "2@end"],
+            ),
+            (
+                session.to_string(),
+                format!("{session:?}"),
+                ["00000000000000000000000000000abc", "abc"],
+            ),
+            (
+                update.to_string(),
+                format!("{update:?}"),
+                ["00000000000000000000000000000abc:7", "abc:7"],
+            ),
+        ] {
+            assert_eq!([&*shown, &*debugged], expected);
+        }
+    }
+}

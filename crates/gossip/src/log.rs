@@ -151,3 +151,89 @@ impl<O> Run<O> {
         self.floor + self.entries.len() as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SessionId, Time, Update, UpdateId};
+
+    /// Operations of as many bytes as they say.
+    struct Bytes;
+
+    impl Value for Bytes {
+        type Operation = usize;
+
+        fn apply(&mut self, _: &Update<usize>) {}
+
+        fn merge(&mut self, _: Self) {}
+
+        fn size(bytes: &usize) -> usize {
+            *bytes
+        }
+    }
+
+    const ONE: ReplicaId = ReplicaId::new(1, 1);
+    const TWO: ReplicaId = ReplicaId::new(2, 1);
+
+    fn entry((origin, number): Place, bytes: usize, waiting: bool) -> LogEntry<usize> {
+        let update = Update {
+            id: UpdateId::new(SessionId(1), number),
+            prev: Timestamp::new(),
+            time: Time(1),
+            operation: bytes,
+        };
+        let record = Record::new(origin, number, update).expect("a record that can be");
+        LogEntry { record, waiting }
+    }
+
+    #[test]
+    fn it_counts_what_it_holds() {
+        let mut log = Log::new();
+        log.start(TWO, 6);
+        for (place, bytes, waiting) in [
+            ((ONE, 1), 4, false),
+            ((ONE, 2), 10, false),
+            ((TWO, 7), 50, false),
+            ((ONE, 3), 100, true),
+            ((ONE, 4), 1000, false),
+        ] {
+            log.push::<Bytes>(entry(place, bytes, waiting));
+        }
+        assert_eq!((log.len(), log.bytes()), (5, 5 * 96 + 1164));
+        for (origin, upto, len, bytes, floor) in [
+            (ONE, 0, 5, 1164, 0),
+            (ONE, 1, 4, 1160, 1),
+            (TWO, 7, 3, 1110, 7),
+            // What waits stays, and what follows it.
+            (ONE, 9, 2, 1100, 2),
+        ] {
+            log.discard::<Bytes>(origin, upto);
+            assert_eq!((log.len(), log.bytes()), (len, len * 96 + bytes));
+            assert_eq!(log.floor(origin), floor);
+        }
+        log.applied((ONE, 3));
+        log.discard::<Bytes>(ONE, 9);
+        assert_eq!((log.len(), log.bytes(), log.longest()), (0, 0, None));
+    }
+
+    #[test]
+    fn each_entry_is_found_at_its_place() {
+        let mut log = Log::new();
+        log.start(TWO, 6);
+        for number in 7..=9 {
+            log.push::<Bytes>(entry((TWO, number), 0, true));
+        }
+        let found = |number| log.entry((TWO, number)).map(|entry| entry.record.number());
+        assert_eq!([6, 7, 9, 10].map(found), [None, Some(7), Some(9), None]);
+        assert_eq!(log.entry((ONE, 1)), None);
+        for (after, expected) in [(0, 3), (6, 3), (7, 2), (9, 0), (20, 0)] {
+            assert_eq!(log.after(TWO, after).count(), expected);
+        }
+        assert_eq!(log.after(ONE, 0).count(), 0);
+        for (number, waiting) in [(6, 3), (10, 3), (8, 2)] {
+            log.applied((TWO, number));
+            assert_eq!(log.iter().filter(|entry| entry.waiting).count(), waiting);
+        }
+        assert!(log.entry((TWO, 8)).is_some_and(|entry| !entry.waiting));
+    }
+}

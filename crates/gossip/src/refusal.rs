@@ -93,3 +93,56 @@ impl fmt::Display for Refusal {
 }
 
 impl core::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+
+    use super::*;
+    use crate::{MalformedState, SessionId};
+
+    #[test]
+    fn each_refusal_says_what_is_wrong() {
+        let replica = ReplicaId::new(1, 5);
+        let retry_after = Duration::from_millis(250);
+        let id = UpdateId::new(SessionId(10), 3);
+        for (refusal, words) in [
+            (
+                Refusal::ClockAhead { retry_after },
+                "the update's time is ahead of the replica's clock; retry after 250 ms",
+            ),
+            (
+                Refusal::ForgedTimestamp {
+                    replica,
+                    claimed: 9,
+                    issued: 4,
+                },
+                "the session claims update 9 of replica 1@5, which has issued 4",
+            ),
+            (
+                Refusal::UpdateIdReused { id },
+                "another update with other contents has the id \
+                 0000000000000000000000000000000a:3",
+            ),
+            (
+                Refusal::Retired { replica },
+                "replica 1@5 is out: its server has started anew",
+            ),
+            (
+                Refusal::LogFull { waiting: 8 },
+                "8 updates wait for others that have not come; there is no room for more",
+            ),
+        ] {
+            assert_eq!(refusal.to_string(), words);
+        }
+        let hole = MalformedState::Hole { origin: replica };
+        assert_eq!(
+            hole.to_string(),
+            "the log has a hole among the records of 1@5"
+        );
+        assert_eq!(
+            MalformedState::ValueAhead.to_string(),
+            "the value reflects records that were not received"
+        );
+    }
+}

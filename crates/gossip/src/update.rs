@@ -110,3 +110,47 @@ impl<O> Record<O> {
         RECORD + self.update.prev.len() * ENTRY + V::size(&self.update.operation)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SessionId;
+
+    /// Operations of as many bytes as they say.
+    struct Bytes;
+
+    impl Value for Bytes {
+        type Operation = usize;
+
+        fn apply(&mut self, _: &Update<usize>) {}
+
+        fn merge(&mut self, _: Self) {}
+
+        fn size(bytes: &usize) -> usize {
+            *bytes
+        }
+    }
+
+    #[test]
+    fn a_record_is_as_large_as_what_it_carries_and_ranks_by_its_timestamp() {
+        let [one, two, three] = [1, 2, 3].map(|server| ReplicaId::new(server, 1));
+        for (prev, bytes, size, sum) in [
+            ([(two, 0), (three, 0)], 0, 96, 9),
+            ([(two, 0), (three, 0)], 8, 104, 9),
+            ([(two, 4), (three, 0)], 8, 136, 13),
+            ([(two, 4), (three, 2)], 100, 260, 15),
+            ([(one, 3), (two, 5)], 0, 160, 14),
+        ] {
+            let update = Update {
+                id: UpdateId::new(SessionId(1), 1),
+                prev: prev.into_iter().collect(),
+                time: Time(1),
+                operation: bytes,
+            };
+            let record = Record::new(one, 9, update).expect("a record that can be");
+            assert_eq!(record.size::<Bytes>(), size);
+            assert_eq!(record.rank(), (sum, record.update().id));
+            assert_eq!(record.ts().sum(), sum);
+        }
+    }
+}

@@ -4,6 +4,11 @@
 //! Dollimore, Kindberg, Blair, 5th edition, 18.4.1; [+] marks rules that the
 //! sources leave open.
 
+#[path = "rules/bounds.rs"]
+mod bounds;
+#[path = "rules/joining.rs"]
+mod joining;
+
 use std::time::Duration;
 
 use backfence_gossip::{

@@ -9,7 +9,7 @@ use backfence_client::{
 use backfence_process::{Address, Exit};
 
 use crate::{
-    output::{date, safe, stars},
+    output::{counted, date, safe, stars},
     table,
 };
 
@@ -172,14 +172,6 @@ fn about_user(user: UserId, summary: &Summary) -> String {
             date(last)
         ),
         _ => format!("User {user} has not rated anything"),
-    }
-}
-
-/// `1 rating`, `2 ratings`.
-fn counted(number: u64, thing: &str) -> String {
-    match number {
-        1 => format!("1 {thing}"),
-        _ => format!("{number} {thing}s"),
     }
 }
 

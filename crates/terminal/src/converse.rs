@@ -16,7 +16,7 @@ use crate::{
     args::{Ask, Spoken, parse_number, parse_user},
     editor::Wants,
     guide,
-    input::{Input, Line},
+    input::{Input, Line, is_gone},
     output::{failure, loss, safe},
     request::{About, Request, ask, resolve},
     saved::SessionFile,
@@ -33,7 +33,7 @@ pub enum Ended {
     Quit,
     /// There was no more input.
     EndOfInput,
-    /// By Ctrl-C at a prompt.
+    /// By Ctrl-C at a prompt, or since the terminal went away.
     Interrupted,
 }
 
@@ -43,6 +43,7 @@ pub(crate) struct Setting {
     pub(crate) user: Option<UserId>,
     /// They have been here before.
     pub(crate) knows_menu: bool,
+    pub(crate) colour: bool,
     pub(crate) file: Option<SessionFile>,
 }
 
@@ -83,9 +84,11 @@ pub(crate) async fn converse_in<W: Write>(
         input,
         output,
     };
+    let at_terminal = conversation.input.shows_prompts();
     let Err(stop) = conversation.hold().await;
     let ended = match stop {
         Stop::Ended(ended) => ended,
+        Stop::Output(error) if at_terminal && is_gone(&error) => Ended::Interrupted,
         Stop::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             return Err(OutputError::Closed.into());
         }
@@ -93,7 +96,8 @@ pub(crate) async fn converse_in<W: Write>(
         Stop::Failed(failure) => return Err(failure.into()),
     };
     match conversation.say("Okay thanks for coming!") {
-        // A terminal that went away cannot be told.
+        // A terminal that went away may look like the end of input, until it is told.
+        Err(Stop::Output(error)) if at_terminal && is_gone(&error) => Ok(Ended::Interrupted),
         Err(Stop::Output(_)) if ended == Ended::EndOfInput => Ok(ended),
         Err(Stop::Output(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(OutputError::Failed(error).into())
@@ -438,7 +442,7 @@ impl<W: Write> Conversation<'_, W> {
                 Line::Text(text) => parse(text.trim()),
                 Line::Malformed(why) => Err(why.to_owned()),
                 Line::End => return Err(Stop::Ended(Ended::EndOfInput)),
-                Line::Interrupted => return Err(Stop::Ended(Ended::Interrupted)),
+                Line::Interrupted | Line::Gone => return Err(Stop::Ended(Ended::Interrupted)),
                 Line::Failed(why) => {
                     let message = format!("cannot read from stdin: {why}");
                     return Err(Stop::Failed(Failure::new(Exit::Internal, message)));
@@ -457,7 +461,10 @@ impl<W: Write> Conversation<'_, W> {
         if self.setting.knows_menu {
             return self.write(&guide::short_menu());
         }
-        let name = Style::new().bold();
+        let name = match self.setting.colour {
+            true => Style::new().bold(),
+            false => Style::new(),
+        };
         let mut menu = String::new();
         for (command, what) in guide::COMMANDS {
             menu += &format!("  {name}{command:<8}{name:#} {what}\n");

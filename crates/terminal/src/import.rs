@@ -19,7 +19,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use crate::{
     args::Format,
     journal::{Journal, Past, Sent},
-    output::{failure, safe},
+    output::{counted, failure, safe},
 };
 
 /// Rows that wait for one session; the reader waits for room.
@@ -110,10 +110,14 @@ fn report(count: Count, format: Format) -> anyhow::Result<Exit> {
         Format::Json => {
             serde_json::json!({"rated": rated, "before": before, "skipped": skipped}).to_string()
         }
-        _ if before > 0 => {
-            format!("Gave {rated} ratings after {before} before; passed over {skipped} rows")
+        _ => {
+            let (rated, rows) = (counted(rated, "rating"), counted(skipped, "row"));
+            let before = match before {
+                0 => String::new(),
+                _ => format!(" after {before} before"),
+            };
+            format!("Gave {rated}{before}; passed over {rows}")
         }
-        _ => format!("Gave {rated} ratings; passed over {skipped} rows"),
     };
     backfence_process::print(text + "\n")?;
     Ok(match skipped {

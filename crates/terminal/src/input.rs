@@ -29,6 +29,8 @@ pub(crate) enum Line {
     End,
     /// Ctrl-C.
     Interrupted,
+    /// There is no terminal any more.
+    Gone,
     /// The source of lines has failed, for this reason.
     Failed(String),
 }
@@ -106,28 +108,25 @@ fn edit(editor: &mut Editor, prompt: &str, wants: Wants) -> Line {
             }
             // The window has changed its size.
             Err(ReadlineError::Signal(_)) => continue,
-            Err(error) if is_gone(&error) => Line::End,
+            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => NOT_TEXT,
+            Err(ReadlineError::Io(error)) if is_gone(&error) => Line::Gone,
+            #[cfg(unix)]
+            Err(ReadlineError::Errno(error)) if is_gone(&error.into()) => Line::Gone,
             Err(error) => Line::Failed(error.to_string()),
         };
     }
 }
 
 /// Whether there is no terminal any more.
-#[cfg(unix)]
-fn is_gone(error: &ReadlineError) -> bool {
-    let code = match error {
-        ReadlineError::Io(error) => error.raw_os_error(),
-        ReadlineError::Errno(errno) => Some(*errno as i32),
-        _ => None,
-    };
-    code == Some(rustix::io::Errno::IO.raw_os_error())
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    let gone = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+    #[cfg(not(unix))]
+    let gone = error.kind() == io::ErrorKind::BrokenPipe;
+    gone
 }
 
-#[cfg(not(unix))]
-fn is_gone(_: &ReadlineError) -> bool {
-    false
-}
-
+const NOT_TEXT: Line = Line::Malformed("the line is not UTF-8");
 const TOO_LONG: Line = Line::Malformed("the line is longer than 4096 bytes");
 
 fn read(reader: &mut impl BufRead) -> Line {
@@ -141,7 +140,7 @@ fn read(reader: &mut impl BufRead) -> Line {
     }
     match String::from_utf8(bytes) {
         Ok(text) => Line::Text(text),
-        Err(_) => Line::Malformed("the line is not UTF-8"),
+        Err(_) => NOT_TEXT,
     }
 }
 
@@ -193,10 +192,7 @@ mod tests {
         check(b"", &[]);
         check(b"a", &[text("a")]);
         check(b"a\r\n\nb\n", &[text("a"), text(""), text("b")]);
-        check(
-            b"\xff\xfe\nb",
-            &[Line::Malformed("the line is not UTF-8"), text("b")],
-        );
+        check(b"\xff\xfe\nb", &[NOT_TEXT, text("b")]);
         for length in [
             LONGEST - 1,
             LONGEST,

@@ -61,7 +61,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             Err(Failure::new(Exit::Usage, sentence).into())
         }
         None if Input::is_a_person() => terminable(talk(&args)).await,
-        None => interruptible(talk(&args)).await,
+        None => interruptible(talk(&args)).await.unwrap_or_else(interrupted),
         Some(Command::Completions { shell }) => {
             generate::completions(*shell)?;
             Ok(Exit::Done)
@@ -70,25 +70,39 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             generate::man(output.as_deref())?;
             Ok(Exit::Done)
         }
-        Some(command) => interruptible(serve(&args, command)).await,
+        Some(command) => {
+            let ended = interruptible(serve(&args, command)).await;
+            ended.unwrap_or_else(|| match command {
+                // It has no other end.
+                Command::Ask(Ask::Status { watch: true }) => Ok(Exit::Done),
+                _ => interrupted(),
+            })
+        }
     }
 }
 
-/// Ctrl-C ends it.
-async fn interruptible(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+/// Ctrl-C ends it, with `None`.
+async fn interruptible(
+    work: impl Future<Output = anyhow::Result<Exit>>,
+) -> Option<anyhow::Result<Exit>> {
     tokio::select! {
         biased;
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
-            let sentence = "interrupted; what was asked for may still be done";
-            Err(Failure::new(Exit::Interrupted, sentence).into())
-        }
-        ended = work => ended,
+        listened = tokio::signal::ctrl_c() => match listened {
+            Ok(()) => None,
+            Err(error) => Some(Err(error.into())),
+        },
+        ended = work => Some(ended),
     }
 }
 
-/// SIGTERM ends it, and leaves the terminal as it was: a line may be edited just
-/// then, with the terminal in another mode.
+fn interrupted() -> anyhow::Result<Exit> {
+    let sentence = "interrupted; what was asked for may still be done";
+    Err(Failure::new(Exit::Interrupted, sentence).into())
+}
+
+/// SIGTERM ends it, and so does SIGHUP, which says that the terminal has gone. Both
+/// leave a terminal as it was: a line may be edited just then, with the terminal in
+/// another mode.
 #[cfg(unix)]
 async fn terminable(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
@@ -96,9 +110,16 @@ async fn terminable(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow:
 
     let before = tcgetattr(std::io::stdin());
     let mut terminated = signal(SignalKind::terminate())?;
+    let mut hung_up = signal(SignalKind::hangup())?;
+    let ended = async {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = hung_up.recv() => {}
+        }
+    };
     tokio::select! {
         biased;
-        _ = terminated.recv() => {
+        () = ended => {
             if let Ok(before) = before {
                 // Without a terminal there is nothing to be left in order.
                 let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
@@ -139,21 +160,14 @@ async fn serve(args: &Args, command: &Command) -> anyhow::Result<Exit> {
     }
 }
 
-/// Shows the servers every second, until Ctrl-C, which is how it is to end.
+/// Shows the servers every second, until it is interrupted.
 async fn watch(session: &mut Session, manner: &Manner<'_>) -> anyhow::Result<Exit> {
     loop {
         if manner.format == Format::Table && std::io::stdout().is_terminal() {
             backfence_process::print("\x1b[H\x1b[2J")?;
         }
         manner.ask(session, &Ask::Status { watch: true }).await?;
-        tokio::select! {
-            biased;
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted?;
-                return Ok(Exit::Done);
-            }
-            () = tokio::time::sleep(AGAIN) => {}
-        }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
@@ -170,11 +184,15 @@ async fn talk(args: &Args) -> anyhow::Result<Exit> {
     }
     let setting = Setting {
         user: args.user,
+        colour: editing.colour,
         knows_menu: state.as_ref().is_some_and(|state| state.knows(&place)),
         file,
     };
     let input = Input::stdin(editing);
-    let output = anstream::AutoStream::auto(std::io::stdout());
+    let output = match moves_cursor() {
+        true => anstream::AutoStream::always(std::io::stdout()),
+        false => anstream::AutoStream::auto(std::io::stdout()),
+    };
     let ended = converse_in(&mut session, setting, input, output).await?;
     if let (Some(state), Ended::Quit | Ended::EndOfInput) = (state, ended) {
         state.remember(&place);
@@ -183,6 +201,11 @@ async fn talk(args: &Args) -> anyhow::Result<Exit> {
         Ended::Quit | Ended::EndOfInput => Ok(Exit::Done),
         Ended::Interrupted => Ok(Exit::Interrupted),
     }
+}
+
+/// Whether lines can be taken back from the screen, which is no matter of colours.
+fn moves_cursor() -> bool {
+    Input::is_a_person() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 fn editing(args: &Args, state: Option<&StateDir>) -> Editing {

@@ -28,6 +28,14 @@ pub(crate) fn stars(rating: f64) -> String {
     "★".repeat(full) + &"½".repeat(half) + &"☆".repeat(5 - full - half)
 }
 
+/// `1 rating`, `2 ratings`.
+pub(crate) fn counted(number: u64, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        _ => format!("{number} {thing}s"),
+    }
+}
+
 /// The day of a time in seconds since 1970, in UTC: `2000-07-30`.
 pub(crate) fn date(seconds: u64) -> String {
     // Beyond the year 9999 there is no such date.
@@ -118,6 +126,7 @@ mod tests {
         check(
             Error::OutOfTime {
                 limit: Default::default(),
+                asked: Vec::new(),
             },
             Exit::OutOfTime,
         );

@@ -66,7 +66,7 @@ pub(crate) async fn run(
         let said = match input.line("", Wants::Command).await {
             Line::Text(text) => Ok(text),
             Line::Malformed(why) => Err(why.to_owned()),
-            Line::End | Line::Interrupted => break,
+            Line::End | Line::Interrupted | Line::Gone => break,
             Line::Failed(why) => {
                 let message = format!("cannot read from stdin: {why}");
                 return Err(Failure::new(Exit::Internal, message).into());

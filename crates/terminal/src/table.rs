@@ -15,7 +15,7 @@ const ROOMY: u16 = 90;
 
 /// Every server in a row.
 pub(crate) fn servers(servers: &[Server], framed: bool) -> String {
-    let narrow = framed && Table::new().width().is_some_and(|width| width < ROOMY);
+    let narrow = framed && width().is_some_and(|width| width < ROOMY);
     let header: &[_] = match narrow {
         true => &["server", "status", "value_ts", "log_len", "lag"],
         false => &[
@@ -132,6 +132,12 @@ pub(crate) fn tags(tags: &[Tag], framed: bool) -> String {
     drawn(&["tag", "users"], rows, framed)
 }
 
+/// Columns of the terminal. `None` without one, or where it does not know: then lines
+/// are as long as they are.
+fn width() -> Option<u16> {
+    Table::new().width().filter(|&width| width > 0)
+}
+
 fn year(year: Option<u16>) -> String {
     year.map_or_else(|| "-".to_owned(), |year| format!("{year:04}"))
 }
@@ -140,9 +146,8 @@ fn drawn(header: &[&str], rows: impl Iterator<Item = Vec<String>>, framed: bool)
     let mut table = Table::new();
     if framed {
         table.load_style(presets::UTF8_FULL_CONDENSED);
-        // It knows the width of a terminal; without one, lines are as long as they are.
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        if let Some(width) = table.width() {
+        if let Some(width) = width() {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
             table.set_width(width.max(NARROWEST));
         }
     } else {

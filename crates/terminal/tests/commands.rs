@@ -1,62 +1,20 @@
 //! The program with a command: what it prints, and how it ends.
 
-#[path = "../../client/tests/fake/mod.rs"]
 #[allow(dead_code)]
-mod fake;
+mod house;
 
-use assert_cmd::Command;
-use fake::{Fake, Fault, Shared, fail, said, world};
-use tokio::runtime::Runtime;
+use house::{
+    House,
+    fake::{self, Fault, fail, said},
+    program, run,
+};
 use tonic::Code;
-
-/// A front end for programs to talk to.
-struct Server {
-    world: Shared,
-    fake: Fake,
-    _runtime: Runtime,
-}
-
-impl Server {
-    fn start() -> Self {
-        let runtime = Runtime::new().unwrap();
-        let world = world();
-        let fake = runtime.block_on(Fake::start(&world));
-        Self {
-            world,
-            fake,
-            _runtime: runtime,
-        }
-    }
-
-    /// Runs `backfence` with these words, and gives its code, stdout and stderr.
-    fn run(&self, words: &[&str]) -> (i32, String, String) {
-        let address = self.fake.address.to_string();
-        run(program().env("BACKFENCE_FRONTEND", address).args(words))
-    }
-}
-
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_backfence"));
-    for variable in std::env::vars_os().map(|(name, _)| name) {
-        if variable.to_string_lossy().starts_with("BACKFENCE_") {
-            command.env_remove(variable);
-        }
-    }
-    command
-}
-
-fn run(command: &mut Command) -> (i32, String, String) {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let code = output.status.code().expect("no signal ended it");
-    (code, text(output.stdout), text(output.stderr))
-}
 
 #[test]
 fn answers_and_their_codes() {
-    let server = Server::start();
+    let server = House::new();
     let check = |words: &[&str], code: i32, expected: &str| {
-        let found = server.run(words);
+        let found = server.run(words, "");
         assert_eq!(
             found,
             (code, expected.to_owned(), String::new()),
@@ -112,7 +70,7 @@ fn answers_and_their_codes() {
         "hamlet stands for several movies:\n  Hamlet (1990), #3\n  Hamlet (1996), #4\n\
          Name one with its year, or by its number with the #\n",
     );
-    let (code, table, _) = server.run(&["status"]);
+    let (code, table, _) = server.run(&["status"], "");
     let rows: Vec<Vec<_>> = table
         .lines()
         .map(|l| l.split_whitespace().collect())
@@ -126,9 +84,9 @@ fn answers_and_their_codes() {
 
 #[test]
 fn json_has_the_agreed_names() {
-    let server = Server::start();
+    let server = House::new();
     let check = |words: &[&str], code: i32, expected: serde_json::Value| {
-        let (found, json, _) = server.run(&[&["--json", "--user", "1"], words].concat());
+        let (found, json, _) = server.run(&[&["--json", "--user", "1"], words].concat(), "");
         let mut json: serde_json::Value = serde_json::from_str(&json).unwrap();
         // The session is another each time.
         let id = json.get("update_id").and_then(|id| id.as_str());
@@ -185,7 +143,7 @@ fn json_has_the_agreed_names() {
         4,
         json!({"error": "ambiguous", "title": "hamlet", "choices": [hamlet(3, 1990), hamlet(4, 1996)]}),
     );
-    let (_, status, _) = server.run(&["--json", "status"]);
+    let (_, status, _) = server.run(&["--json", "status"], "");
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     let ts = json!([{"server": 1, "incarnation": 1, "count": 2}]);
     let first = json!({
@@ -212,9 +170,9 @@ fn failures_and_their_codes() {
             .collect()
     };
     let check = |faults: Vec<Fault>, words: &[&str], code: i32, stderr: &str| {
-        let server = Server::start();
+        let server = House::new();
         fail(&server.world, faults);
-        let found = server.run(&[&["--user", "1"], words].concat());
+        let found = server.run(&[&["--user", "1"], words].concat(), "");
         assert_eq!((found.0, found.1.as_str()), (code, ""), "{found:?}");
         assert!(found.2.starts_with(stderr), "{found:?}");
     };
@@ -228,7 +186,7 @@ fn failures_and_their_codes() {
         for_ever(&|| Fault::Hang),
         &view,
         6,
-        "error: no answer has come in 2s; try again\n",
+        "error: no answer has come in 2s from http://127.0.0.1:",
     );
     let unknown = "error: it is not known whether the update took effect";
     check(for_ever(&said_unknown), &rate, 7, unknown);
@@ -251,7 +209,9 @@ fn failures_and_their_codes() {
 fn usage_is_checked_before_anything_else() {
     let check = |words: &[&str], sentence: &str| {
         // Nobody listens there, and nobody must be asked.
-        let found = run(program().args(["--frontend", "127.0.0.1:1"]).args(words));
+        let mut command = program();
+        command.args(["--frontend", "127.0.0.1:1"]).args(words);
+        let found = run(command, "");
         assert_eq!((found.0, found.1.as_str()), (2, ""), "{words:?}: {found:?}");
         assert!(found.2.contains(sentence), "{words:?}: {found:?}");
     };
@@ -293,7 +253,9 @@ fn without_a_front_end_it_says_what_to_start() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
-    let (code, stdout, stderr) = run(program().args(["--frontend", &address, "status"]));
+    let mut command = program();
+    command.args(["--frontend", &address, "status"]);
+    let (code, stdout, stderr) = run(command, "");
     assert_eq!((code, stdout.as_str()), (5, ""));
     let expected = format!("error: no front end can be reached at http://{address}: ");
     assert!(stderr.starts_with(&expected), "{stderr}");
@@ -305,12 +267,9 @@ fn without_a_front_end_it_says_what_to_start() {
 
 #[test]
 fn a_pipe_gets_the_same_words() {
-    let server = Server::start();
-    let address = server.fake.address.to_string();
-    let mut command = program();
-    command.args(["--frontend", &address, "--user", "1"]);
-    command.write_stdin("view\nToy Story\n\u{0}\n");
-    let (code, stdout, stderr) = run(&mut command);
+    let server = House::new();
+    let input = "view\nToy Story\n\u{0}\n";
+    let (code, stdout, stderr) = server.run(&["--user", "1"], input);
     assert_eq!((code, stderr.as_str()), (0, ""));
     let expected = "  quit     leave
 What would you like to do?
@@ -327,23 +286,17 @@ Okay thanks for coming!
 #[cfg(unix)]
 #[test]
 fn ctrl_c_gives_up_what_is_being_asked() {
-    use std::process::{Command, Stdio};
-    let server = Server::start();
+    use std::process::Stdio;
+    let server = House::new();
     fail(&server.world, [Fault::None, Fault::None, Fault::Hang]);
-    let child = Command::new(env!("CARGO_BIN_EXE_backfence"))
-        .args([
-            "--frontend",
-            &server.fake.address.to_string(),
-            "--user",
-            "1",
-        ])
-        .args(["rate", "toy story", "3"])
+    let child = server
+        .command(&["--user", "1", "rate", "toy story", "3"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    wait_until_met(&server.world);
-    let killed = Command::new("kill")
+    house::wait_until(|| fake::all_met(&server.world));
+    let killed = std::process::Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status();
     assert!(killed.unwrap().success());
@@ -351,14 +304,4 @@ fn ctrl_c_gives_up_what_is_being_asked() {
     assert_eq!(output.status.code(), Some(130));
     let expected = "error: interrupted; what was asked for may still be done\n";
     assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
-}
-
-#[cfg(unix)]
-fn wait_until_met(world: &Shared) {
-    use std::time::{Duration, Instant};
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !fake::all_met(world) {
-        assert!(Instant::now() < deadline, "it never asked");
-        std::thread::yield_now();
-    }
 }

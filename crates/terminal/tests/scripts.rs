@@ -1,53 +1,19 @@
 //! Scripts, imports, exports, sessions in files, and what is generated.
 
-#[path = "../../client/tests/fake/mod.rs"]
 #[allow(dead_code)]
-mod fake;
+mod house;
 
 use std::{fs, path::Path};
 
-use assert_cmd::Command;
-use fake::{Fake, Fault, Shared, fail, said, world};
-use tokio::runtime::Runtime;
+use house::{
+    House,
+    fake::{Fault, fail, said},
+};
 use tonic::Code;
-
-struct Server {
-    world: Shared,
-    fake: Fake,
-    _runtime: Runtime,
-}
-
-impl Server {
-    fn start() -> Self {
-        let runtime = Runtime::new().unwrap();
-        let world = world();
-        let fake = runtime.block_on(Fake::start(&world));
-        Self {
-            world,
-            fake,
-            _runtime: runtime,
-        }
-    }
-
-    fn run(&self, words: &[&str], input: &str) -> (i32, String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_backfence"));
-        for variable in std::env::vars_os().map(|(name, _)| name) {
-            if variable.to_string_lossy().starts_with("BACKFENCE_") {
-                command.env_remove(variable);
-            }
-        }
-        let address = self.fake.address.to_string();
-        command.args(["--frontend", &address]).args(words);
-        let output = command.write_stdin(input).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        let code = output.status.code().expect("no signal ended it");
-        (code, text(output.stdout), text(output.stderr))
-    }
-}
 
 #[test]
 fn a_script_stops_at_the_first_failure_or_keeps_going() {
-    let server = Server::start();
+    let server = House::new();
     let script = "# a comment\n\nfind Toy Story\nFIND \"Hamlet (1990)\"\nfind nowhere\nfnid x\nview matrix\n";
     let found = "Toy Story was made in (1995) and has the genres Adventure|Animation|Children|Comedy|Fantasy\n\
                  Hamlet was made in (1990) and has the genres Drama\n\
@@ -80,7 +46,7 @@ fn a_script_stops_at_the_first_failure_or_keeps_going() {
 
 #[test]
 fn a_session_in_a_file_goes_on_in_the_next_program() {
-    let server = Server::start();
+    let server = House::new();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("session");
     let path = file.to_str().unwrap();
@@ -125,7 +91,7 @@ fn csv(folder: &Path, rows: &str) -> String {
 
 #[test]
 fn what_is_imported_is_exported() {
-    let server = Server::start();
+    let server = House::new();
     let folder = tempfile::tempdir().unwrap();
     let rows: String = (0..200)
         .map(|row| format!("{},{},{}.5,0\n", 10 + row % 20, 1 + row % 9, row % 5))
@@ -169,7 +135,7 @@ fn what_is_imported_is_exported() {
 /// Replies are lost, the program stops, and starts again: every row once.
 #[test]
 fn an_import_goes_on_where_it_was_interrupted() {
-    let server = Server::start();
+    let server = House::new();
     let folder = tempfile::tempdir().unwrap();
     let rows: String = (0..60)
         .map(|row| format!("{row},{},3.5\n", 1 + row % 9))
@@ -208,13 +174,13 @@ fn an_import_goes_on_where_it_was_interrupted() {
 
 #[test]
 fn bad_rows_and_files_are_named() {
-    let server = Server::start();
+    let server = House::new();
     let folder = tempfile::tempdir().unwrap();
     let path = csv(folder.path(), "1,1,4.5\n1,99,3\nx,1,3\n1,1,9\n1,1\n");
     let (code, stdout, stderr) = server.run(&["import", &path], "");
     assert_eq!(
         (code, stdout.as_str()),
-        (4, "Gave 1 ratings; passed over 4 rows\n")
+        (4, "Gave 1 rating; passed over 4 rows\n")
     );
     for why in [
         "there is no movie 99",
@@ -248,7 +214,7 @@ fn bad_rows_and_files_are_named() {
 
 #[test]
 fn completions_and_man_pages_name_every_command() {
-    let server = Server::start();
+    let server = House::new();
     let commands = [
         "find", "view", "average", "rate", "delete", "search", "ratings", "top", "tags", "user",
         "whoami", "session", "status", "change", "script", "import", "export",

@@ -3,16 +3,16 @@
 //! `UPDATE_SNAPSHOTS=1 cargo test -p backfence --test snapshots` writes them anew.
 #![cfg(unix)]
 
-#[path = "../../client/tests/fake/mod.rs"]
 #[allow(dead_code)]
-mod fake;
+mod house;
 
 use std::{fs, path::PathBuf, process::Command};
 
-use fake::{Fake, world};
-use tokio::runtime::Runtime;
+use house::{House, Terminal};
 
-const COMMANDS: [&[&str]; 21] = [
+/// Those that print the same everywhere, and much, are elsewhere: completions and man
+/// pages.
+const COMMANDS: [&[&str]; 24] = [
     &["find", "toy", "story"],
     &["find", "hamlet"],
     &["find", "toi", "story"],
@@ -34,31 +34,31 @@ const COMMANDS: [&[&str]; 21] = [
     &["session"],
     &["change", "1"],
     &["status"],
+    &["import", "mine.csv"],
+    &["export"],
+    &["script"],
 ];
+/// What stands in mine.csv.
+const MINE: &str = "userId,movieId,rating\n1,2,4.5\n1,99,1\n";
+/// What the script reads.
+const SCRIPT: &str = "rate toy story 1\nVIEW \"Toy Story\"\n# over\n";
 
 /// What one command prints on each of them, and the code it ends with.
 fn shown(words: &[&str]) -> String {
     let mut text = format!("$ backfence --user 1 {}\n", words.join(" "));
-    let runtime = Runtime::new().unwrap();
-    for (place, json) in [("terminal", false), ("pipe", false), ("json", true)] {
+    for (place, json) in [("terminal", None), ("pipe", None), ("json", Some("--json"))] {
         // Each on a world of its own: some change it.
-        let fake = runtime.block_on(async { Fake::start(&world()).await });
-        let mut command = Command::new(env!("CARGO_BIN_EXE_backfence"));
-        for variable in std::env::vars_os().map(|(name, _)| name) {
-            if variable.to_string_lossy().starts_with("BACKFENCE_") {
-                command.env_remove(variable);
-            }
-        }
-        let address = fake.address.to_string();
-        command.args(["--frontend", &address, "--user", "1"]);
-        command.env("NO_COLOR", "1").env("TERM", "xterm");
-        if json {
-            command.arg("--json");
-        }
-        command.args(words);
+        let house = House::new();
+        let address = house.fake.address.to_string();
+        let mut command = house.command(&["--user", "1"]);
+        command.args(json).args(words);
+        fs::write(house.state.path().join("mine.csv"), MINE).unwrap();
+        fs::write(house.state.path().join("script"), SCRIPT).unwrap();
+        command.current_dir(house.state.path());
         let (code, output) = match place {
             "terminal" => at_terminal(&mut command),
             _ => {
+                command.stdin(fs::File::open(house.state.path().join("script")).unwrap());
                 let output = command.output().unwrap();
                 let text = String::from_utf8(output.stdout).unwrap();
                 (output.status.code(), text)
@@ -80,16 +80,15 @@ fn at_terminal(command: &mut Command) -> (Option<i32>, String) {
         .map(|word| format!("'{}'", word.to_str().unwrap()))
         .collect();
     let mut shell = Command::new("sh");
-    let inner = format!("stty cols 60 rows 40; {}; echo code $?", words.join(" "));
+    // The progress of an import differs from run to run.
+    let command_line = words.join(" ");
+    let inner = format!("stty cols 60 rows 40; {command_line} <script 2>errors; echo code $?");
     shell
         .args(["-c", &inner])
+        .current_dir(command.get_current_dir().unwrap())
         .env("NO_COLOR", "1")
         .env("TERM", "xterm");
-    let mut terminal = rexpect::session::spawn_command(shell, Some(30_000)).unwrap();
-    let output = terminal.exp_eof().unwrap();
-    // The reader takes each byte for a character.
-    let bytes: Vec<u8> = output.chars().map(|c| c as u8).collect();
-    let text = String::from_utf8(bytes).unwrap().replace('\r', "");
+    let text = Terminal::start(shell).sees_the_end().replace('\r', "");
     let (text, code) = text.rsplit_once("code ").unwrap();
     (code.trim().parse().ok(), text.to_owned())
 }

@@ -2,117 +2,19 @@
 //! end of input, resize.
 #![cfg(unix)]
 
-#[path = "../../client/tests/fake/mod.rs"]
 #[allow(dead_code)]
-mod fake;
+mod house;
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    process::Command,
-    time::{Duration, Instant},
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, time::Instant};
+
+use house::{
+    House, LIMIT, TODO, Terminal,
+    fake::{self, Fault, fail, said},
+    wait_until,
 };
-
-use fake::{Fake, Fault, Shared, fail, said, world};
-use rexpect::session::PtySession;
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
 use tonic::Code;
 
-/// How long a line may take on the slowest machine.
-const LIMIT_MS: u64 = 30_000;
-const TODO: &str = "What would you like to do? ";
 const VIEWED: &str = "The rating that user 1 gave to movie Toy Story was 4.0";
-
-/// A front end, and a home for a user's state.
-struct House {
-    world: Shared,
-    fake: Fake,
-    state: TempDir,
-    _runtime: Runtime,
-}
-
-impl House {
-    fn new() -> Self {
-        let runtime = Runtime::new().unwrap();
-        let world = world();
-        let fake = runtime.block_on(Fake::start(&world));
-        Self {
-            world,
-            fake,
-            state: tempfile::tempdir().unwrap(),
-            _runtime: runtime,
-        }
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_backfence"));
-        for variable in std::env::vars_os().map(|(name, _)| name) {
-            if variable.to_string_lossy().starts_with("BACKFENCE_") {
-                command.env_remove(variable);
-            }
-        }
-        command
-            .args(["--frontend", &self.fake.address.to_string(), "--user", "1"])
-            .args(args)
-            .env("XDG_STATE_HOME", self.state.path())
-            .env("TERM", "xterm")
-            .env("NO_COLOR", "1");
-        command
-    }
-
-    /// Opens a terminal, and waits for the first prompt.
-    fn open(&self, args: &[&str]) -> Terminal {
-        let session = rexpect::session::spawn_command(self.command(args), Some(LIMIT_MS));
-        let mut terminal = Terminal(session.unwrap());
-        terminal.sees(TODO);
-        terminal
-    }
-}
-
-struct Terminal(PtySession);
-
-impl Terminal {
-    fn sees(&mut self, text: &str) -> String {
-        // The reader takes each byte for a character.
-        let bytes: String = text.bytes().map(char::from).collect();
-        let found = self.0.exp_string(&bytes);
-        found.unwrap_or_else(|error| panic!("expected {text:?}: {error}"))
-    }
-
-    fn types(&mut self, text: &str) {
-        self.0.send(text).unwrap();
-        self.0.flush().unwrap();
-    }
-
-    fn says(&mut self, line: &str) {
-        self.0.send_line(line).unwrap();
-    }
-
-    /// Says it at the prompt, sees the line, and the next prompt.
-    fn does(&mut self, said: &str, line: &str) {
-        self.says(said);
-        self.sees(&format!("\n{line}\r\n"));
-        self.sees(TODO);
-    }
-
-    fn ends_with(mut self, code: i32) {
-        self.0.exp_eof().unwrap();
-        let status = format!("{:?}", self.0.process().wait().unwrap());
-        assert!(
-            status.starts_with("Exited") && status.ends_with(&format!(", {code})")),
-            "{status}"
-        );
-    }
-}
-
-fn wait_until(met: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !met() {
-        assert!(Instant::now() < deadline, "it never came to that");
-        std::thread::yield_now();
-    }
-}
 
 #[test]
 fn a_command_is_given_at_once_or_asks() {
@@ -190,15 +92,13 @@ fn lines_are_edited_and_kept_for_the_next_time() {
 #[test]
 fn the_menu_is_short_after_the_first_time() {
     let house = House::new();
-    let session = rexpect::session::spawn_command(house.command(&[]), Some(LIMIT_MS));
-    let mut terminal = Terminal(session.unwrap());
+    let mut terminal = Terminal::start(house.command(&["--user", "1"]));
     terminal.sees("  find     a movie's year and genres");
     terminal.sees("  help     everything else, and how");
     terminal.sees(TODO);
     terminal.says("quit");
     terminal.ends_with(0);
-    let session = rexpect::session::spawn_command(house.command(&[]), Some(LIMIT_MS));
-    let mut terminal = Terminal(session.unwrap());
+    let mut terminal = Terminal::start(house.command(&["--user", "1"]));
     let before = terminal.sees(TODO);
     assert!(before.contains("find, view, average, rate, delete, change, quit; help shows more"));
     assert!(!before.contains("a movie's year"), "{before}");
@@ -212,7 +112,7 @@ fn tab_completes_commands_and_titles() {
     terminal.sees("average ");
     // The titles come in the background: Tab until they are there.
     terminal.types("unr");
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + LIMIT;
     loop {
         terminal.types("\t");
         if terminal.0.exp_regex("Unrated \\(1950\\)").is_ok() {
@@ -229,6 +129,17 @@ fn tab_completes_commands_and_titles() {
         "",
         "Matrix, The was made in (1999) and has the genres Action",
     );
+}
+
+#[test]
+fn hints_say_how_a_line_may_go_on() {
+    let house = House::new();
+    let mut terminal = house.open(&[]);
+    terminal.types("rate");
+    terminal.sees("rate TITLE RATING");
+    // Only what is typed counts.
+    terminal.says("");
+    terminal.sees("Which movie? ");
 }
 
 #[test]
@@ -268,10 +179,11 @@ fn what_is_waited_for_is_said_and_ctrl_c_gives_it_up() {
         &house.world,
         [behind(), Fault::Hang, Fault::Hang, Fault::Hang, Fault::Hang],
     );
+    // Without colours too the line is taken away: moving is no colour.
     terminal.says("view Toy Story");
     terminal.sees("waiting for update 17 of server 1 (Ctrl-C gives up)");
     terminal.0.send_control('c').unwrap();
-    terminal.sees("\nGiven up\r\n");
+    terminal.sees("\x1b[K\x1b[A\r\nGiven up\r\n");
     terminal.sees(TODO);
     house.world.lock().unwrap().forget_faults();
     terminal.does("view Toy Story", VIEWED);
@@ -287,89 +199,102 @@ fn what_is_waited_for_is_said_and_ctrl_c_gives_it_up() {
     terminal.ends_with(0);
 }
 
-#[test]
-fn ctrl_c_and_ctrl_d_at_a_prompt_end_it() {
-    let house = House::new();
-    for (key, code) in [('c', 130), ('d', 0)] {
-        let mut terminal = house.open(&[]);
-        terminal.0.send_control(key).unwrap();
-        terminal.sees("Okay thanks for coming!");
-        terminal.ends_with(code);
-    }
+/// Columns that a terminal shows the text in, for the characters of these tests.
+fn columns(text: &str) -> usize {
+    let wide = |c: char| ('\u{2e80}'..='\u{9fff}').contains(&c) || ('！'..='～').contains(&c);
+    let width = |c: char| match c {
+        '\u{300}'..='\u{36f}' => 0,
+        c if wide(c) => 2,
+        _ => 1,
+    };
+    text.chars().map(width).sum()
 }
 
-/// Runs the client from a script that begins with the script's process id.
-fn under_a_shell(house: &House, script: &str) -> (Terminal, String) {
-    let mut shell = Command::new("sh");
-    let client = format!(
-        "{} --frontend {} --user 1",
-        env!("CARGO_BIN_EXE_backfence"),
-        house.fake.address
-    );
-    let script = format!("echo pid $$.; {}", script.replace("CLIENT", &client));
-    shell
-        .args(["-c", &script])
-        .env("TERM", "xterm")
-        .env("XDG_STATE_HOME", house.state.path());
-    let session = rexpect::session::spawn_command(shell, Some(LIMIT_MS)).unwrap();
-    let mut terminal = Terminal(session);
-    terminal.sees("pid ");
-    let id = terminal.sees(".");
+#[test]
+fn wide_characters_fit_into_sixty_columns() {
+    let house = House::new();
+    let mut terminal = Terminal::start(house.command(&["--user", "1"]));
+    terminal.resize(60);
     terminal.sees(TODO);
-    (terminal, id.trim().to_owned())
-}
-
-/// The terminal is left as it was: it gathers lines, and its keys send signals.
-#[test]
-fn signals_from_elsewhere_leave_the_terminal_in_order() {
-    let house = House::new();
-    for signal in ["INT", "TERM"] {
-        let (mut terminal, shell) =
-            under_a_shell(&house, "CLIENT; echo code $?; stty -a; echo end");
-        // The shell's child, not the shell.
-        let killed = Command::new("pkill")
-            .args([&format!("-{signal}"), "-P", &shell])
-            .status();
-        assert!(killed.unwrap().success());
-        terminal.sees("code 130");
-        let state = terminal.sees("end");
-        for word in state.split_whitespace() {
-            assert!(word != "-icanon" && word != "-isig", "{signal}: {state}");
-        }
-    }
-}
-
-#[test]
-fn a_terminal_may_change_its_size() {
-    let house = House::new();
-    let (mut terminal, client) = under_a_shell(&house, "exec CLIENT");
-    terminal.types("view Toy ");
-    for _ in 0..3 {
-        let sent = Command::new("kill").args(["-WINCH", &client]).status();
-        assert!(sent.unwrap().success());
-    }
-    terminal.does("Story", VIEWED);
-}
-
-#[test]
-fn a_terminal_that_goes_away_ends_it() {
-    let house = House::new();
-    let mut command = Command::new("sh");
-    // A reader that leaves is all that a program sees of a closed window.
-    let address = house.fake.address.to_string();
-    let program = env!("CARGO_BIN_EXE_backfence");
-    let script = format!(
-        "printf '1\nview\nToy Story\nquit\n' | {program} --frontend {address} | head -n 1; echo done"
+    terminal.types("find 千と千尋");
+    // Home, the end again, and one letter taken back.
+    terminal.types("\x01\x05x\x7f");
+    terminal.does(
+        "の神隠し",
+        "千と千尋の神隠し was made in (2001) and has the genres Anime",
     );
-    command.args(["-c", &script]);
-    let output = command.output().unwrap();
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(stdout, "Enter your user ID:\ndone\n");
-    assert!(
-        output.stderr.is_empty(),
-        "{:?}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    terminal.does("rate 千と千尋の神隠し 5", "Your update has been sent");
+    terminal.does("rate ＡＫＩＲＡ 3.5", "Your update has been sent");
+    for command in [
+        "ratings",
+        "search --genre anime",
+        "top --genre anime --min-ratings 1",
+    ] {
+        terminal.says(command);
+        terminal.sees("┌");
+        let table = terminal.sees("┘");
+        let mut lines: Vec<_> = table.lines().map(columns).collect();
+        // Without the corners, which were looked for.
+        lines[0] += 1;
+        *lines.last_mut().unwrap() += 1;
+        assert!(lines.len() > 4 && lines[0] <= 60, "{command}: {table}");
+        assert!(
+            lines.iter().all(|&width| width == lines[0]),
+            "{command}: {lines:?} {table}"
+        );
+    }
+    terminal.says("tags 千と千尋");
+    terminal.sees("千と千尋 is not in our database yet");
+    terminal.sees("Did you mean: ");
+}
+
+#[test]
+fn a_watched_status_is_shown_again_until_ctrl_c() {
+    let house = House::new();
+    let mut at_prompt = house.open(&[]);
+    at_prompt.says("status --watch");
+    let words = ["--user", "1", "status", "--watch"];
+    let mut alone = Terminal::start(house.command(&words));
+    for terminal in [&mut at_prompt, &mut alone] {
+        terminal.sees("online");
+        terminal.sees("┘");
+        // Shown again, over what was there.
+        terminal.sees("\x1b[H\x1b[2J");
+    }
+    let changed = house.run(&["change", "1"], "");
+    assert_eq!(changed.0, 0);
+    for terminal in [&mut at_prompt, &mut alone] {
+        terminal.sees("offline");
+        terminal.0.send_control('c').unwrap();
+    }
+    alone.ends_with(0);
+    at_prompt.sees(TODO);
+    at_prompt.does("view Toy Story", VIEWED);
+}
+
+/// Replies do not come, so that the bar stands still; then the rest is given.
+#[test]
+fn an_import_shows_how_far_it_is() {
+    let house = House::new();
+    let file = house.state.path().join("mine.csv");
+    let rows: String = (0..60).map(|user| format!("{user},1,3.5\n")).collect();
+    fs::write(&file, format!("userId,movieId,rating\n{rows}")).unwrap();
+    // The session opens, ten ratings are taken, and then nobody answers for a while.
+    let answered = (0..11).map(|_| Fault::None);
+    fail(&house.world, answered.chain((0..4).map(|_| Fault::Hang)));
+    let words = [
+        "--timeout",
+        "300ms",
+        "import",
+        file.to_str().unwrap(),
+        "--sessions",
+        "1",
+    ];
+    let mut terminal = Terminal::start(house.command(&words));
+    terminal.sees("10/60");
+    terminal.sees("Gave 60 ratings; passed over 0 rows");
+    terminal.ends_with(0);
+    assert_eq!(house.world.lock().unwrap().taken.len(), 60);
 }
 
 #[test]
@@ -396,11 +321,9 @@ fn help_is_at_the_prompt() {
 fn colour_is_for_terminals_that_want_it() {
     let house = House::new();
     let menu = |change: fn(&mut Command) -> &mut Command| {
-        let mut command = house.command(&[]);
+        let mut command = house.command(&["--user", "1"]);
         change(&mut command);
-        let session = rexpect::session::spawn_command(command, Some(LIMIT_MS));
-        let mut terminal = Terminal(session.unwrap());
-        terminal.sees("leave")
+        Terminal::start(command).sees("leave")
     };
     assert!(menu(|command| command.env_remove("NO_COLOR")).contains("\x1b[1m"));
     assert!(!menu(|command| command.env("NO_COLOR", "1")).contains('\x1b'));

@@ -75,28 +75,30 @@ pub fn state(state: &State<Ratings>) -> v1::State {
         record: Some((&entry.record).into()),
         waiting: entry.waiting,
     };
-    let executed = |executed: &Executed| v1::state::Executed {
-        id: Some(executed.id.into()),
-        ts: Some((&executed.ts).into()),
-        digest: executed.digest,
-    };
-    let cell = |(movie, user, cell): (MovieId, UserId, Cell)| v1::state::Cell {
-        user_id: user.0,
-        movie_id: movie.0,
-        rating: cell.rating.map(Rating::ten_thousandths),
-        time_us: cell.time.0,
-        update_id: Some(cell.update.into()),
-    };
+    let cells = state.value.cells();
     v1::State {
         replica_ts: Some((&state.replica_ts).into()),
         value_ts: Some((&state.value_ts).into()),
         floor: Some((&state.floor).into()),
         members: state.members.iter().map(|&id| id.into()).collect(),
         log: state.log.iter().map(entry).collect(),
-        executed: state.executed.iter().map(executed).collect(),
-        cells: state.value.cells().map(cell).collect(),
+        executed: state.executed.iter().map(Into::into).collect(),
+        cells: cells
+            .map(|(movie, user, at)| cell(movie, user, at))
+            .collect(),
         clock_us: state.clock.0,
         standing: v1::Standing::from(state.standing).into(),
+    }
+}
+
+/// Encodes the last write of a user to a movie.
+pub fn cell(movie: MovieId, user: UserId, cell: Cell) -> v1::state::Cell {
+    v1::state::Cell {
+        user_id: user.0,
+        movie_id: movie.0,
+        rating: cell.rating.map(Rating::ten_thousandths),
+        time_us: cell.time.0,
+        update_id: Some(cell.update.into()),
     }
 }
 
@@ -159,6 +161,16 @@ impl TryFrom<v1::state::LogEntry> for LogEntry<Operation> {
             record: record.try_into()?,
             waiting: entry.waiting,
         })
+    }
+}
+
+impl From<&Executed> for v1::state::Executed {
+    fn from(executed: &Executed) -> Self {
+        Self {
+            id: Some(executed.id.into()),
+            ts: Some((&executed.ts).into()),
+            digest: executed.digest,
+        }
     }
 }
 

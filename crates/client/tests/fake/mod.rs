@@ -28,6 +28,8 @@ pub(crate) const MOVIES: &str = "movieId,title,genres
 7,Unrated (1950),Drama
 8,Emma (1996),Comedy
 9,Emma (1996),Romance
+10,千と千尋の神隠し (2001),Anime
+11,ＡＫＩＲＡ (1988),Anime
 ";
 pub(crate) const RATINGS: &str = "userId,movieId,rating,timestamp
 1,1,4.0,1
@@ -43,6 +45,8 @@ pub(crate) enum Fault {
     Say(Status),
     /// It says so after it has done it.
     SayAfter(Status),
+    /// It answers with nothing in it, and has done nothing.
+    Blank,
     /// It never answers, and has done nothing.
     Hang,
     /// It never answers, but has done it.
@@ -143,7 +147,7 @@ struct Service {
 }
 
 impl Service {
-    async fn meet<T>(
+    async fn meet<T: Default>(
         &self,
         act: impl FnOnce(&mut World) -> Result<T, Status>,
     ) -> Result<Response<T>, Status> {
@@ -156,6 +160,7 @@ impl Service {
                 self.lose(act)?;
                 Err(status)
             }
+            Some(Fault::Blank) => Ok(Response::new(T::default())),
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::HangAfter) => {
                 self.lose(act)?;

@@ -1,0 +1,141 @@
+//! Who takes part, and from when on.
+
+use backfence_gossip::{
+    Limits, MalformedState, Message, Received, Replica, ReplicaId, Scope, Standing, State,
+};
+
+use crate::{NOW, ONE, THREE, TWO, Trace, knowing, offer, record, replica, ts, update};
+
+/// [+] Members: whoever drives the replica is told of each new one once, by whatever
+/// way it came to be known, so that it stores them.
+#[test]
+fn each_new_member_is_told_once() {
+    let mut one = replica(ONE);
+    assert!(one.meet([TWO]));
+    assert!(!one.meet([TWO, ONE]));
+    let met = |one: &mut Replica<Trace>, message| one.receive(message).expect("a message").met;
+    assert!(!met(&mut one, offer(TWO, [], vec![])));
+    let told = || knowing(offer(TWO, [], vec![]), [THREE]);
+    assert!(met(&mut one, told()));
+    assert!(!met(&mut one, told()));
+    let mut four = replica(ReplicaId::new(4, 1));
+    let state = || Message::State(Box::new(four.state()));
+    assert!(met(&mut one, state()));
+    assert!(!met(&mut one, state()));
+    let joined = Received {
+        joined: true,
+        met: true,
+        ..Received::default()
+    };
+    assert_eq!(
+        four.receive(Message::State(Box::new(one.state()))),
+        Ok(joined)
+    );
+}
+
+/// [+] Members: the first of a cluster waits for nothing that an earlier life of its
+/// server had.
+#[test]
+fn a_founder_lets_retirements_count() {
+    let mut one = replica(ReplicaId::new(1, 2));
+    one.update(update(1, [(ONE, 1)]), NOW).expect("accepted");
+    assert_eq!((one.waiting_len(), one.log_len()), (1, 1));
+    one.found();
+    assert_eq!((one.waiting_len(), one.log_len()), (0, 0));
+    assert_eq!(*one.value(), Trace(vec![1]));
+}
+
+/// [+] Members: an own disk that names no other server tells of nobody to wait for.
+#[test]
+fn a_disk_that_names_no_other_server_recovers_nothing() {
+    let own = ReplicaId::new(1, 3);
+    for (members, standing) in [
+        (vec![ONE, ReplicaId::new(1, 2)], Standing::New),
+        (vec![ONE, TWO], Standing::Recovered),
+        (vec![TWO], Standing::Recovered),
+    ] {
+        let mut one = replica(own);
+        let disk = State {
+            from: own,
+            members: members.clone(),
+            ..replica(ONE).state()
+        };
+        one.receive(Message::State(Box::new(disk)))
+            .expect("its own disk");
+        assert_eq!(one.standing(), standing, "{members:?}");
+    }
+}
+
+/// [+] Members: after a crash of all, those whose end is known count for nothing, and
+/// where nobody remains to be heard there is nobody to join by.
+#[test]
+fn hearing_of_the_end_of_all_others_is_not_joining() {
+    let own = ReplicaId::new(1, 2);
+    let mut one = replica(own);
+    one.receive(knowing(offer(own, [], vec![]), [ONE, TWO]))
+        .expect("its own disk");
+    let end = ReplicaId::end(2);
+    let mut last_words = crate::offered(offer(TWO, [(TWO, 9)], vec![]));
+    last_words.members.push(end);
+    last_words.standing = Standing::Recovered;
+    one.receive(Message::Offer(last_words)).expect("a report");
+    assert_eq!(one.standing(), Standing::Recovered);
+}
+
+/// [+] Retirement: what only a server had that is retired is not waited for, and who
+/// asks is told; what others have of it is waited for still.
+#[test]
+fn what_is_lost_is_not_waited_for() {
+    let mut one = replica(ONE);
+    one.found();
+    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]))
+        .expect("records");
+    assert_eq!(
+        one.missing(&ts([(TWO, 9), (THREE, 4)])),
+        ts([(TWO, 2), (THREE, 1)])
+    );
+    one.retire(2);
+    let prev = ts([(TWO, 9)]);
+    assert_eq!(one.missing(&prev), ts([]));
+    let view = one.query(&prev, NOW).expect("not refused");
+    assert_eq!(view.expect("it covers").lost, [TWO]);
+    let view = one.query(&ts([(TWO, 1)]), NOW).expect("not refused");
+    assert_eq!(view.expect("it covers").lost, [], "that has come");
+    let both = one.query(&ts([(TWO, 9), (THREE, 1)]), NOW);
+    assert!(both.expect("not refused").is_none());
+}
+
+/// [+] State transfer: a value may be ahead of what was received only by what is lost,
+/// so by records of those that are retired.
+#[test]
+fn a_value_is_ahead_only_by_the_past_of_the_retired() {
+    let later = ReplicaId::new(1, 2);
+    for (members, answer) in [
+        (vec![ONE, later], Ok(())),
+        (vec![later], Ok(())),
+        (vec![ReplicaId::end(1)], Ok(())),
+        (vec![ONE], Err(MalformedState::ValueAhead)),
+        (vec![ReplicaId::new(1, 0)], Err(MalformedState::ValueAhead)),
+        (vec![ReplicaId::new(3, 2)], Err(MalformedState::ValueAhead)),
+    ] {
+        let state = State {
+            value_ts: ts([(ONE, 1)]),
+            members: members.clone(),
+            ..replica(TWO).state()
+        };
+        let mut four = Replica::new(ReplicaId::new(4, 1), Trace::default(), Limits::default());
+        let received = four.receive(Message::State(Box::new(state)));
+        assert_eq!(received.map(|_| ()), answer, "{members:?}");
+    }
+}
+
+/// [+] Members: who is retired is sent a report only, and it learns of its end by it.
+#[test]
+fn a_push_goes_to_those_who_remain() {
+    let mut one = replica(ONE);
+    one.receive(offer(TWO, [], vec![])).expect("a report");
+    one.update(update(1, []), NOW).expect("accepted");
+    assert!(one.has_news_for(TWO, Scope::Own));
+    one.retire(2);
+    assert!(!one.has_news_for(TWO, Scope::Own));
+}

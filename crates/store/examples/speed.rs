@@ -1,0 +1,183 @@
+//! Measures what the disk costs: records a second, and the time of a recovery.
+//!
+//! `cargo run --release -p backfence-store --example speed [DIR [RECORDS]]`
+//!
+//! Each line is one new store in a directory of its own below DIR (the system's
+//! temporary one by default, which may not be a disk).
+
+use std::{env, error::Error, path::Path, sync::Arc, time::Instant};
+
+use backfence_gossip::{
+    Executed, Limits, Message, Offer, Record, Replica, ReplicaId, SessionId, Standing, Time,
+    Timestamp, Update, UpdateId,
+};
+use backfence_ratings::{Base, Cell, MovieId, Operation, Rating, Ratings, UserId};
+use backfence_store::{Batch, Checkpoint, Recovered, Store};
+
+const MOVIES: &str = "movieId,title,genres\n1,Toy Story (1995),Comedy\n";
+const ORIGIN: ReplicaId = ReplicaId::new(1, 1);
+const SESSIONS: u64 = 32;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args().skip(1);
+    let below = arguments.next().map_or_else(env::temp_dir, Into::into);
+    let records: u64 = arguments
+        .next()
+        .map_or(Ok(1_000_000), |text| text.parse())?;
+    let ratings = "userId,movieId,rating,timestamp\n".as_bytes();
+    let base = Arc::new(Base::read(MOVIES.as_bytes(), ratings, true)?.base);
+
+    for (batch, total) in [(1, 5_000), (32, 100_000), (100, 200_000), (256, 400_000)] {
+        let directory = tempfile::tempdir_in(&below)?;
+        let seconds = log(directory.path(), &base, total, batch)?;
+        report("log only", batch, total, seconds);
+    }
+    for (batch, total) in [(32, 50_000), (256, 200_000)] {
+        let directory = tempfile::tempdir_in(&below)?;
+        let seconds = checkpoints(directory.path(), &base, total, batch)?;
+        report(
+            "log, and a checkpoint each 64 batches",
+            batch,
+            total,
+            seconds,
+        );
+    }
+    let directory = tempfile::tempdir_in(&below)?;
+    log(directory.path(), &base, records, 256)?;
+    recovery(directory.path(), base, records)
+}
+
+fn report(what: &str, batch: u64, records: u64, seconds: f64) {
+    let rate = records as f64 / seconds;
+    println!("{what}: batches of {batch}: {rate:.0} records/s");
+}
+
+/// As a loaded replica makes them: sessions that have seen two other replicas.
+fn record(number: u64) -> Record<Operation> {
+    let prev = [
+        (ORIGIN, number.saturating_sub(SESSIONS)),
+        (ReplicaId::new(2, 1), number),
+        (ReplicaId::new(3, 1), number),
+    ];
+    let update = Update {
+        id: UpdateId::new(SessionId(u128::from(number % SESSIONS) << 64), number),
+        prev: prev.into_iter().collect(),
+        time: Time(1_700_000_000_000_000 + number),
+        operation: Operation::Rate {
+            user: UserId((number % 100_000) as u32),
+            movie: MovieId(1),
+            rating: Rating::MAX,
+        },
+    };
+    Record::new(ORIGIN, number, update).expect("it does not depend on itself")
+}
+
+fn batches(total: u64, size: u64) -> impl Iterator<Item = Batch> {
+    (1..=total).step_by(size as usize).map(move |first| Batch {
+        records: (first..first + size).map(record).collect(),
+        ..Batch::default()
+    })
+}
+
+fn create(directory: &Path, base: &Arc<Base>) -> Result<Store, Box<dyn Error>> {
+    let (mut store, _) = Store::open(directory, 1, base.clone())?;
+    store.begin(1)?;
+    Ok(store)
+}
+
+fn log(directory: &Path, base: &Arc<Base>, total: u64, size: u64) -> Result<f64, Box<dyn Error>> {
+    let mut store = create(directory, base)?;
+    let batches: Vec<_> = batches(total, size).collect();
+    let start = Instant::now();
+    for batch in &batches {
+        store.write(batch)?;
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+fn checkpoints(
+    directory: &Path,
+    base: &Arc<Base>,
+    total: u64,
+    size: u64,
+) -> Result<f64, Box<dyn Error>> {
+    let mut store = create(directory, base)?;
+    let mut batches: Vec<_> = batches(total, size).collect();
+    let empty = Replica::new(ORIGIN, Ratings::new(base.clone()), Limits::default());
+    for last in (63..batches.len()).step_by(64) {
+        let since = &batches[last - 63..=last];
+        let records = since.iter().flat_map(|batch| &batch.records);
+        let mut cut = empty.state();
+        cut.replica_ts = [(ORIGIN, last as u64 * size + size)].into_iter().collect();
+        cut.floor = cut.replica_ts.clone();
+        cut.value_ts = cut.replica_ts.clone();
+        batches[last].checkpoint = Some(Checkpoint {
+            cells: records.clone().map(cell).collect(),
+            executed: records.map(executed).collect(),
+            cut,
+            waiting: Vec::new(),
+            forgotten: Vec::new(),
+            whole: None,
+        });
+    }
+    let start = Instant::now();
+    for batch in &batches {
+        store.write(batch)?;
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+fn cell(record: &Record<Operation>) -> (MovieId, UserId, Option<Cell>) {
+    let Update {
+        id,
+        time,
+        operation,
+        ..
+    } = record.update();
+    let cell = Cell {
+        time: *time,
+        update: *id,
+        rating: Some(Rating::MAX),
+    };
+    (operation.movie(), operation.user(), Some(cell))
+}
+
+fn executed(record: &Record<Operation>) -> Executed {
+    Executed {
+        id: record.update().id,
+        ts: record.ts(),
+        digest: record.update().time.0,
+    }
+}
+
+/// Without a clean end: what a crash leaves is opened.
+fn recovery(directory: &Path, base: Arc<Base>, records: u64) -> Result<(), Box<dyn Error>> {
+    let file = directory.join("replica.redb");
+    let size = file.metadata()?.len() >> 20;
+    let start = Instant::now();
+    let (store, recovered) = Store::open(directory, 1, base.clone())?;
+    let opened = start.elapsed().as_secs_f64();
+    let Recovered {
+        records: read,
+        members,
+        ..
+    } = recovered;
+    assert!(read.len() as u64 >= records, "records are missing");
+    let own = ReplicaId::new(1, 2);
+    let mut replica = Replica::new(own, Ratings::new(base), Limits::default());
+    // What they depend on is not there, as after a crash of all: they wait.
+    replica.receive(Message::Offer(Offer {
+        from: own,
+        replica_ts: Timestamp::new(),
+        members,
+        records: read,
+        more: false,
+        standing: Standing::New,
+    }))?;
+    let all = start.elapsed().as_secs_f64();
+    println!(
+        "recovery: {records} records in {size} MiB: opened in {opened:.2} s, in the core after {all:.2} s"
+    );
+    drop(store);
+    Ok(())
+}

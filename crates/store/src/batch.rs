@@ -1,0 +1,197 @@
+//! What is written, and how.
+
+use backfence_gossip::{Executed, LogEntry, Record, ReplicaId, State, UpdateId};
+use backfence_ratings::{Cell, MovieId, Operation, Ratings, UserId};
+use backfence_wire::{cell, state, v1};
+use prost::Message as _;
+use redb::{Table, WriteTransaction};
+
+use crate::tables::{
+    CELLS, EXECUTED, MEMBERS, META, Place, RECORDS, WAITING, name, place, place_of,
+};
+
+/// What becomes durable at once.
+///
+/// Writing a batch twice is the same as writing it once.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// The records that were accepted or received, per origin in order. They may have
+    /// come before or after the checkpoint.
+    pub records: Vec<Record<Operation>>,
+    /// Everyone known, where there is somebody new.
+    pub members: Option<Vec<ReplicaId>>,
+    /// Takes the place of the one before.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// The state as one consistent cut: what has changed in it since the last checkpoint, or
+/// [all of it](Self::whole).
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The cut. Of its log, its executed updates and its value nothing is read.
+    pub cut: State<Ratings>,
+    /// The places, as (origin, number), of all records in the log that wait.
+    pub waiting: Vec<(ReplicaId, u64)>,
+    /// The cells that have changed; `None` where there is none any more.
+    pub cells: Vec<(MovieId, UserId, Option<Cell>)>,
+    /// The executed updates that are new.
+    pub executed: Vec<Executed>,
+    /// The executed updates that went.
+    pub forgotten: Vec<UpdateId>,
+    /// The log of the cut, where this replaces all that was stored before: after a
+    /// state was joined. Then `cells` and `executed` hold all that there are.
+    pub whole: Option<Vec<LogEntry<Operation>>>,
+}
+
+impl Checkpoint {
+    /// Everything in `state`.
+    pub fn whole(state: State<Ratings>) -> Self {
+        let cells = state.value.cells();
+        let waiting = state.log.iter().filter(|entry| entry.waiting);
+        Self {
+            waiting: waiting
+                .map(|entry| (entry.record.origin(), entry.record.number()))
+                .collect(),
+            cells: cells
+                .map(|(movie, user, cell)| (movie, user, Some(cell)))
+                .collect(),
+            forgotten: Vec::new(),
+            executed: state.executed,
+            whole: Some(state.log),
+            cut: State {
+                log: Vec::new(),
+                executed: Vec::new(),
+                value: Ratings::new(state.value.base().clone()),
+                ..state
+            },
+        }
+    }
+}
+
+impl Batch {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.members.is_none() && self.checkpoint.is_none()
+    }
+
+    pub(crate) fn put(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        if let Some(checkpoint) = &self.checkpoint {
+            checkpoint.put(transaction)?;
+        }
+        if let Some(members) = &self.members {
+            put_members(transaction, members)?;
+        }
+        if !self.records.is_empty() {
+            let cut = self.checkpoint.as_ref().map(|checkpoint| &checkpoint.cut);
+            let gone = |record: &&Record<Operation>| {
+                cut.is_some_and(|cut| record.number() <= cut.floor.count(record.origin()))
+            };
+            let mut table = transaction.open_table(RECORDS)?;
+            put_records(
+                &mut table,
+                self.records.iter().filter(|record| !gone(record)),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Checkpoint {
+    fn put(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        if let Some(log) = &self.whole {
+            transaction.delete_table(RECORDS)?;
+            transaction.delete_table(CELLS)?;
+            transaction.delete_table(EXECUTED)?;
+            let mut table = transaction.open_table(RECORDS)?;
+            put_records(&mut table, log.iter().map(|entry| &entry.record))?;
+        }
+        self.put_cut(transaction)?;
+        self.discard(transaction)?;
+        self.put_waiting(transaction)?;
+        self.put_cells(transaction)?;
+        self.put_executed(transaction)
+    }
+
+    fn put_cut(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        let cut = v1::State {
+            log: Vec::new(),
+            executed: Vec::new(),
+            cells: Vec::new(),
+            ..state(&self.cut)
+        };
+        let mut meta = transaction.open_table(META)?;
+        meta.insert(name::CUT, cut.encode_to_vec().as_slice())?;
+        transaction.delete_table(MEMBERS)?;
+        put_members(transaction, &self.cut.members)
+    }
+
+    /// Removes the records that are part of the cut and no longer of its log.
+    fn discard(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        let mut table = transaction.open_table(RECORDS)?;
+        for (origin, floor) in self.cut.floor.iter() {
+            table.retain_in(place(origin, 0)..=place(origin, floor), |_, _| false)?;
+        }
+        Ok(())
+    }
+
+    fn put_waiting(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        let mut table = transaction.open_table(WAITING)?;
+        table.retain(|_, ()| false)?;
+        for &(origin, number) in &self.waiting {
+            table.insert(place(origin, number), ())?;
+        }
+        Ok(())
+    }
+
+    fn put_cells(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        let mut table = transaction.open_table(CELLS)?;
+        for &(movie, user, changed) in &self.cells {
+            let key = (user.0, movie.0);
+            match changed {
+                Some(to) => {
+                    table.insert(key, cell(movie, user, to).encode_to_vec().as_slice())?;
+                }
+                None => {
+                    table.remove(key)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put_executed(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        let key = |id: UpdateId| (id.session.0, id.sequence);
+        let mut table = transaction.open_table(EXECUTED)?;
+        for &id in &self.forgotten {
+            table.remove(key(id))?;
+        }
+        for executed in &self.executed {
+            let value = v1::state::Executed::from(executed).encode_to_vec();
+            table.insert(key(executed.id), value.as_slice())?;
+        }
+        Ok(())
+    }
+}
+
+fn put_members(transaction: &WriteTransaction, members: &[ReplicaId]) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(MEMBERS)?;
+    for member in members {
+        table.insert((member.server, member.incarnation), ())?;
+    }
+    Ok(())
+}
+
+fn put_records<'a>(
+    table: &mut Table<'_, Place, &'static [u8]>,
+    records: impl Iterator<Item = &'a Record<Operation>>,
+) -> Result<(), redb::Error> {
+    let mut bytes = Vec::new();
+    for record in records {
+        bytes.clear();
+        v1::Record::from(record)
+            .encode(&mut bytes)
+            .expect("a vector grows");
+        table.insert(place_of(record), bytes.as_slice())?;
+    }
+    Ok(())
+}

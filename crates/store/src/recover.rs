@@ -1,0 +1,148 @@
+//! What is read back.
+
+use std::sync::Arc;
+
+use backfence_gossip::{LogEntry, Record, ReplicaId, State, Timestamp};
+use backfence_ratings::{Base, Operation, Ratings};
+use backfence_wire::{read_state, v1};
+use prost::Message as _;
+use redb::{ReadTransaction, ReadableTable as _};
+
+use crate::{
+    error::Unreadable,
+    tables::{CELLS, EXECUTED, MEMBERS, META, RECORDS, WAITING, name, place_of},
+};
+
+/// What a directory holds.
+///
+/// A replica takes it as messages from itself: first the state, then an offer with the
+/// records and the members.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The last checkpoint, with the log's records up to it; `None` where there was none
+    /// yet. It is from the latest incarnation.
+    pub state: Option<State<Ratings>>,
+    /// The records that came after it, by origin and number, without holes.
+    pub records: Vec<Record<Operation>>,
+    /// All members known; there may be others than in the checkpoint.
+    pub members: Vec<ReplicaId>,
+    /// The greatest incarnation that has begun; `None` in a new directory. The next one
+    /// must be greater.
+    pub incarnation: Option<u64>,
+}
+
+pub(crate) fn recover(
+    transaction: &ReadTransaction,
+    server: u32,
+    base: Arc<Base>,
+) -> Result<Recovered, Unreadable> {
+    let meta = transaction.open_table(META)?;
+    let incarnation = match meta.get(name::INCARNATION)? {
+        Some(bytes) => Some(u64::from_le_bytes(exactly(bytes.value())?)),
+        None => None,
+    };
+    let cut = match meta.get(name::CUT)? {
+        Some(bytes) => Some(v1::State::decode(bytes.value())?),
+        None => None,
+    };
+    let state = match cut {
+        Some(cut) => {
+            let from = ReplicaId::new(server, incarnation.unwrap_or_default());
+            Some(read_state(from, base, with_tables(transaction, cut)?)?)
+        }
+        None => None,
+    };
+    let mut recovered = Recovered {
+        state,
+        records: Vec::new(),
+        members: members(transaction)?,
+        incarnation,
+    };
+    recovered.read_records(transaction)?;
+    Ok(recovered)
+}
+
+/// A number of fixed width.
+pub(crate) fn exactly<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Unreadable> {
+    let wrong = |_| Unreadable::What(format!("a number has {} bytes, not {N}", bytes.len()));
+    bytes.try_into().map_err(wrong)
+}
+
+fn with_tables(transaction: &ReadTransaction, mut cut: v1::State) -> Result<v1::State, Unreadable> {
+    for entry in transaction.open_table(EXECUTED)?.iter()? {
+        cut.executed
+            .push(v1::state::Executed::decode(entry?.1.value())?);
+    }
+    for entry in transaction.open_table(CELLS)?.iter()? {
+        cut.cells.push(v1::state::Cell::decode(entry?.1.value())?);
+    }
+    Ok(cut)
+}
+
+fn members(transaction: &ReadTransaction) -> Result<Vec<ReplicaId>, Unreadable> {
+    let table = transaction.open_table(MEMBERS)?;
+    let mut members = Vec::new();
+    for entry in table.iter()? {
+        let (server, incarnation) = entry?.0.value();
+        members.push(ReplicaId::new(server, incarnation));
+    }
+    Ok(members)
+}
+
+impl Recovered {
+    /// Shares the stored records out between the log of the state and what came later.
+    fn read_records(&mut self, transaction: &ReadTransaction) -> Result<(), Unreadable> {
+        let waiting = transaction.open_table(WAITING)?;
+        let mut runs = Runs::after(self.state.as_ref());
+        for entry in transaction.open_table(RECORDS)?.iter()? {
+            let (key, bytes) = entry?;
+            let record: Record<Operation> = v1::Record::decode(bytes.value())?.try_into()?;
+            if place_of(&record) != key.value() {
+                let what = format!("a record stands at {:?}, not at its place", key.value());
+                return Err(Unreadable::What(what));
+            }
+            runs.follow(&record)?;
+            match &mut self.state {
+                Some(state) if record.number() <= state.replica_ts.count(record.origin()) => {
+                    let waiting = waiting.get(key.value())?.is_some();
+                    state.log.push(LogEntry { record, waiting });
+                }
+                _ => self.records.push(record),
+            }
+        }
+        match &self.state {
+            Some(state) => runs.reach(&state.replica_ts),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How far the records of each origin go. A hole is a record that was acknowledged and
+/// is lost: it must not go unseen.
+struct Runs(Timestamp);
+
+impl Runs {
+    fn after(state: Option<&State<Ratings>>) -> Self {
+        Self(state.map_or_else(Timestamp::new, |state| state.floor.clone()))
+    }
+
+    fn follow(&mut self, record: &Record<Operation>) -> Result<(), Unreadable> {
+        let (origin, number) = (record.origin(), record.number());
+        if number != self.0.count(origin) + 1 {
+            return Err(hole(origin, self.0.count(origin) + 1));
+        }
+        self.0.raise(origin, number);
+        Ok(())
+    }
+
+    fn reach(&self, replica_ts: &Timestamp) -> Result<(), Unreadable> {
+        match replica_ts.beyond(&self.0).next() {
+            Some((origin, has, _)) => Err(hole(origin, has + 1)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn hole(origin: ReplicaId, number: u64) -> Unreadable {
+    Unreadable::What(format!("record {number} of replica {origin} is missing"))
+}

@@ -1,0 +1,37 @@
+//! The tables, and the keys of things in them.
+
+use backfence_gossip::{Record, ReplicaId};
+use backfence_ratings::Operation;
+use redb::TableDefinition;
+
+/// The version of all this. A directory with a greater one is refused, since a newer
+/// program may rely on what this one would not keep up.
+pub(crate) const FORMAT: u32 = 1;
+
+/// Server, incarnation, number.
+pub(crate) type Place = (u32, u64, u64);
+
+pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+pub(crate) const MEMBERS: TableDefinition<'_, (u32, u64), ()> = TableDefinition::new("members");
+pub(crate) const RECORDS: TableDefinition<'_, Place, &[u8]> = TableDefinition::new("records");
+pub(crate) const WAITING: TableDefinition<'_, Place, ()> = TableDefinition::new("waiting");
+pub(crate) const CELLS: TableDefinition<'_, (u32, u32), &[u8]> = TableDefinition::new("cells");
+pub(crate) const EXECUTED: TableDefinition<'_, (u128, u64), &[u8]> =
+    TableDefinition::new("executed");
+
+/// Names in `meta`.
+pub(crate) mod name {
+    pub(crate) const FORMAT: &str = "format";
+    pub(crate) const SERVER: &str = "server";
+    pub(crate) const FINGERPRINT: &str = "fingerprint";
+    pub(crate) const INCARNATION: &str = "incarnation";
+    pub(crate) const CUT: &str = "cut";
+}
+
+pub(crate) fn place(origin: ReplicaId, number: u64) -> Place {
+    (origin.server, origin.incarnation, number)
+}
+
+pub(crate) fn place_of(record: &Record<Operation>) -> Place {
+    place(record.origin(), record.number())
+}
