@@ -105,6 +105,7 @@ impl Loaded {
     fn after(updates: u64, seed: u64) -> anyhow::Result<Self> {
         let value = Ratings::new(Arc::new(Base::empty()));
         let mut replica = Replica::new(ReplicaId::new(1, 1), value, Limits::default());
+        replica.found();
         // A peer that reports nothing: so every record stays in the log, which is
         // the dearest case.
         let silent = ReplicaId::new(2, 1);
@@ -115,6 +116,7 @@ impl Loaded {
             records: Vec::new(),
             more: false,
             standing: Standing::Joined,
+            horizon: Time(0),
         }))?;
         let session = |number: u64| (Session::new(SessionId(u128::from(number))), 0);
         let mut loaded = Self {

@@ -50,8 +50,8 @@
 //! use std::{collections::BTreeMap, time::Duration};
 //!
 //! use backfence_gossip::{
-//!     HybridClock, Limits, Message, Replica, ReplicaId, Scope, Session, SessionId, Time, Update,
-//!     UpdateId, Value,
+//!     HybridClock, Limits, Message, Replica, ReplicaId, Scope, Session, SessionId, Settled, Time,
+//!     Update, UpdateId, Value,
 //! };
 //!
 //! /// The application: words by key. The latest write to a key wins.
@@ -66,7 +66,7 @@
 //!         self.write(key, (update.time, update.id, word));
 //!     }
 //!
-//!     fn merge(&mut self, other: Self) {
+//!     fn merge(&mut self, other: Self, _: Settled) {
 //!         other.0.into_iter().for_each(|(key, written)| self.write(key, written));
 //!     }
 //!
@@ -84,6 +84,9 @@
 //!
 //! let replica = |server| Replica::new(ReplicaId::new(server, 1), Words::default(), Limits::default());
 //! let (mut here, mut there) = (replica(1), replica(2));
+//! // They are the first; a replica that comes later joins by hearing from these.
+//! here.found();
+//! there.found();
 //! let now = Time(1_767_225_600_000_000);
 //!
 //! // A session writes at one replica.

@@ -126,7 +126,16 @@ mod tests {
             ),
             (
                 Refusal::Retired { replica },
-                "replica 1@5 is out: its server has started anew",
+                "replica 1@5 is out: its server has started anew or was retired",
+            ),
+            (
+                Refusal::TooLate { horizon: Time(7) },
+                "the update comes too late, dated before 7 us; whether it was made is not known \
+                 any more",
+            ),
+            (
+                Refusal::NotJoined { replica },
+                "replica 1@5 has just started and has not joined the others yet",
             ),
             (
                 Refusal::LogFull { waiting: 8 },

@@ -102,13 +102,11 @@ impl<V: Value> Replica<V> {
             return;
         }
         self.settled = settled;
-        let log: BTreeSet<_> = self
-            .log
-            .iter()
-            .map(|entry| entry.record.update().id)
-            .collect();
+        let updates = self.log.iter().map(|entry| entry.record.update());
+        let old = updates.filter(|update| update.time < settled);
+        let in_log: BTreeSet<_> = old.map(|update| update.id).collect();
         self.executed
-            .retain(|id, time| time >= settled || log.contains(&id));
+            .retain(|id, time| time >= settled || in_log.contains(&id));
         self.value.settle(settled);
     }
 

@@ -26,7 +26,10 @@ pub trait Value {
 
     /// Every update dated before `settled` is applied here, and none will come. So
     /// what only served to put such in order can go, a deletion's tombstone above all.
-    fn settle(&mut self, settled: Time);
+    /// Unless implemented, all is kept.
+    fn settle(&mut self, settled: Time) {
+        let _ = settled;
+    }
 
     /// An upper bound of the bytes that an operation takes on the wire.
     fn size(operation: &Self::Operation) -> usize;
@@ -124,7 +127,7 @@ mod tests {
 
         fn apply(&mut self, _: &Update<usize>) {}
 
-        fn merge(&mut self, _: Self) {}
+        fn merge(&mut self, _: Self, _: Settled) {}
 
         fn size(bytes: &usize) -> usize {
             *bytes

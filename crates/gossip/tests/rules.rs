@@ -8,12 +8,14 @@
 mod bounds;
 #[path = "rules/joining.rs"]
 mod joining;
+#[path = "rules/late.rs"]
+mod late;
 
 use std::time::Duration;
 
 use backfence_gossip::{
     Limits, LogEntry, MalformedState, Message, Offer, Record, Refusal, Replica, ReplicaId, Scope,
-    SessionId, Standing, State, Time, Timestamp, Update, UpdateId, Value,
+    SessionId, Settled, Standing, State, Time, Timestamp, Update, UpdateId, Value,
 };
 
 const ONE: ReplicaId = ReplicaId::new(1, 1);
@@ -32,7 +34,7 @@ impl Value for Trace {
         self.0.push(update.operation);
     }
 
-    fn merge(&mut self, other: Self) {
+    fn merge(&mut self, other: Self, _: Settled) {
         let new = other
             .0
             .into_iter()
@@ -46,7 +48,19 @@ impl Value for Trace {
     }
 }
 
+/// One of a cluster that started together.
 fn replica(id: ReplicaId) -> Replica<Trace> {
+    founded(id, Limits::default())
+}
+
+fn founded(id: ReplicaId, limits: Limits) -> Replica<Trace> {
+    let mut replica = Replica::new(id, Trace::default(), limits);
+    replica.found();
+    replica
+}
+
+/// One that has just started, and does not know who takes part.
+fn newcomer(id: ReplicaId) -> Replica<Trace> {
     Replica::new(id, Trace::default(), Limits::default())
 }
 
@@ -84,6 +98,7 @@ fn offer<const N: usize>(
         records,
         more: false,
         standing: Standing::Joined,
+        horizon: Time(0),
     })
 }
 
@@ -397,6 +412,7 @@ fn a_retirement_counts_when_nothing_more_can_come() {
             records: vec![],
             more: false,
             standing,
+            horizon: Time(0),
         })
     };
     let mut one = replica(ONE);
@@ -438,16 +454,22 @@ fn a_retirement_counts_when_nothing_more_can_come() {
 /// [+] Members: one that knows of nobody, or of too few, counts nothing.
 #[test]
 fn no_retirement_counts_before_joining() {
-    let mut reborn = replica(ReplicaId::new(1, 2));
-    reborn.update(update(1, [(ONE, 1)]), NOW).expect("accepted");
-    assert!(!reborn.has_joined());
+    let own = ReplicaId::new(1, 2);
+    let mut reborn = newcomer(own);
     reborn
-        .receive(offer(TWO, [(TWO, 1)], vec![]))
+        .receive(offer(TWO, [], vec![record((TWO, 1), 1, [(ONE, 1)])]))
+        .expect("records");
+    assert!(!reborn.has_joined(), "the member does not know it");
+    reborn
+        .receive(knowing(offer(TWO, [(TWO, 2)], vec![]), [own]))
         .expect("a report");
     assert!(!reborn.has_joined(), "it has not all that the member has");
     assert_eq!(reborn.waiting_len(), 1);
-    reborn.found();
+    reborn
+        .receive(knowing(offer(TWO, [(TWO, 1)], vec![]), [own]))
+        .expect("a report");
     assert!(reborn.has_joined());
+    assert_eq!(reborn.waiting_len(), 0);
 }
 
 /// [+] Members: after a crash of all, hearing from all counts as joining, but only
@@ -460,13 +482,13 @@ fn after_a_crash_of_all_hearing_from_all_is_joining() {
         ([Standing::Recovered, Standing::New], true),
         ([Standing::New, Standing::New], false),
     ] {
-        let mut one = replica(own);
+        let mut one = newcomer(own);
         let disk = knowing(offer(own, [], vec![]), [ONE, TWO, THREE]);
         one.receive(disk).expect("its own disk");
         assert_eq!(one.standing(), Standing::Recovered);
         for (from, standing) in [TWO, THREE].into_iter().zip(standings) {
             assert!(!one.has_joined());
-            let mut report = offered(offer(from, [(TWO, 9)], vec![]));
+            let mut report = offered(knowing(offer(from, [(TWO, 9)], vec![]), [own]));
             report.standing = standing;
             one.receive(Message::Offer(report)).expect("a report");
         }
@@ -533,7 +555,7 @@ fn a_message_is_bounded_and_without_holes() {
         message_bytes: 250,
         ..Limits::default()
     };
-    let mut one = Replica::new(ONE, Trace::default(), limits);
+    let mut one = founded(ONE, limits);
     one.receive(offer(THREE, [], vec![])).expect("a report");
     let others = vec![record((TWO, 1), 9, []), record((TWO, 2), 8, [])];
     one.receive(knowing(offer(TWO, [(TWO, 2)], others), [THREE]))
@@ -589,7 +611,7 @@ fn a_full_log_keeps_what_waits_and_refuses_more_of_it() {
         log_bytes: 300,
         ..Limits::default()
     };
-    let mut one = Replica::new(ONE, Trace::default(), limits);
+    let mut one = founded(ONE, limits);
     one.receive(offer(TWO, [], vec![])).expect("a report");
     for sequence in 1..=9 {
         one.update(update(sequence, []), NOW).expect("accepted");

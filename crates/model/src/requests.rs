@@ -56,7 +56,7 @@ impl System {
         let reply = self.touch(next, at, |replica| replica.update(issued.clone(), NOW))?;
         let accepted = match reply {
             Ok(accepted) => accepted,
-            Err(Refusal::LogFull { .. }) => return Ok(None),
+            Err(Refusal::LogFull { .. } | Refusal::NotJoined { .. }) => return Ok(None),
             Err(refusal) => {
                 let what = format!("update {update} is refused: {refusal}");
                 return Err(Violation::new(Invariant::Session, what));

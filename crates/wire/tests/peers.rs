@@ -87,6 +87,7 @@ proptest! {
 fn replica(base: &Arc<Base>) -> Replica<Ratings> {
     let id = ReplicaId::new(1, 1);
     let mut replica = Replica::new(id, Ratings::new(base.clone()), Limits::default());
+    replica.found();
     let (user, movie) = (UserId(1), MovieId(1));
     let rating = Rating::MAX;
     let elsewhere: Timestamp = [(ReplicaId::new(2, 1), 1)].into_iter().collect();

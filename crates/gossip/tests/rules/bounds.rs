@@ -2,7 +2,7 @@
 
 use backfence_gossip::{Limits, Message, Refusal, Replica, Scope};
 
-use crate::{NOW, ONE, THREE, TWO, Trace, knowing, offer, offered, record, ts, update};
+use crate::{NOW, ONE, THREE, TWO, Trace, founded, knowing, offer, offered, record, ts, update};
 
 /// What a record of the tests takes without an entry in its prev.
 const RECORD: usize = 104;
@@ -10,7 +10,7 @@ const RECORD: usize = 104;
 const ENTRY: usize = 32;
 
 fn limited(limits: Limits) -> Replica<Trace> {
-    let mut one = Replica::new(ONE, Trace::default(), limits);
+    let mut one = founded(ONE, limits);
     one.receive(offer(TWO, [], vec![])).expect("a report");
     one
 }

@@ -1,10 +1,10 @@
 //! Who takes part, and from when on.
 
 use backfence_gossip::{
-    Limits, MalformedState, Message, Received, Replica, ReplicaId, Scope, Standing, State,
+    Limits, MalformedState, Message, Received, Refusal, Replica, ReplicaId, Scope, Standing, State,
 };
 
-use crate::{NOW, ONE, THREE, TWO, Trace, knowing, offer, record, replica, ts, update};
+use crate::{NOW, ONE, THREE, TWO, Trace, knowing, newcomer, offer, record, replica, ts, update};
 
 /// [+] Members: whoever drives the replica is told of each new one once, by whatever
 /// way it came to be known, so that it stores them.
@@ -37,8 +37,13 @@ fn each_new_member_is_told_once() {
 /// server had.
 #[test]
 fn a_founder_lets_retirements_count() {
-    let mut one = replica(ReplicaId::new(1, 2));
-    one.update(update(1, [(ONE, 1)]), NOW).expect("accepted");
+    let mut one = newcomer(ReplicaId::new(1, 2));
+    let refusal = Refusal::NotJoined { replica: one.id() };
+    assert_eq!(one.update(update(1, []), NOW), Err(refusal));
+    let effect = record((TWO, 1), 1, [(ONE, 1)]);
+    one.receive(offer(TWO, [(TWO, 1)], vec![effect]))
+        .expect("records");
+    one.retire(2);
     assert_eq!((one.waiting_len(), one.log_len()), (1, 1));
     one.found();
     assert_eq!((one.waiting_len(), one.log_len()), (0, 0));
@@ -54,7 +59,7 @@ fn a_disk_that_names_no_other_server_recovers_nothing() {
         (vec![ONE, TWO], Standing::Recovered),
         (vec![TWO], Standing::Recovered),
     ] {
-        let mut one = replica(own);
+        let mut one = newcomer(own);
         let disk = State {
             from: own,
             members: members.clone(),
@@ -71,7 +76,7 @@ fn a_disk_that_names_no_other_server_recovers_nothing() {
 #[test]
 fn hearing_of_the_end_of_all_others_is_not_joining() {
     let own = ReplicaId::new(1, 2);
-    let mut one = replica(own);
+    let mut one = newcomer(own);
     one.receive(knowing(offer(own, [], vec![]), [ONE, TWO]))
         .expect("its own disk");
     let end = ReplicaId::end(2);
