@@ -16,7 +16,7 @@ use crate::ask::{Ask, parse_user};
 #[command(
     name = "backfence",
     version,
-    after_help = EXIT_CODES,
+    after_help = AFTER_HELP,
     // Lines about the registry and the like would stand between the answers.
     mut_arg("level", |level| level.default_value("warn"))
 )]
@@ -68,7 +68,29 @@ pub struct Args {
     pub(crate) command: Option<Command>,
 }
 
-const EXIT_CODES: &str = "\
+const AFTER_HELP: &str = "\
+Examples:
+  backfence
+  backfence --user 1 rate Toy Story 4.5
+  backfence --user 1 view '#1'
+  backfence search story --genre comedy --year 1995
+  backfence --user 1 ratings --limit 10
+  backfence top --genre drama --min-ratings 50
+  backfence status --watch
+  backfence --json average 'toy story (1995)'
+  backfence --session mine --user 1 delete Toy Story
+  backfence --user 1 - --keep-going < commands
+  backfence import mine.csv
+  backfence export > ratings.csv
+  backfence completions bash > backfence.bash
+  backfence man --output man1
+
+At the prompt, Tab completes commands and titles, `help rate` says more about a command,
+Ctrl-C gives up a request, and Ctrl-D leaves. A title may be in any letter case, with or
+without its year, or # and the movie's id; one that several movies bear is a choice, one
+that none bears shows those like it. An import that was interrupted goes on when the same
+command is given again.
+
 Exit codes: 0 done, 1 internal, 2 usage, 3 not found, 4 ambiguous or refused, 5 unavailable,
 6 out of time, 7 outcome unknown, 130 interrupted.";
 
