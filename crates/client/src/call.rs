@@ -8,7 +8,7 @@ use backfence_wire::v1::front_end_client::FrontEndClient;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, transport::Channel};
 
-use crate::{Client, Error, Waiting, client::FrontEnd, error::Failed, progress::Progress};
+use crate::{Client, Error, Waiting, client::FrontEnd, failed::Failed, progress::Progress};
 
 /// How long a query may take at first while somebody watches it, and twice as long
 /// each time after: so a front end says early what a session waits for. Nobody who

@@ -52,8 +52,9 @@ mod answer;
 mod call;
 mod client;
 mod error;
+mod failed;
 mod progress;
-mod query;
+mod read;
 mod session;
 
 pub use answer::{
@@ -65,5 +66,4 @@ pub use backfence_ratings::{Average, Movie, MovieId, Rating, RatingError, UserId
 pub use client::{Client, ConnectError, Source};
 pub use error::Error;
 pub use progress::Waiting;
-pub use query::Search;
-pub use session::{SavedSession, Session};
+pub use session::{SavedSession, Search, Session};

@@ -1,16 +1,22 @@
 //! A session: what one user has seen, and the ids of what they did.
 
+mod query;
+mod reply;
+mod update;
+
 use std::{collections::BTreeSet, future::Future};
 
-use backfence_gossip::{HybridClock, ReplicaId, SessionId, Time, Timestamp, UpdateId};
+use backfence_gossip::{HybridClock, ReplicaId, SessionId, Time, Timestamp};
 use backfence_process::Address;
-use backfence_ratings::{Average, MovieId, Rating, UserId, UserRating};
 use backfence_wire::{Malformed, all, v1, v1::front_end_client::FrontEndClient};
 use tokio::{sync::watch, time::Instant};
 use tonic::{Request, Response, Status, transport::Channel};
 
+pub use query::Search;
+use reply::Reply;
+
 use crate::{
-    Client, Error, Prepared, Resolution, Server, StatusChange, Updated, Waiting, answer,
+    Client, Error, Waiting,
     call::{Call, Effect},
     progress::Progress,
 };
@@ -129,190 +135,6 @@ impl Session {
         self.progress.watch()
     }
 
-    /// The movie that a title stands for, in any letter case, with or without the
-    /// year, the article in front or behind; or `#` and a movie's id.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request.
-    pub async fn find(&mut self, title: &str) -> Result<Resolution, Error> {
-        let deadline = self.begin().await?;
-        let request = v1::FindRequest {
-            session: self.token.clone(),
-            title: title.to_owned(),
-        };
-        let (reply, from) = self
-            .call(
-                deadline,
-                Effect::None,
-                request,
-                |mut service, request| async move { service.find(request).await },
-            )
-            .await?;
-        let v1::FindResponse {
-            session,
-            resolution,
-        } = reply;
-        self.observe(session, &from)?;
-        answer::resolution(resolution).map_err(|why| wrong(&from, why))
-    }
-
-    /// The rating that the user gave to the movie, if any.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request; [`Error::UnknownMovie`].
-    pub async fn view(
-        &mut self,
-        user: UserId,
-        movie: MovieId,
-    ) -> Result<Option<UserRating>, Error> {
-        let deadline = self.begin().await?;
-        let request = v1::ViewRequest {
-            session: self.token.clone(),
-            user_id: user.0,
-            movie_id: movie.0,
-        };
-        let (reply, from) = self
-            .call(
-                deadline,
-                Effect::None,
-                request,
-                |mut service, request| async move { service.view(request).await },
-            )
-            .await?;
-        self.observe(reply.session, &from)?;
-        let rating = reply.rating.map(answer::rating).transpose();
-        rating.map_err(|why| wrong(&from, why))
-    }
-
-    /// The average of the movie's ratings, if there are any.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request; [`Error::UnknownMovie`].
-    pub async fn average(&mut self, movie: MovieId) -> Result<Option<Average>, Error> {
-        let deadline = self.begin().await?;
-        let request = v1::AverageRequest {
-            session: self.token.clone(),
-            movie_id: movie.0,
-        };
-        let (reply, from) = self
-            .call(
-                deadline,
-                Effect::None,
-                request,
-                |mut service, request| async move { service.average(request).await },
-            )
-            .await?;
-        let average = answer::average(&reply).map_err(|why| wrong(&from, why));
-        self.observe(reply.session, &from)?;
-        average
-    }
-
-    /// Gives a rating, or changes it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request; [`Error::UnknownMovie`];
-    /// [`Error::OutcomeUnknown`].
-    pub async fn rate(
-        &mut self,
-        user: UserId,
-        movie: MovieId,
-        rating: Rating,
-    ) -> Result<Updated, Error> {
-        self.update(user, movie, Some(rating)).await
-    }
-
-    /// Takes a rating back. Without one to take back, nothing changes.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request; [`Error::UnknownMovie`];
-    /// [`Error::OutcomeUnknown`].
-    pub async fn delete(&mut self, user: UserId, movie: MovieId) -> Result<Updated, Error> {
-        self.update(user, movie, None).await
-    }
-
-    /// The next update of this session, not sent yet: `None` for a rating takes it
-    /// back. Whoever writes it down before it is [sent](Self::send) can send it
-    /// again after a crash, and it takes effect once.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request: the session may have to learn the time first.
-    pub async fn prepare(
-        &mut self,
-        user: UserId,
-        movie: MovieId,
-        rating: Option<Rating>,
-    ) -> Result<Prepared, Error> {
-        self.begin().await?;
-        Ok(self.next_update(user, movie, rating))
-    }
-
-    /// Sends an update that this session, or its predecessor of the same id, has
-    /// prepared. As often as it is sent, it takes effect once.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request; [`Error::UnknownMovie`];
-    /// [`Error::OutcomeUnknown`]; [`Error::Invalid`] for another session's update.
-    pub async fn send(&mut self, update: &Prepared) -> Result<Updated, Error> {
-        if update.id.session != self.id {
-            let why = format!("update {} is not of session {}", update.id, self.id);
-            return Err(Error::Invalid(why));
-        }
-        let deadline = self.begin().await?;
-        self.send_by(deadline, update).await
-    }
-
-    /// Turns a server's status round: online to offline for front ends, and back.
-    /// For testing. It is sent again only when it has not left, since twice is not
-    /// at all.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request; [`Error::UnknownServer`];
-    /// [`Error::ChangeUnknown`].
-    pub async fn change_status(&mut self, server: u32) -> Result<StatusChange, Error> {
-        let deadline = Instant::now() + self.client.limit();
-        let request = v1::ChangeStatusRequest { server };
-        let changed = self
-            .call(
-                deadline,
-                Effect::Change(server),
-                request,
-                |mut service, request| async move { service.change_status(request).await },
-            )
-            .await;
-        let (reply, from) = changed.map_err(|error| match error {
-            Error::UnknownServer { servers, .. } => Error::UnknownServer { server, servers },
-            other => other,
-        })?;
-        answer::status_change(reply).map_err(|why| wrong(&from, why))
-    }
-
-    /// Every server that the front end knows of, by number.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request.
-    pub async fn status(&mut self) -> Result<Vec<Server>, Error> {
-        let deadline = Instant::now() + self.client.limit();
-        let (reply, from): (v1::StatusResponse, _) = self
-            .call(
-                deadline,
-                Effect::None,
-                v1::StatusRequest {},
-                |mut service, request| async move { service.status(request).await },
-            )
-            .await?;
-        let servers: Result<Vec<_>, _> = reply.servers.into_iter().map(answer::server).collect();
-        servers.map_err(|why| wrong(&from, why))
-    }
-
     /// The deadline of a request that begins now. The first one tells a front end
     /// the session's id, and learns the time: an update must not be dated before.
     async fn begin(&mut self) -> Result<Instant, Error> {
@@ -341,74 +163,8 @@ impl Session {
         Ok(deadline)
     }
 
-    async fn update(
-        &mut self,
-        user: UserId,
-        movie: MovieId,
-        rating: Option<Rating>,
-    ) -> Result<Updated, Error> {
-        let deadline = self.begin().await?;
-        let update = self.next_update(user, movie, rating);
-        self.send_by(deadline, &update).await
-    }
-
-    async fn send_by(&mut self, deadline: Instant, update: &Prepared) -> Result<Updated, Error> {
-        let effect = Effect::Update(update.id);
-        let (session, id) = (self.token.clone(), update.id);
-        let (user_id, movie_id) = (update.user.0, update.movie.0);
-        let (update_id, time_us) = (Some(id.into()), update.time.0);
-        let (reply, from) = match update.rating {
-            Some(rating) => {
-                let request = v1::RateRequest {
-                    session,
-                    user_id,
-                    movie_id,
-                    rating: rating.into(),
-                    update_id,
-                    time_us,
-                };
-                self.call(
-                    deadline,
-                    effect,
-                    request,
-                    |mut service, request| async move { service.rate(request).await },
-                )
-                .await?
-            }
-            None => {
-                let request = v1::DeleteRequest {
-                    session,
-                    user_id,
-                    movie_id,
-                    update_id,
-                    time_us,
-                };
-                self.call(
-                    deadline,
-                    effect,
-                    request,
-                    |mut service, request| async move { service.delete(request).await },
-                )
-                .await?
-            }
-        };
-        self.updated(reply, id, &from)
-    }
-
-    fn next_update(&mut self, user: UserId, movie: MovieId, rating: Option<Rating>) -> Prepared {
-        let id = UpdateId::new(self.id, self.next);
-        self.next += 1;
-        Prepared {
-            id,
-            time: self.clock.tick(self.began.elapsed()),
-            user,
-            movie,
-            rating,
-        }
-    }
-
     /// A query about what the session has seen.
-    pub(crate) async fn ask<Q: Clone, A, F>(
+    async fn ask<Q: Clone, A: Reply, F>(
         &mut self,
         request: impl FnOnce(Vec<u8>) -> Q,
         send: impl Fn(FrontEndClient<Channel>, Request<Q>) -> F,
@@ -418,7 +174,23 @@ impl Session {
     {
         let deadline = self.begin().await?;
         let request = request(self.token.clone());
-        self.call(deadline, Effect::None, request, send).await
+        self.exchange(deadline, Effect::None, request, send).await
+    }
+
+    /// Asks, and observes what the reply says about the session.
+    async fn exchange<Q: Clone, A: Reply, F>(
+        &mut self,
+        deadline: Instant,
+        effect: Effect,
+        request: Q,
+        send: impl Fn(FrontEndClient<Channel>, Request<Q>) -> F,
+    ) -> Result<(A, Address), Error>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let (mut reply, from) = self.call(deadline, effect, request, send).await?;
+        self.observe(reply.session(), &from)?;
+        Ok((reply, from))
     }
 
     async fn call<Q: Clone, A, F>(
@@ -437,23 +209,8 @@ impl Session {
             .await
     }
 
-    fn updated(
-        &mut self,
-        reply: v1::UpdateResponse,
-        id: UpdateId,
-        from: &Address,
-    ) -> Result<Updated, Error> {
-        let updated = answer::updated(&reply, id).map_err(|why| wrong(from, why));
-        self.observe(reply.session, from)?;
-        updated
-    }
-
     /// To be done on every reply, to queries as well.
-    pub(crate) fn observe(
-        &mut self,
-        session: Option<v1::Session>,
-        from: &Address,
-    ) -> Result<(), Error> {
+    fn observe(&mut self, session: Option<v1::Session>, from: &Address) -> Result<(), Error> {
         let session = session.ok_or_else(|| wrong(from, Malformed("a reply without session")))?;
         if session.id != self.id.0.to_be_bytes() || session.token.is_empty() {
             return Err(wrong(from, Malformed("a reply for another session")));
@@ -478,7 +235,7 @@ impl Session {
     }
 }
 
-pub(crate) fn wrong(front_end: &Address, why: Malformed) -> Error {
+fn wrong(front_end: &Address, why: Malformed) -> Error {
     Error::WrongAnswer {
         front_end: front_end.clone(),
         why: why.0.to_owned(),

@@ -220,6 +220,7 @@ mod tests {
     fn each_entry_is_found_at_its_place() {
         let mut log = Log::new();
         log.start(TWO, 6);
+        assert_eq!((log.floor(TWO), log.floor(ONE)), (6, 0));
         for number in 7..=9 {
             log.push::<Bytes>(entry((TWO, number), 0, true));
         }

@@ -95,4 +95,20 @@ mod tests {
         clock.observe(Time(5_000_000), ms(100));
         assert_eq!(clock.tick(ms(50)), Time(5_000_001));
     }
+
+    #[test]
+    fn a_reply_that_is_no_news_does_not_set_the_stopwatch_back() {
+        let mut clock = HybridClock::default();
+        clock.observe(Time(5_000_000), ms(100));
+        clock.observe(Time(5_000_000), ms(50));
+        assert_eq!(clock.tick(ms(150)), Time(5_050_000));
+    }
+
+    #[test]
+    fn time_is_counted_in_microseconds_and_ends() {
+        assert_eq!(Time(5).after(ms(1)), Time(1_005));
+        assert_eq!(Time(5).after(Duration::MAX), Time(u64::MAX));
+        assert_eq!(Time(1_005).since(Time(5)), ms(1));
+        assert_eq!(Time(5).since(Time(1_005)), ms(0));
+    }
 }

@@ -147,6 +147,7 @@ fn executed(record: &Record<Operation>) -> Executed {
         id: record.update().id,
         ts: record.ts(),
         digest: record.update().time.0,
+        time: record.update().time,
     }
 }
 
@@ -173,6 +174,7 @@ fn recovery(directory: &Path, base: Arc<Base>, records: u64) -> Result<(), Box<d
         records: read,
         more: false,
         standing: Standing::New,
+        horizon: Time(0),
     }))?;
     let all = start.elapsed().as_secs_f64();
     println!(

@@ -2,7 +2,7 @@
 
 use clap::CommandFactory as _;
 
-use crate::args::Spoken;
+use crate::ask::Spoken;
 
 /// The commands of the original, which ask for what they need.
 pub(crate) const COMMANDS: [(&str, &str); 7] = [

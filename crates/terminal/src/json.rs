@@ -1,10 +1,12 @@
 //! Answers for programs: one JSON object each.
 
-use backfence_client::{Movie, Rated, Server, Timestamp, UpdateId};
+use backfence_client::{
+    Average, Movie, Ranked, Rated, Server, Timestamp, UpdateId, UserId, UserRating,
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    answer::{Answer, Titled},
+    answer::{Answer, Summary, Titled},
     output::safe,
     table,
 };
@@ -18,76 +20,39 @@ pub(crate) fn line(answer: &Answer) -> String {
 fn value(answer: &Answer) -> Value {
     match answer {
         Answer::Found(titled) => movie(&titled.movie),
-        Answer::Viewed(titled, user, seen) => about(
-            titled,
-            json!({
-                "user_id": user.0,
-                "rating": seen.map(|seen| f64::from(seen.rating)),
-                "update_id": seen.and_then(|seen| seen.update).map(update_id),
-            }),
-        ),
-        Answer::Average(titled, average) => about(
-            titled,
-            json!({
-                "average": average.map(|average| average.average),
-                "ratings": average.map_or(0, |average| average.ratings),
-            }),
-        ),
-        Answer::Rated(titled, user, rating, id) => about(
-            titled,
-            json!({
-                "user_id": user.0,
-                "rating": rating.map(f64::from),
-                "update_id": update_id(*id),
-            }),
-        ),
-        Answer::Changed(number, change) => json!({
-            "server": number,
-            "from": change.from.to_string(),
-            "status": change.to.to_string(),
-        }),
-        Answer::Status(servers) => json!({
-            "servers": servers
+        Answer::Viewed(titled, user, seen) => viewed(titled, *user, *seen),
+        Answer::Average(titled, average) => average_of(titled, *average),
+        Answer::Rated(titled, user, rating, id) => {
+            let rating = rating.map(f64::from);
+            let fields = json!({"user_id": user.0, "rating": rating, "update_id": update_id(*id)});
+            about(titled, fields)
+        }
+        Answer::Changed(server, change) => {
+            let (from, to) = (change.from.to_string(), change.to.to_string());
+            json!({"server": server, "from": from, "status": to})
+        }
+        Answer::Status(servers) => {
+            let one = |server| self::server(server, table::lag(server, servers));
+            json!({"servers": servers.iter().map(one).collect::<Value>()})
+        }
+        Answer::Searched(_, found) => {
+            let movies = movies(&found.movies);
+            json!({"movies": movies, "total": found.total, "near": found.near})
+        }
+        Answer::Ratings(user, ratings, more) => {
+            let ratings: Value = ratings.iter().map(rated).collect();
+            json!({"user_id": user.0, "ratings": ratings, "more": more})
+        }
+        Answer::Top(_, ranked) => {
+            json!({"movies": ranked.iter().map(self::ranked).collect::<Value>()})
+        }
+        Answer::Tags(titled, tags) => {
+            let tags = tags
                 .iter()
-                .map(|one| server(one, table::lag(one, servers)))
-                .collect::<Vec<_>>(),
-        }),
-        Answer::Searched(_, found) => json!({
-            "movies": found.movies.iter().map(movie).collect::<Vec<_>>(),
-            "total": found.total,
-            "near": found.near,
-        }),
-        Answer::Ratings(user, ratings, more) => json!({
-            "user_id": user.0,
-            "ratings": ratings.iter().map(rated).collect::<Vec<_>>(),
-            "more": more,
-        }),
-        Answer::Top(_, ranked) => json!({
-            "movies": ranked
-                .iter()
-                .map(|ranked| {
-                    let mut fields = movie(&ranked.movie);
-                    fields["average"] = ranked.average.average.into();
-                    fields["ratings"] = ranked.average.ratings.into();
-                    fields
-                })
-                .collect::<Vec<_>>(),
-        }),
-        Answer::Tags(titled, tags) => about(
-            titled,
-            json!({
-                "tags": tags
-                    .iter()
-                    .map(|tag| json!({"tag": tag.tag, "users": tag.users}))
-                    .collect::<Vec<_>>(),
-            }),
-        ),
-        Answer::User(user, summary) => json!({
-            "user_id": user.0,
-            "ratings": summary.ratings,
-            "average": summary.average,
-            "last": summary.last,
-        }),
+                .map(|tag| json!({"tag": tag.tag, "users": tag.users}));
+            about(titled, json!({"tags": tags.collect::<Value>()}))
+        }
+        Answer::User(user, summary) => summed_up(*user, summary),
         Answer::Whoami(user, session, front_end) => json!({
             "user_id": user.map(|user| user.0),
             "session": session.to_string(),
@@ -98,17 +63,39 @@ fn value(answer: &Answer) -> Value {
             "updates": saved.next - 1,
             "seen": timestamp(seen),
         }),
-        Answer::Ambiguous(asked, choices) => json!({
-            "error": "ambiguous",
-            "title": asked,
-            "choices": choices.iter().map(movie).collect::<Vec<_>>(),
-        }),
-        Answer::Unknown(asked, near) => json!({
-            "error": "not found",
-            "title": asked,
-            "near": near.iter().map(movie).collect::<Vec<_>>(),
-        }),
+        Answer::Ambiguous(asked, choices) => {
+            json!({"error": "ambiguous", "title": asked, "choices": movies(choices)})
+        }
+        Answer::Unknown(asked, near) => {
+            json!({"error": "not found", "title": asked, "near": movies(near)})
+        }
     }
+}
+
+fn viewed(titled: &Titled, user: UserId, seen: Option<UserRating>) -> Value {
+    let fields = json!({
+        "user_id": user.0,
+        "rating": seen.map(|seen| f64::from(seen.rating)),
+        "update_id": seen.and_then(|seen| seen.update).map(update_id),
+    });
+    about(titled, fields)
+}
+
+fn average_of(titled: &Titled, average: Option<Average>) -> Value {
+    let fields = json!({
+        "average": average.map(|average| average.average),
+        "ratings": average.map_or(0, |average| average.ratings),
+    });
+    about(titled, fields)
+}
+
+fn summed_up(user: UserId, summary: &Summary) -> Value {
+    json!({
+        "user_id": user.0,
+        "ratings": summary.ratings,
+        "average": summary.average,
+        "last": summary.last,
+    })
 }
 
 /// The fields with the movie's before them.
@@ -129,6 +116,17 @@ fn movie(movie: &Movie) -> Value {
         "year": movie.year,
         "genres": movie.genres,
     })
+}
+
+fn movies(movies: &[Movie]) -> Value {
+    movies.iter().map(movie).collect()
+}
+
+fn ranked(ranked: &Ranked) -> Value {
+    let mut fields = movie(&ranked.movie);
+    fields["average"] = ranked.average.average.into();
+    fields["ratings"] = ranked.average.ratings.into();
+    fields
 }
 
 fn rated(rated: &Rated) -> Value {

@@ -7,6 +7,7 @@
 
 mod answer;
 mod args;
+mod ask;
 mod converse;
 mod editor;
 mod export;
@@ -14,12 +15,12 @@ mod generate;
 mod guide;
 mod import;
 mod input;
-mod journal;
 mod json;
 mod output;
 mod request;
 mod saved;
 mod script;
+mod signals;
 mod state;
 mod table;
 mod titles;
@@ -36,11 +37,13 @@ pub use input::Input;
 pub use titles::Titles;
 
 use crate::{
-    args::{Ask, Command, Format},
+    args::{Command, Format},
+    ask::Ask,
     converse::{AGAIN, Setting, converse_in},
     editor::Editing,
     saved::SessionFile,
     script::Manner,
+    signals::{interrupted, interruptible, terminable},
     state::StateDir,
 };
 
@@ -79,61 +82,6 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             })
         }
     }
-}
-
-/// Ctrl-C ends it, with `None`.
-async fn interruptible(
-    work: impl Future<Output = anyhow::Result<Exit>>,
-) -> Option<anyhow::Result<Exit>> {
-    tokio::select! {
-        biased;
-        listened = tokio::signal::ctrl_c() => match listened {
-            Ok(()) => None,
-            Err(error) => Some(Err(error.into())),
-        },
-        ended = work => Some(ended),
-    }
-}
-
-fn interrupted() -> anyhow::Result<Exit> {
-    let sentence = "interrupted; what was asked for may still be done";
-    Err(Failure::new(Exit::Interrupted, sentence).into())
-}
-
-/// SIGTERM ends it, and so does SIGHUP, which says that the terminal has gone. Both
-/// leave a terminal as it was: a line may be edited just then, with the terminal in
-/// another mode.
-#[cfg(unix)]
-async fn terminable(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
-    use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let before = tcgetattr(std::io::stdin());
-    let mut terminated = signal(SignalKind::terminate())?;
-    let mut hung_up = signal(SignalKind::hangup())?;
-    let ended = async {
-        tokio::select! {
-            _ = terminated.recv() => {}
-            _ = hung_up.recv() => {}
-        }
-    };
-    tokio::select! {
-        biased;
-        () = ended => {
-            if let Ok(before) = before {
-                // Without a terminal there is nothing to be left in order.
-                let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
-            }
-            let sentence = "terminated; what was asked for may still be done";
-            Err(Failure::new(Exit::Interrupted, sentence).into())
-        }
-        ended = work => ended,
-    }
-}
-
-#[cfg(not(unix))]
-async fn terminable(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
-    work.await
 }
 
 async fn serve(args: &Args, command: &Command) -> anyhow::Result<Exit> {

@@ -7,8 +7,8 @@ use backfence_process::{Exit, Failure};
 use clap::Parser as _;
 
 use crate::{
-    args::{Ask, Format, Spoken},
-    converse::reason,
+    args::Format,
+    ask::{Ask, Spoken, reason},
     editor::Wants,
     guide,
     input::{Input, Line},

@@ -108,7 +108,12 @@ fn everything_newer_is_answered_by_real_servers() {
         said.ends_with(" 3.00     2        Toy Story  1995  #1\n"),
         "{said}"
     );
+}
 
+#[test]
+fn sessions_and_files_go_through_real_servers() {
+    let town = Town::new(1);
+    town.script("rate toy story 2.5\nrate #5 5\n");
     let tags = town.json(&["tags", "toy story"]);
     let first = serde_json::json!({"tag": "pixar", "users": 2});
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Scripts, imports, exports, sessions in files, and what is generated.
+//! Scripts, imports, exports, and sessions in files.
 
 #[allow(dead_code)]
 mod house;
@@ -210,38 +210,4 @@ fn bad_rows_and_files_are_named() {
         stderr.contains("another file that was interrupted"),
         "{stderr}"
     );
-}
-
-#[test]
-fn completions_and_man_pages_name_every_command() {
-    let server = House::new();
-    let commands = [
-        "find", "view", "average", "rate", "delete", "search", "ratings", "top", "tags", "user",
-        "whoami", "session", "status", "change", "script", "import", "export",
-    ];
-    for shell in ["bash", "zsh", "fish", "powershell"] {
-        let (code, text, _) = server.run(&["completions", shell], "");
-        assert_eq!(code, 0);
-        for command in commands {
-            assert!(text.contains(command), "{shell}: {command}");
-        }
-    }
-    let (code, help, _) = server.run(&["--help"], "");
-    let (_, man, _) = server.run(&["man"], "");
-    assert!(code == 0 && man.starts_with(".ie"), "{man}");
-    for command in commands {
-        assert!(help.contains(command) && man.contains(command), "{command}");
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let (code, ..) = server.run(&["man", "-o", folder.path().to_str().unwrap()], "");
-    assert_eq!(code, 0);
-    for command in commands {
-        assert!(
-            folder
-                .path()
-                .join(format!("backfence-{command}.1"))
-                .is_file(),
-            "{command}"
-        );
-    }
 }

@@ -2,7 +2,7 @@
 //! `frontend.proto` over one copy of the ratings, and fails when told to.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -65,6 +65,8 @@ pub(crate) struct World {
     pub(crate) arrivals: HashMap<UpdateId, u32>,
     /// What each session was last told it has seen.
     told: HashMap<SessionId, Timestamp>,
+    /// Sessions that have gone on after their program had ended.
+    resumed: HashSet<SessionId>,
     faults: VecDeque<Fault>,
 }
 
@@ -80,6 +82,7 @@ pub(crate) fn world() -> Shared {
         taken: BTreeMap::new(),
         arrivals: HashMap::new(),
         told: HashMap::new(),
+        resumed: HashSet::new(),
         faults: VecDeque::new(),
     }))
 }
@@ -246,7 +249,11 @@ impl World {
         match self.taken.get(&id) {
             Some(first) => assert_eq!(*first, (time, operation), "a retry that differs"),
             None => {
-                assert!(time > session.clock, "an update dated before what was seen");
+                // What was prepared before is not dated anew.
+                assert!(
+                    time > session.clock || self.resumed.contains(&session.id),
+                    "an update dated before what was seen"
+                );
                 self.taken.insert(id, (time, operation));
                 self.count += 1;
                 self.ratings.apply(&Update {
@@ -274,6 +281,9 @@ impl FrontEnd for Service {
     ) -> Result<Response<v1::OpenSessionResponse>, Status> {
         let id = backfence_wire::session_id(&request.get_ref().id).unwrap();
         self.meet(|world| {
+            if world.told.contains_key(&id) {
+                world.resumed.insert(id);
+            }
             let session = world.reply(Session::new(id));
             Ok(v1::OpenSessionResponse { session })
         })

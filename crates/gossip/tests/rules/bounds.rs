@@ -62,6 +62,7 @@ fn a_log_is_as_long_as_its_budget_allows() {
             one.update(update(sequence, []), NOW).expect("accepted");
         }
         assert_eq!(one.log_len(), kept, "{log_bytes} bytes");
+        assert_eq!(one.log().count(), kept);
         assert_eq!(one.state().floor, ts([(ONE, 9 - kept as u64)]));
     }
 }

@@ -4,7 +4,9 @@ use backfence_gossip::{
     Limits, MalformedState, Message, Received, Refusal, Replica, ReplicaId, Scope, Standing, State,
 };
 
-use crate::{NOW, ONE, THREE, TWO, Trace, knowing, newcomer, offer, record, replica, ts, update};
+use crate::{
+    NOW, ONE, THREE, TWO, Trace, knowing, newcomer, offer, offered, record, replica, ts, update,
+};
 
 /// [+] Members: whoever drives the replica is told of each new one once, by whatever
 /// way it came to be known, so that it stores them.
@@ -31,6 +33,24 @@ fn each_new_member_is_told_once() {
         four.receive(Message::State(Box::new(one.state()))),
         Ok(joined)
     );
+}
+
+/// [+] Members: one that has all that a joined member reports has joined; what those
+/// report who have not joined themselves says nothing.
+#[test]
+fn joining_is_having_all_that_a_joined_member_has() {
+    for (standing, has, joined) in [
+        (Standing::Joined, 0, true),
+        (Standing::Joined, 1, false),
+        (Standing::Recovered, 0, false),
+        (Standing::New, 0, false),
+    ] {
+        let mut one = replica(ONE);
+        let mut report = offered(offer(TWO, [(TWO, has)], vec![]));
+        report.standing = standing;
+        one.receive(Message::Offer(report)).expect("a report");
+        assert_eq!(one.has_joined(), joined, "{standing:?} with {has}");
+    }
 }
 
 /// [+] Members: the first of a cluster waits for nothing that an earlier life of its
@@ -80,7 +100,7 @@ fn hearing_of_the_end_of_all_others_is_not_joining() {
     one.receive(knowing(offer(own, [], vec![]), [ONE, TWO]))
         .expect("its own disk");
     let end = ReplicaId::end(2);
-    let mut last_words = crate::offered(offer(TWO, [(TWO, 9)], vec![]));
+    let mut last_words = offered(offer(TWO, [(TWO, 9)], vec![]));
     last_words.members.push(end);
     last_words.standing = Standing::Recovered;
     one.receive(Message::Offer(last_words)).expect("a report");
@@ -108,6 +128,53 @@ fn what_is_lost_is_not_waited_for() {
     assert_eq!(view.expect("it covers").lost, [], "that has come");
     let both = one.query(&ts([(TWO, 9), (THREE, 1)]), NOW);
     assert!(both.expect("not refused").is_none());
+}
+
+/// [+] Retirement: it counts only at one that has joined, when every other member knows
+/// who remains, and all that they have of the retired is here. What they have of others,
+/// or of the life that goes on, does not matter.
+#[test]
+fn each_condition_of_a_retirement_is_needed() {
+    let reborn = ReplicaId::new(2, 2);
+    let [new, old] = [[ONE, reborn, THREE], [ONE, TWO, THREE]];
+    for (founded, knows, has, counts) in [
+        (true, new, ts([]), true),
+        (true, new, ts([(reborn, 1), (THREE, 1)]), true),
+        (true, new, ts([(TWO, 1)]), false),
+        (true, old, ts([]), false),
+        (false, new, ts([]), false),
+    ] {
+        let mut one = replica(ONE);
+        one.meet([reborn, THREE]);
+        one.update(update(1, [(TWO, 9)]), NOW).expect("accepted");
+        if founded {
+            one.found();
+        }
+        for (from, knows) in [(reborn, new), (THREE, knows)] {
+            assert_eq!(one.waiting_len(), 1, "all have to be heard");
+            let mut report = offered(knowing(offer(from, [], vec![]), knows));
+            report.replica_ts = has.clone();
+            report.standing = Standing::New;
+            one.receive(Message::Offer(report)).expect("a report");
+        }
+        assert_eq!(one.waiting_len() == 0, counts, "{founded} {knows:?} {has}");
+    }
+}
+
+/// [+] State transfer: what either side has discarded is gone at both, and a third that
+/// lacks it is sent a state by either.
+#[test]
+fn a_join_keeps_the_higher_floor() {
+    let mut one = replica(ONE);
+    one.update(update(1, []), NOW).expect("accepted");
+    let mut two = replica(TWO);
+    two.receive(Message::State(Box::new(one.state())))
+        .expect("a state");
+    assert_eq!((two.state().floor, two.log_len()), (ts([(ONE, 1)]), 0));
+    two.receive(offer(THREE, [], vec![])).expect("a report");
+    two.receive(knowing(offer(ONE, [(ONE, 1)], vec![]), [THREE]))
+        .expect("a report");
+    assert!(matches!(two.message(THREE, Scope::All), Message::State(_)));
 }
 
 /// [+] State transfer: a value may be ahead of what was received only by what is lost,

@@ -1,14 +1,15 @@
-//! What can be asked besides a movie and a rating.
+//! What can be asked.
 
-use backfence_ratings::{MovieId, UserId};
+use backfence_ratings::{Average, MovieId, UserId, UserRating};
 use backfence_wire::v1;
 use tokio::time::Instant;
 
+use super::{Session, wrong};
 use crate::{
-    Client, Error, Found, Page, Ranked, Rated, Session, Tag, Title, answer,
+    Client, Error, Found, Page, Ranked, Rated, Resolution, Server, Tag, Title,
     call::{Call, Effect},
     progress::Progress,
-    session::wrong,
+    read,
 };
 
 /// What to look for. All that is given has to agree.
@@ -42,11 +43,67 @@ impl Client {
             service.list_titles(request).await
         });
         let (v1::ListTitlesResponse { titles, .. }, from) = asked.await?;
-        answer::titles(titles).map_err(|why| wrong(&from, why))
+        read::titles(titles).map_err(|why| wrong(&from, why))
     }
 }
 
 impl Session {
+    /// The movie that a title stands for, in any letter case, with or without the
+    /// year, the article in front or behind; or `#` and a movie's id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request.
+    pub async fn find(&mut self, title: &str) -> Result<Resolution, Error> {
+        let title = title.to_owned();
+        let request = |session| v1::FindRequest { session, title };
+        let asked = self.ask(request, |mut service, request| async move {
+            service.find(request).await
+        });
+        let (reply, from) = asked.await?;
+        read::resolution(reply.resolution).map_err(|why| wrong(&from, why))
+    }
+
+    /// The rating that the user gave to the movie, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request; [`Error::UnknownMovie`].
+    pub async fn view(
+        &mut self,
+        user: UserId,
+        movie: MovieId,
+    ) -> Result<Option<UserRating>, Error> {
+        let request = |session| v1::ViewRequest {
+            session,
+            user_id: user.0,
+            movie_id: movie.0,
+        };
+        let asked = self.ask(request, |mut service, request| async move {
+            service.view(request).await
+        });
+        let (reply, from) = asked.await?;
+        let rating = reply.rating.map(read::rating).transpose();
+        rating.map_err(|why| wrong(&from, why))
+    }
+
+    /// The average of the movie's ratings, if there are any.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request; [`Error::UnknownMovie`].
+    pub async fn average(&mut self, movie: MovieId) -> Result<Option<Average>, Error> {
+        let request = |session| v1::AverageRequest {
+            session,
+            movie_id: movie.0,
+        };
+        let asked = self.ask(request, |mut service, request| async move {
+            service.average(request).await
+        });
+        let (reply, from) = asked.await?;
+        read::average(&reply).map_err(|why| wrong(&from, why))
+    }
+
     /// Movies by words of their title, by genre, by year; at most 100.
     ///
     /// # Errors
@@ -63,9 +120,8 @@ impl Session {
         let asked = self.ask(request, |mut service, request| async move {
             service.search(request).await
         });
-        let (v1::SearchResponse { session, found }, from) = asked.await?;
-        self.observe(session, &from)?;
-        answer::found(found).map_err(|why| wrong(&from, why))
+        let (reply, from) = asked.await?;
+        read::found(reply.found).map_err(|why| wrong(&from, why))
     }
 
     /// A page of a user's ratings, or of all, by user and movie: those after
@@ -91,9 +147,8 @@ impl Session {
         let asked = self.ask(request, |mut service, request| async move {
             service.list_ratings(request).await
         });
-        let (v1::ListRatingsResponse { session, ratings }, from) = asked.await?;
-        self.observe(session, &from)?;
-        answer::ratings(ratings).map_err(|why| wrong(&from, why))
+        let (reply, from) = asked.await?;
+        read::ratings(reply.ratings).map_err(|why| wrong(&from, why))
     }
 
     /// The movies with the highest average, of a genre or of any where it is blank,
@@ -117,9 +172,8 @@ impl Session {
         let asked = self.ask(request, |mut service, request| async move {
             service.top(request).await
         });
-        let (v1::TopResponse { session, ranking }, from) = asked.await?;
-        self.observe(session, &from)?;
-        answer::ranking(ranking).map_err(|why| wrong(&from, why))
+        let (reply, from) = asked.await?;
+        read::ranking(reply.ranking).map_err(|why| wrong(&from, why))
     }
 
     /// What users have called the movie, the most used first; at most 100.
@@ -133,8 +187,26 @@ impl Session {
         let asked = self.ask(request, |mut service, request| async move {
             service.list_tags(request).await
         });
-        let (v1::ListTagsResponse { session, tags }, from) = asked.await?;
-        self.observe(session, &from)?;
-        Ok(answer::tags(tags))
+        let (reply, _) = asked.await?;
+        Ok(read::tags(reply.tags))
+    }
+
+    /// Every server that the front end knows of, by number.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request.
+    pub async fn status(&mut self) -> Result<Vec<Server>, Error> {
+        let deadline = Instant::now() + self.client.limit();
+        let (reply, from): (v1::StatusResponse, _) = self
+            .call(
+                deadline,
+                Effect::None,
+                v1::StatusRequest {},
+                |mut service, request| async move { service.status(request).await },
+            )
+            .await?;
+        let servers: Result<Vec<_>, _> = reply.servers.into_iter().map(read::server).collect();
+        servers.map_err(|why| wrong(&from, why))
     }
 }

@@ -1,0 +1,189 @@
+//! Answers, read from the wire once: whatever a front end says, what comes out of here
+//! makes sense.
+
+use backfence_gossip::UpdateId;
+use backfence_ratings::{Average, Movie, MovieId, Rating, UserId, UserRating};
+use backfence_wire::{Malformed, v1};
+
+use crate::{
+    Found, Page, Ranked, Rated, ReplicaState, Resolution, Server, ServerStatus, StatusChange, Tag,
+    Title, Updated,
+};
+
+pub(crate) fn resolution(resolution: Option<v1::Resolution>) -> Result<Resolution, Malformed> {
+    use v1::resolution::Outcome;
+    let outcome = resolution.and_then(|resolution| resolution.outcome);
+    Ok(match outcome.ok_or(Malformed("a title without outcome"))? {
+        Outcome::Found(found) => Resolution::Found(movie(found)?),
+        Outcome::Ambiguous(choices) => Resolution::Ambiguous(movies(choices)?),
+        Outcome::Unknown(near) => Resolution::Unknown {
+            near: movies(near)?,
+        },
+    })
+}
+
+pub(crate) fn found(found: Option<v1::Found>) -> Result<Found, Malformed> {
+    let found = found.ok_or(Malformed("a search without an answer"))?;
+    Ok(Found {
+        movies: found
+            .movies
+            .into_iter()
+            .map(movie)
+            .collect::<Result<_, _>>()?,
+        total: found.total,
+        near: found.near,
+    })
+}
+
+pub(crate) fn titles(titles: Option<v1::Titles>) -> Result<Page<Title>, Malformed> {
+    let titles = titles.ok_or(Malformed("a list without titles"))?;
+    Ok(Page {
+        items: titles
+            .titles
+            .into_iter()
+            .map(title)
+            .collect::<Result<_, _>>()?,
+        more: titles.more,
+    })
+}
+
+pub(crate) fn ratings(listed: Option<v1::ListedRatings>) -> Result<Page<Rated>, Malformed> {
+    let listed = listed.ok_or(Malformed("a list without ratings"))?;
+    Ok(Page {
+        items: listed
+            .ratings
+            .into_iter()
+            .map(rated)
+            .collect::<Result<_, _>>()?,
+        more: listed.more,
+    })
+}
+
+pub(crate) fn ranking(ranking: Option<v1::Ranking>) -> Result<Vec<Ranked>, Malformed> {
+    let ranking = ranking.ok_or(Malformed("a ranking without movies"))?;
+    ranking.movies.into_iter().map(ranked).collect()
+}
+
+pub(crate) fn tags(tags: Option<v1::Tags>) -> Vec<Tag> {
+    let tags = tags.unwrap_or_default().tags.into_iter();
+    tags.map(|v1::Tag { tag, users }| Tag { tag, users })
+        .collect()
+}
+
+fn rated(listed: v1::ListedRating) -> Result<Rated, Malformed> {
+    Ok(Rated {
+        user: UserId(listed.user_id),
+        movie: MovieId(listed.movie_id),
+        rating: given(listed.rating)?,
+        seconds: listed.seconds,
+        title: listed.title.map(title).transpose()?,
+    })
+}
+
+fn ranked(ranked: v1::Ranked) -> Result<Ranked, Malformed> {
+    let found = ranked.movie.ok_or(Malformed("a ranking without a movie"))?;
+    let average = checked_average(Some(ranked.average), ranked.ratings)?;
+    Ok(Ranked {
+        movie: movie(found)?,
+        average: average.ok_or(Malformed("a movie without ratings in a ranking"))?,
+    })
+}
+
+pub(crate) fn rating(rating: v1::UserRating) -> Result<UserRating, Malformed> {
+    Ok(UserRating {
+        rating: given(rating.rating)?,
+        update: rating.update_id.map(UpdateId::try_from).transpose()?,
+    })
+}
+
+fn given(rating: f64) -> Result<Rating, Malformed> {
+    Rating::try_from(rating).map_err(|_| Malformed("a rating is none"))
+}
+
+pub(crate) fn average(reply: &v1::AverageResponse) -> Result<Option<Average>, Malformed> {
+    checked_average(reply.average, reply.ratings)
+}
+
+fn checked_average(average: Option<f64>, ratings: u64) -> Result<Option<Average>, Malformed> {
+    match (average, ratings) {
+        (None, 0) => Ok(None),
+        (Some(average), ratings @ 1..) if (0.0..=5.0).contains(&average) => {
+            Ok(Some(Average { average, ratings }))
+        }
+        _ => Err(Malformed(
+            "an average does not go with the number of ratings",
+        )),
+    }
+}
+
+pub(crate) fn updated(reply: &v1::UpdateResponse, sent: UpdateId) -> Result<Updated, Malformed> {
+    if reply.update_id != Some(sent.into()) {
+        return Err(Malformed("the reply is about another update"));
+    }
+    Ok(Updated {
+        id: sent,
+        server: reply.server,
+    })
+}
+
+pub(crate) fn status_change(reply: v1::ChangeStatusResponse) -> Result<StatusChange, Malformed> {
+    Ok(StatusChange {
+        from: status(reply.from())?,
+        to: status(reply.to())?,
+    })
+}
+
+pub(crate) fn server(server: v1::Server) -> Result<Server, Malformed> {
+    Ok(Server {
+        server: server.server,
+        status: status(server.status())?,
+        state: server.state.map(replica_state).transpose()?,
+        address: server.address,
+    })
+}
+
+fn replica_state(state: v1::ReplicaState) -> Result<ReplicaState, Malformed> {
+    let id = state.id.ok_or(Malformed("a replica without an id"))?;
+    Ok(ReplicaState {
+        id: id.try_into()?,
+        value_ts: state.value_ts.unwrap_or_default().try_into()?,
+        replica_ts: state.replica_ts.unwrap_or_default().try_into()?,
+        log_len: state.log_len,
+        waiting: state.waiting,
+    })
+}
+
+fn status(status: v1::ServerStatus) -> Result<ServerStatus, Malformed> {
+    match status {
+        v1::ServerStatus::Online => Ok(ServerStatus::Online),
+        v1::ServerStatus::Offline => Ok(ServerStatus::Offline),
+        v1::ServerStatus::Unreachable => Ok(ServerStatus::Unreachable),
+        v1::ServerStatus::Unspecified => Err(Malformed("a server without a status")),
+    }
+}
+
+fn movies(movies: v1::Movies) -> Result<Vec<Movie>, Malformed> {
+    movies.movies.into_iter().map(movie).collect()
+}
+
+fn title(title: v1::Title) -> Result<Title, Malformed> {
+    Ok(Title {
+        movie: MovieId(title.movie_id),
+        title: title.title,
+        year: year(title.year)?,
+    })
+}
+
+fn year(year: Option<u32>) -> Result<Option<u16>, Malformed> {
+    let year = year.map(u16::try_from).transpose();
+    year.map_err(|_| Malformed("a year has more than five digits"))
+}
+
+fn movie(movie: v1::Movie) -> Result<Movie, Malformed> {
+    Ok(Movie {
+        id: MovieId(movie.movie_id),
+        title: movie.title,
+        year: year(movie.year)?,
+        genres: movie.genres,
+    })
+}

@@ -1,0 +1,161 @@
+//! What changes something: ratings, and a server's status.
+
+use backfence_gossip::UpdateId;
+use backfence_ratings::{MovieId, Rating, UserId};
+use backfence_wire::v1;
+use tokio::time::Instant;
+
+use super::{Session, wrong};
+use crate::{Error, Prepared, StatusChange, Updated, call::Effect, read};
+
+impl Session {
+    /// Gives a rating, or changes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request; [`Error::UnknownMovie`];
+    /// [`Error::OutcomeUnknown`].
+    pub async fn rate(
+        &mut self,
+        user: UserId,
+        movie: MovieId,
+        rating: Rating,
+    ) -> Result<Updated, Error> {
+        self.update(user, movie, Some(rating)).await
+    }
+
+    /// Takes a rating back. Without one to take back, nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request; [`Error::UnknownMovie`];
+    /// [`Error::OutcomeUnknown`].
+    pub async fn delete(&mut self, user: UserId, movie: MovieId) -> Result<Updated, Error> {
+        self.update(user, movie, None).await
+    }
+
+    /// The next update of this session, not sent yet: `None` for a rating takes it
+    /// back. Whoever writes it down before it is [sent](Self::send) can send it
+    /// again after a crash, and it takes effect once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request: the session may have to learn the time first.
+    pub async fn prepare(
+        &mut self,
+        user: UserId,
+        movie: MovieId,
+        rating: Option<Rating>,
+    ) -> Result<Prepared, Error> {
+        self.begin().await?;
+        Ok(self.next_update(user, movie, rating))
+    }
+
+    /// Sends an update that this session, or its predecessor of the same id, has
+    /// prepared. As often as it is sent, it takes effect once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request; [`Error::UnknownMovie`];
+    /// [`Error::OutcomeUnknown`]; [`Error::Invalid`] for another session's update.
+    pub async fn send(&mut self, update: &Prepared) -> Result<Updated, Error> {
+        if update.id.session != self.id {
+            let why = format!("update {} is not of session {}", update.id, self.id);
+            return Err(Error::Invalid(why));
+        }
+        let deadline = self.begin().await?;
+        self.send_by(deadline, update).await
+    }
+
+    /// Turns a server's status round: online to offline for front ends, and back.
+    /// For testing. It is sent again only when it has not left, since twice is not
+    /// at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request; [`Error::UnknownServer`];
+    /// [`Error::ChangeUnknown`].
+    pub async fn change_status(&mut self, server: u32) -> Result<StatusChange, Error> {
+        let deadline = Instant::now() + self.client.limit();
+        let request = v1::ChangeStatusRequest { server };
+        let changed = self
+            .call(
+                deadline,
+                Effect::Change(server),
+                request,
+                |mut service, request| async move { service.change_status(request).await },
+            )
+            .await;
+        let (reply, from) = changed.map_err(|error| match error {
+            Error::UnknownServer { servers, .. } => Error::UnknownServer { server, servers },
+            other => other,
+        })?;
+        read::status_change(reply).map_err(|why| wrong(&from, why))
+    }
+
+    async fn update(
+        &mut self,
+        user: UserId,
+        movie: MovieId,
+        rating: Option<Rating>,
+    ) -> Result<Updated, Error> {
+        let deadline = self.begin().await?;
+        let update = self.next_update(user, movie, rating);
+        self.send_by(deadline, &update).await
+    }
+
+    async fn send_by(&mut self, deadline: Instant, update: &Prepared) -> Result<Updated, Error> {
+        let effect = Effect::Update(update.id);
+        let (session, id) = (self.token.clone(), update.id);
+        let (user_id, movie_id) = (update.user.0, update.movie.0);
+        let (update_id, time_us) = (Some(id.into()), update.time.0);
+        let (reply, from): (v1::UpdateResponse, _) = match update.rating {
+            Some(rating) => {
+                let request = v1::RateRequest {
+                    session,
+                    user_id,
+                    movie_id,
+                    rating: rating.into(),
+                    update_id,
+                    time_us,
+                };
+                self.exchange(
+                    deadline,
+                    effect,
+                    request,
+                    |mut service, request| async move { service.rate(request).await },
+                )
+                .await?
+            }
+            None => {
+                let request = v1::DeleteRequest {
+                    session,
+                    user_id,
+                    movie_id,
+                    update_id,
+                    time_us,
+                };
+                self.exchange(
+                    deadline,
+                    effect,
+                    request,
+                    |mut service, request| async move { service.delete(request).await },
+                )
+                .await?
+            }
+        };
+        read::updated(&reply, id).map_err(|why| wrong(&from, why))
+    }
+
+    fn next_update(&mut self, user: UserId, movie: MovieId, rating: Option<Rating>) -> Prepared {
+        let id = UpdateId::new(self.id, self.next);
+        self.next += 1;
+        Prepared {
+            id,
+            time: self.clock.tick(self.began.elapsed()),
+            user,
+            movie,
+            rating,
+        }
+    }
+}

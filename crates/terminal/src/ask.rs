@@ -1,0 +1,215 @@
+//! Commands that can be given anywhere: on the command line, at the prompt, in a script.
+
+use backfence_client::{Rating, Search, UserId};
+use backfence_process::{Exit, Failure};
+use clap::{Parser, Subcommand};
+
+use crate::request::{About, Request};
+
+/// What can be asked on the command line, at the prompt and in a script.
+///
+/// A title may be several words, in any letter case, with or without its year, or
+/// `#` and the movie's id.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ask {
+    /// Show a movie's year and genres.
+    Find {
+        /// The movie's title, in any letter case, with or without its year, or #ID.
+        #[arg(required = true, allow_negative_numbers = true)]
+        title: Vec<String>,
+    },
+    /// Show the user's rating of a movie.
+    View {
+        /// The movie's title, in any letter case, with or without its year, or #ID.
+        #[arg(required = true, allow_negative_numbers = true)]
+        title: Vec<String>,
+    },
+    /// Show the average rating of a movie.
+    Average {
+        /// The movie's title, in any letter case, with or without its year, or #ID.
+        #[arg(required = true, allow_negative_numbers = true)]
+        title: Vec<String>,
+    },
+    /// Rate a movie, or change the rating.
+    #[command(override_usage = "backfence rate [OPTIONS] --user <ID> <TITLE>... <RATING>")]
+    Rate {
+        /// The movie's title, and behind it the rating from 0 to 5.
+        #[arg(required = true, num_args = 2.., allow_negative_numbers = true, value_name = "TITLE RATING")]
+        words: Vec<String>,
+    },
+    /// Take the user's rating of a movie back.
+    Delete {
+        /// The movie's title, in any letter case, with or without its year, or #ID.
+        #[arg(required = true, allow_negative_numbers = true)]
+        title: Vec<String>,
+    },
+    /// Look for movies by words of their title, by genre, by year.
+    #[command(visible_alias = "list")]
+    Search {
+        /// Words, each of which has to begin a word of the title.
+        #[arg(required_unless_present_any = ["genre", "year"], allow_negative_numbers = true)]
+        text: Vec<String>,
+        /// Only movies of this genre, such as comedy or scifi.
+        #[arg(long)]
+        genre: Option<String>,
+        /// Only movies of this year.
+        #[arg(long)]
+        year: Option<u16>,
+        /// Show so many at most.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+        limit: u32,
+    },
+    /// Show all ratings of the user, the newest first.
+    Ratings {
+        /// Show so many at most.
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+    /// Show the movies with the highest average.
+    Top {
+        /// Only movies of this genre, such as comedy or scifi.
+        #[arg(long)]
+        genre: Option<String>,
+        /// Only movies with so many ratings or more.
+        #[arg(long, default_value_t = 10)]
+        min_ratings: u64,
+        /// Show so many at most.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+        limit: u32,
+    },
+    /// Show what users have called a movie.
+    Tags {
+        /// The movie's title, in any letter case, with or without its year, or #ID.
+        #[arg(required = true, allow_negative_numbers = true)]
+        title: Vec<String>,
+    },
+    /// Show a user: how many ratings, and how high.
+    User {
+        /// The user.
+        #[arg(value_parser = parse_user)]
+        id: UserId,
+    },
+    /// Show who asks, in which session, and through which front end.
+    Whoami,
+    /// Show in words what the session has seen.
+    Session,
+    /// Show every server: address, status, and how far its replica is.
+    Status {
+        /// Show it again every second, until Ctrl-C.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Turn a server's status round, online to offline and back. For testing.
+    Change {
+        /// The server's number, from 1.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        server: u32,
+    },
+}
+
+/// A command as it is typed at the prompt.
+#[derive(Debug, Parser)]
+#[command(
+    name = "",
+    no_binary_name = true,
+    disable_help_flag = true,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Spoken {
+    #[command(subcommand)]
+    pub(crate) ask: Ask,
+}
+
+impl Ask {
+    /// What to ask for.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] with [`Exit::Usage`] when the words make no sense together.
+    pub(crate) fn request(&self, user: Option<UserId>) -> Result<Request, Failure> {
+        let asker = || user.ok_or_else(no_user);
+        let movie = |words: &[String], about| Ok(Request::Movie(title(words)?, about));
+        let given = |text: &Option<String>| text.clone().unwrap_or_default();
+        match self {
+            Self::Find { title } => movie(title, About::Find),
+            Self::View { title } => movie(title, About::View(asker()?)),
+            Self::Average { title } => movie(title, About::Average),
+            Self::Delete { title } => movie(title, About::Delete(asker()?)),
+            Self::Tags { title } => movie(title, About::Tags),
+            Self::Rate { words } => {
+                // `num_args` has seen to it that there are two.
+                let (last, words) = words.split_last().ok_or_else(no_user)?;
+                movie(words, About::Rate(asker()?, parse_rating(last)?))
+            }
+            Self::Change { server } => Ok(Request::Change(*server)),
+            Self::Status { .. } => Ok(Request::Status),
+            Self::Search {
+                text,
+                genre,
+                year,
+                limit,
+            } => Ok(Request::Search(
+                Search {
+                    text: text.join(" "),
+                    genre: given(genre),
+                    year: *year,
+                },
+                *limit,
+            )),
+            Self::Ratings { limit } => Ok(Request::Ratings(asker()?, limit.unwrap_or(usize::MAX))),
+            Self::Top {
+                genre,
+                min_ratings,
+                limit,
+            } => Ok(Request::Top(given(genre), *min_ratings, *limit)),
+            Self::User { id } => Ok(Request::User(*id)),
+            Self::Whoami => Ok(Request::Whoami(user)),
+            Self::Session => Ok(Request::Session),
+        }
+    }
+}
+
+/// The first line of what the parser has to say.
+pub(crate) fn reason(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let lines = text.lines().take_while(|line| !line.is_empty());
+    let line: Vec<_> = lines.map(str::trim).collect();
+    let line = line.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}
+
+/// Reads a user id: digits, nothing else. `u32::from_str` would take `+1`.
+pub(crate) fn parse_user(text: &str) -> Result<UserId, String> {
+    parse_number(text)
+        .map(UserId)
+        .ok_or_else(|| format!("a user id is a number from 0 to {}", u32::MAX))
+}
+
+/// Reads a number of ASCII digits: `²` is a digit for Unicode, and no number.
+pub(crate) fn parse_number(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { text.parse().ok() } else { None }
+}
+
+fn title(words: &[String]) -> Result<String, Failure> {
+    let title = words.join(" ");
+    if title.trim().is_empty() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "the title is blank; name a movie",
+        ));
+    }
+    Ok(title)
+}
+
+fn parse_rating(text: &str) -> Result<Rating, Failure> {
+    text.parse().map_err(|why| {
+        let message = format!("{text:?} is no rating: {why}; it stands behind the title");
+        Failure::new(Exit::Usage, message)
+    })
+}
+
+fn no_user() -> Failure {
+    let message = "whose rating? Pass --user ID, or set BACKFENCE_USER";
+    Failure::new(Exit::Usage, message)
+}

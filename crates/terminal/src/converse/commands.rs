@@ -1,0 +1,209 @@
+//! What each command does.
+
+use std::{collections::BTreeSet, io::Write};
+
+use backfence_client::{Rating, Server, UserId};
+use clap::Parser as _;
+
+use super::{AGAIN, Conversation, Ended, Said, Stop};
+use crate::{
+    answer::{Answer, Titled},
+    ask::{Ask, Spoken, parse_number, reason},
+    editor::Wants,
+    guide,
+    request::{About, Request, ask},
+};
+
+impl<W: Write> Conversation<'_, W> {
+    pub(super) async fn obey(&mut self, said: &Said) -> Result<(), Stop> {
+        let Some(user) = self.setting.user else {
+            return Ok(());
+        };
+        let title = guide::words(&said.rest).join(" ");
+        match said.command {
+            "find" => self.about_movie(title, About::Find).await,
+            "view" => self.about_movie(title, About::View(user)).await,
+            "average" => self.about_movie(title, About::Average).await,
+            "delete" => self.about_movie(title, About::Delete(user)).await,
+            "tags" => self.about_movie(title, About::Tags).await,
+            "rate" if title.is_empty() => self.rate(user).await,
+            "rate" => self.rate_at_once(user, &guide::words(&said.rest)).await,
+            "change" if title.is_empty() => self.change().await,
+            "help" => self.help(&title),
+            "quit" if title.is_empty() => Err(Stop::Ended(Ended::Quit)),
+            "quit" => self.say("INVALID: quit stands alone"),
+            command => self.parse_and_ask(command, &said.rest).await,
+        }
+    }
+
+    async fn about_movie(&mut self, title: String, about: About) -> Result<(), Stop> {
+        match self.movie(title).await? {
+            Some(titled) => self.do_about(titled, about).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn do_about(&mut self, titled: Titled, about: About) -> Result<(), Stop> {
+        let asked = self.request(about.changes(), async |session| {
+            ask(session, titled, about).await
+        });
+        match asked.await? {
+            Some(answer) => self.answer(answer),
+            None => Ok(()),
+        }
+    }
+
+    async fn rate(&mut self, user: UserId) -> Result<(), Stop> {
+        match self.movie(String::new()).await? {
+            Some(titled) => self.rate_titled(user, titled).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn rate_titled(&mut self, user: UserId, titled: Titled) -> Result<(), Stop> {
+        let parse = |text: &str| text.parse::<Rating>().map_err(|why| why.to_string());
+        let rating = self
+            .prompt("What rating (0-5)? ", Wants::Else, parse)
+            .await?;
+        self.do_about(titled, About::Rate(user, rating)).await
+    }
+
+    /// `Toy Story 4.5` is a title and a rating; `Toy Story` asks for the rating, as
+    /// does `Blade Runner 2049`, whose number is no rating.
+    async fn rate_at_once(&mut self, user: UserId, words: &[String]) -> Result<(), Stop> {
+        let whole = words.join(" ");
+        let Some((last, title)) = words.split_last().filter(|(_, title)| !title.is_empty()) else {
+            return self.rate_whole(user, &whole).await;
+        };
+        let looks_like_one = last.starts_with(|c: char| c.is_ascii_digit() || "-.".contains(c));
+        let rating = match last.parse::<Rating>() {
+            Ok(rating) => rating,
+            Err(_) if !looks_like_one => return self.rate_whole(user, &whole).await,
+            Err(why) => {
+                return match self.look_up(&whole).await? {
+                    Some(Ok(titled)) => self.rate_titled(user, titled).await,
+                    Some(Err(_)) => self.say(&format!("INVALID: {why}")),
+                    None => Ok(()),
+                };
+            }
+        };
+        let Some(found) = self.look_up(&title.join(" ")).await? else {
+            return Ok(());
+        };
+        // `Babylon 5` is no Babylon with a rating of 5.
+        if matches!(found, Err(Answer::Unknown(..)))
+            && let Some(Ok(titled)) = self.look_up(&whole).await?
+        {
+            return self.rate_titled(user, titled).await;
+        }
+        match self.settle(found, true).await? {
+            Some(titled) => self.do_about(titled, About::Rate(user, rating)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// All of it is the title.
+    async fn rate_whole(&mut self, user: UserId, title: &str) -> Result<(), Stop> {
+        match self.movie(title.to_owned()).await? {
+            Some(titled) => self.rate_titled(user, titled).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn change(&mut self) -> Result<(), Stop> {
+        let asked = self.request(false, async |session| session.status().await);
+        let Some(servers) = asked.await?.as_deref().map(numbers) else {
+            return Ok(());
+        };
+        if servers.is_empty() {
+            return self.say("No server is known yet, please try again later");
+        }
+        let range = range(&servers);
+        let parse = |text: &str| {
+            parse_number(text)
+                .filter(|number| servers.contains(number))
+                .ok_or_else(|| format!("the servers are {range}"))
+        };
+        let prompt = format!("Which server ({range})? ");
+        let server = self.prompt(&prompt, Wants::Else, parse).await?;
+        self.send(Request::Change(server)).await
+    }
+
+    /// What has options, as on the command line.
+    async fn parse_and_ask(&mut self, command: &str, rest: &str) -> Result<(), Stop> {
+        let words = [vec![command.to_owned()], guide::words(rest)].concat();
+        let asked = match Spoken::try_parse_from(words) {
+            Ok(Spoken { ask }) => ask,
+            Err(error) => return self.say(&format!("INVALID: {}", reason(&error))),
+        };
+        if let Ask::Status { watch: true } = asked
+            && self.interrupts.is_some()
+        {
+            return self.watch_status().await;
+        }
+        match asked.request(self.setting.user) {
+            Ok(request) => self.send(request).await,
+            Err(why) => self.say(&format!("INVALID: {why}")),
+        }
+    }
+
+    async fn send(&mut self, request: Request) -> Result<(), Stop> {
+        let changes = request.changes();
+        let asked = self.request(changes, async |session| request.send(session).await);
+        match asked.await? {
+            Some(answer) => self.answer(answer),
+            None => Ok(()),
+        }
+    }
+
+    /// Until Ctrl-C, or something goes wrong.
+    async fn watch_status(&mut self) -> Result<(), Stop> {
+        loop {
+            let asked = self.request(false, async |session| session.status().await);
+            let Some(servers) = asked.await? else {
+                return Ok(());
+            };
+            let table = Answer::Status(servers).text(true);
+            self.write(&format!("\x1b[H\x1b[2J{table}Ctrl-C ends this\n"))?;
+            let Some(interrupts) = &mut self.interrupts else {
+                return Ok(());
+            };
+            if tokio::time::timeout(AGAIN, interrupts.next()).await.is_ok() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// In order, each once.
+fn numbers(servers: &[Server]) -> Vec<u32> {
+    let numbers: BTreeSet<_> = servers.iter().map(|server| server.server).collect();
+    numbers.into_iter().collect()
+}
+
+/// `1-3`, or `1, 3` where one between is missing.
+fn range(numbers: &[u32]) -> String {
+    match numbers {
+        [first, .., last] if (last - first) as usize + 1 == numbers.len() => {
+            format!("{first}-{last}")
+        }
+        _ => {
+            let all: Vec<_> = numbers.iter().map(u32::to_string).collect();
+            all.join(", ")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_leave_nothing_out() {
+        let check = |numbers: &[u32], expected: &str| assert_eq!(range(numbers), expected);
+        check(&[1, 2, 3], "1-3");
+        check(&[1], "1");
+        check(&[1, 3], "1, 3");
+        check(&[2, 3], "2-3");
+    }
+}

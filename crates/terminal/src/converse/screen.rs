@@ -1,0 +1,135 @@
+//! What is shown, and what is asked.
+
+use std::io::Write;
+
+use anstyle::Style;
+use backfence_client::{Error, Session};
+use backfence_process::{Exit, Failure};
+
+use super::{Conversation, Ended, Stop, Why};
+use crate::{
+    answer::Answer,
+    editor::Wants,
+    guide,
+    input::Line,
+    output::{failure, safe},
+    waiting::{Watched, watched},
+};
+
+impl<W: Write> Conversation<'_, W> {
+    /// Does `work` with the session. Whoever sits at a terminal sees what is waited
+    /// for, and may give it up. `None` when it has been told what went wrong.
+    pub(super) async fn request<T>(
+        &mut self,
+        changes: bool,
+        work: impl AsyncFnOnce(&mut Session) -> Result<T, Error>,
+    ) -> Result<Option<T>, Stop> {
+        if changes {
+            self.save(1)?;
+        }
+        let ended = match &mut self.interrupts {
+            Some(interrupts) => {
+                let waiting = self.session.watch();
+                let work = work(self.session);
+                let ended = watched(work, waiting, interrupts, &mut self.output).await;
+                ended.map_err(Stop::Output)?
+            }
+            None => Watched::Done(work(self.session).await),
+        };
+        self.save(0)?;
+        match ended {
+            Watched::Done(Ok(answer)) => return Ok(Some(answer)),
+            Watched::Done(Err(error)) => self.say(&failure(error).to_string())?,
+            Watched::GivenUp if changes => self.say("Given up; it may still be done")?,
+            Watched::GivenUp => self.say("Given up")?,
+        }
+        Ok(None)
+    }
+
+    fn save(&self, ahead: u64) -> Result<(), Stop> {
+        match &self.setting.file {
+            Some(file) => file.save(self.session, ahead).map_err(Stop::Failed),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks until the answer makes sense.
+    pub(super) async fn prompt<T>(
+        &mut self,
+        prompt: &str,
+        wants: Wants,
+        parse: impl Fn(&str) -> Result<T, Why>,
+    ) -> Result<T, Stop> {
+        loop {
+            if !self.input.shows_prompts() {
+                self.say(prompt.trim_end())?;
+            }
+            let parsed = match self.input.line(prompt, wants).await {
+                Line::Text(text) => parse(text.trim()),
+                Line::Malformed(why) => Err(why.to_owned()),
+                Line::End => return Err(Stop::Ended(Ended::EndOfInput)),
+                Line::Interrupted | Line::Gone => return Err(Stop::Ended(Ended::Interrupted)),
+                Line::Failed(why) => {
+                    let message = format!("cannot read from stdin: {why}");
+                    return Err(Stop::Failed(Failure::new(Exit::Internal, message)));
+                }
+            };
+            match parsed {
+                Ok(value) => return Ok(value),
+                Err(why) => self.say(&format!("INVALID: {why}"))?,
+            }
+        }
+    }
+
+    /// All of it the first time, and for programs always; to those who have been
+    /// here before, one line.
+    pub(super) fn show_menu(&mut self) -> Result<(), Stop> {
+        if self.setting.knows_menu {
+            return self.write(&guide::short_menu());
+        }
+        let name = match self.setting.colour {
+            true => Style::new().bold(),
+            false => Style::new(),
+        };
+        let mut menu = String::new();
+        for (command, what) in guide::COMMANDS {
+            menu += &format!("  {name}{command:<8}{name:#} {what}\n");
+        }
+        if self.interrupts.is_some() {
+            menu += &format!("  {name}{:<8}{name:#} everything else, and how\n", "help");
+        }
+        self.write(&menu)
+    }
+
+    pub(super) fn help(&mut self, about: &str) -> Result<(), Stop> {
+        match about {
+            "" => self.write(&guide::help()),
+            command => match guide::help_for(command) {
+                Some(help) => self.write(&help),
+                None => self.say(&format!(
+                    "INVALID: there is no command {command}; type help"
+                )),
+            },
+        }
+    }
+
+    pub(super) fn answer(&mut self, answer: Answer) -> Result<(), Stop> {
+        let at_terminal = self.input.shows_prompts();
+        self.write(&answer.text(at_terminal))?;
+        match answer.stars() {
+            Some(stars) if at_terminal => self.say(&stars),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn say(&mut self, sentence: &str) -> Result<(), Stop> {
+        self.write(&(safe(sentence) + "\n"))
+    }
+
+    pub(super) fn write(&mut self, text: &str) -> Result<(), Stop> {
+        self.output
+            .write_all(text.as_bytes())
+            .and_then(|()| self.output.flush())
+            .map_err(Stop::Output)
+    }
+}

@@ -1,0 +1,169 @@
+//! Giving the ratings, each once, and counting what became of them.
+
+use std::{
+    io,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use backfence_client::{Error, Prepared, Session, SessionId, UpdateId};
+use backfence_process::{Exit, Failure};
+use indicatif::ProgressBar;
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    journal::{Journal, Past, Sent},
+    rows::Row,
+};
+use crate::output::failure;
+
+/// How long an update is sent again while nobody takes it.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(200);
+/// Bad rows that are named; further ones are only counted.
+const NAMED: u64 = 10;
+
+/// What came of the rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Count {
+    pub(super) rated: u64,
+    /// By the import that was interrupted.
+    pub(super) before: u64,
+    pub(super) skipped: u64,
+}
+
+/// What all sessions share.
+pub(super) struct Shared {
+    pub(super) journal: Mutex<Journal>,
+    pub(super) past: Past,
+    pub(super) count: Mutex<Count>,
+    pub(super) bar: ProgressBar,
+}
+
+/// Gives the rows of one session, one after the other.
+pub(super) async fn rate_rows(
+    index: usize,
+    mut session: Session,
+    mut rows: mpsc::Receiver<Row>,
+    shared: &Shared,
+) -> Result<(), Failure> {
+    while let Some(row) = rows.recv().await {
+        if shared.past.is_done(row.number) {
+            shared.count(|count| count.before += 1);
+            continue;
+        }
+        let update = match shared.past.sent.get(&row.number) {
+            Some(sent) => again(row, sent, session.id()),
+            None => shared.first(index, row, &mut session).await?,
+        };
+        match persist(&mut session, &update).await {
+            Ok(()) => shared.count(|count| count.rated += 1),
+            Err(Error::UnknownMovie) => {
+                shared.skip(row.number, &format!("there is no movie {}", row.movie));
+            }
+            Err(error) => {
+                let failed = failure(error);
+                let message = format!("{failed}; the same command goes on with the import");
+                return Err(Failure::new(failed.code(), message));
+            }
+        }
+        shared.note(|journal| journal.done(row.number))?;
+    }
+    Ok(())
+}
+
+impl Shared {
+    /// Notes an update before it is sent for the first time.
+    async fn first(
+        &self,
+        index: usize,
+        row: Row,
+        session: &mut Session,
+    ) -> Result<Prepared, Failure> {
+        let begun = Instant::now();
+        let update = loop {
+            match session.prepare(row.user, row.movie, Some(row.rating)).await {
+                Ok(update) => break update,
+                Err(error) if is_passing(&error) && begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => return Err(failure(error)),
+            }
+        };
+        let sent = Sent {
+            session: index,
+            sequence: update.id.sequence,
+            time: update.time,
+        };
+        self.note(|journal| journal.sent(row.number, sent))?;
+        Ok(update)
+    }
+
+    fn note(&self, write: impl FnOnce(&mut Journal) -> io::Result<()>) -> Result<(), Failure> {
+        let mut journal = lock(&self.journal);
+        write(&mut journal).map_err(|error| {
+            Failure::new(
+                Exit::Internal,
+                format!("cannot note how far the import is: {error}"),
+            )
+        })
+    }
+
+    fn count(&self, count: impl FnOnce(&mut Count)) {
+        count(&mut lock(&self.count));
+        self.bar.inc(1);
+    }
+
+    pub(super) fn skip(&self, number: u64, why: &str) {
+        let mut count = lock(&self.count);
+        count.skipped += 1;
+        if count.skipped <= NAMED {
+            let row = number + 1;
+            self.bar
+                .suspend(|| eprintln!("row {row} is passed over: {why}"));
+        }
+        drop(count);
+        self.bar.inc(1);
+    }
+}
+
+/// The update as it was sent before the interruption.
+fn again(row: Row, sent: &Sent, session: SessionId) -> Prepared {
+    Prepared {
+        id: UpdateId::new(session, sent.sequence),
+        time: sent.time,
+        user: row.user,
+        movie: row.movie,
+        rating: Some(row.rating),
+    }
+}
+
+/// Sends the update until somebody has taken it: it takes effect once.
+async fn persist(session: &mut Session, update: &Prepared) -> Result<(), Error> {
+    let begun = Instant::now();
+    loop {
+        match session.send(update).await {
+            Ok(_) => return Ok(()),
+            Err(error) if is_passing(&error) && begun.elapsed() < PATIENCE => {
+                tracing::debug!(%error, "sending an update again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_passing(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::AllBusy
+            | Error::OutcomeUnknown { .. }
+            | Error::OutOfTime { .. }
+            | Error::Unreachable { .. }
+    )
+}
+
+/// Counters and appended lines are whole after a panic.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
