@@ -5,7 +5,7 @@
 //! Each line is one new store in a directory of its own below DIR (the system's
 //! temporary one by default, which may not be a disk).
 
-use std::{env, error::Error, path::Path, sync::Arc, time::Instant};
+use std::{env, error::Error, os::unix::fs::FileExt as _, path::Path, sync::Arc, time::Instant};
 
 use backfence_gossip::{
     Executed, Limits, Message, Offer, Record, Replica, ReplicaId, SessionId, Standing, Time,
@@ -27,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let ratings = "userId,movieId,rating,timestamp\n".as_bytes();
     let base = Arc::new(Base::read(MOVIES.as_bytes(), ratings, true)?.base);
 
+    syncs(&below)?;
     for (batch, total) in [(1, 5_000), (32, 100_000), (100, 200_000), (256, 400_000)] {
         let directory = tempfile::tempdir_in(&below)?;
         let seconds = log(directory.path(), &base, total, batch)?;
@@ -45,6 +46,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir_in(&below)?;
     log(directory.path(), &base, records, 256)?;
     recovery(directory.path(), base, records)
+}
+
+/// What the disk itself allows: no store commits faster than it syncs.
+fn syncs(below: &Path) -> Result<(), Box<dyn Error>> {
+    const SYNCS: u32 = 1_000;
+    let file = tempfile::tempfile_in(below)?;
+    let start = Instant::now();
+    for turn in 0..SYNCS {
+        file.write_all_at(&[turn as u8; 16 << 10], u64::from(turn % 64) << 14)?;
+        file.sync_data()?;
+    }
+    let rate = f64::from(SYNCS) / start.elapsed().as_secs_f64();
+    println!("the disk alone: {rate:.0} writes of 16 KiB, each synced, a second");
+    Ok(())
 }
 
 fn report(what: &str, batch: u64, records: u64, seconds: f64) {
@@ -151,7 +166,8 @@ fn executed(record: &Record<Operation>) -> Executed {
     }
 }
 
-/// Without a clean end: what a crash leaves is opened.
+/// Of a directory that was closed, which makes no difference: all of it is checked and
+/// read whatever came before.
 fn recovery(directory: &Path, base: Arc<Base>, records: u64) -> Result<(), Box<dyn Error>> {
     let file = directory.join("replica.redb");
     let size = file.metadata()?.len() >> 20;

@@ -11,7 +11,8 @@ use support::{
     Random, SERVER, base,
     disk::{Change, Disk, Loss, crashes},
     revive, same,
-    script::{Call, Step, steps},
+    script::steps,
+    step::{Call, Step},
 };
 
 const SEEDS: [u64; 2] = [1, 2];
@@ -60,7 +61,7 @@ fn check(base: &Arc<Base>, steps: &[Step], ends: &[usize], point: usize, disk: &
         Call::Begin(incarnation) => Some(incarnation),
         _ => None,
     };
-    let acknowledged = steps[..=done].iter().filter_map(begins).last();
+    let acknowledged = steps[..=done].iter().filter_map(begins).next_back();
     assert!(
         begun >= acknowledged,
         "{begun:?} has begun, not {acknowledged:?}"

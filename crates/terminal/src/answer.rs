@@ -9,9 +9,12 @@ use backfence_client::{
 use backfence_process::{Address, Exit};
 
 use crate::{
-    output::{counted, date, safe, stars},
+    output::{counted, date, fitting, safe, stars},
     table,
 };
+
+/// Tags that a terminal shows.
+const TAGS: usize = 20;
 
 /// What there is to say about a user.
 #[derive(Clone, PartialEq, Debug)]
@@ -100,6 +103,9 @@ impl Answer {
             Self::Changed(_, StatusChange { from, to }) => {
                 format!("Server status changed from {from} to {to}")
             }
+            Self::Status(servers) if servers.is_empty() => {
+                "No server is known yet, please try again later".to_owned()
+            }
             Self::Status(servers) => return table::servers(servers, framed),
             Self::Searched(search, found) => return searched(search, found, framed),
             Self::Ratings(user, ratings, more) => return rated(*user, ratings, *more, framed),
@@ -110,14 +116,18 @@ impl Answer {
             Self::Tags(titled, tags) if tags.is_empty() => {
                 format!("{} has no tags in our data", titled.label)
             }
-            Self::Tags(_, tags) => return table::tags(tags, framed),
+            Self::Tags(_, tags) => return tagged(tags, framed),
             Self::User(user, summary) => about_user(*user, summary),
             Self::Whoami(user, session, front_end) => whoami(*user, *session, front_end.as_ref()),
             Self::Session(saved, seen) => about_session(saved, seen),
             Self::Ambiguous(asked, choices) => ambiguous(asked, choices),
-            Self::Unknown(asked, near) => unknown(asked, near),
+            Self::Unknown(asked, near) => unknown(asked, near, framed),
         };
-        text.lines().map(|line| safe(line) + "\n").collect()
+        let line = |line: &str| match framed {
+            true => fitting(&safe(line)) + "\n",
+            false => safe(line) + "\n",
+        };
+        text.lines().map(line).collect()
     }
 }
 
@@ -160,6 +170,20 @@ fn rated(user: UserId, ratings: &[Rated], more: bool, framed: bool) -> String {
     let mut text = table::ratings(ratings, framed);
     if more {
         let _ = writeln!(text, "and more, which are older");
+    }
+    text
+}
+
+/// At a terminal the first ones: there are movies with a hundred.
+fn tagged(tags: &[Tag], framed: bool) -> String {
+    let shown = match framed {
+        true => &tags[..tags.len().min(TAGS)],
+        false => tags,
+    };
+    let mut text = table::tags(shown, framed);
+    if shown.len() < tags.len() {
+        let more = tags.len() - shown.len();
+        let _ = writeln!(text, "and {more} more, which are shown in a pipe");
     }
     text
 }
@@ -228,11 +252,19 @@ fn ambiguous(asked: &str, choices: &[Movie]) -> String {
     text + "\nName one with its year, or by its number with the #"
 }
 
-fn unknown(asked: &str, near: &[Movie]) -> String {
-    let mut text = format!("{} is not in our database yet", safe(asked));
-    if !near.is_empty() {
-        let near: Vec<_> = near.iter().map(|movie| safe(&movie.to_string())).collect();
-        let _ = write!(text, "\nDid you mean: {}?", near.join("; "));
+fn unknown(asked: &str, near: &[Movie], framed: bool) -> String {
+    let text = format!("{} is not in our database yet", safe(asked));
+    let mut titles = near.iter().map(|movie| safe(&movie.to_string()));
+    match (near, framed) {
+        ([], _) => text,
+        (near, true) => titles
+            .zip(near)
+            .fold(text + "\nDid you mean:", |text, (title, movie)| {
+                format!("{text}\n  {title}, #{}", movie.id)
+            }),
+        (_, false) => {
+            let titles: Vec<_> = titles.by_ref().collect();
+            format!("{text}\nDid you mean: {}?", titles.join("; "))
+        }
     }
-    text
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use backfence_client::Error;
 use backfence_process::{Exit, Failure};
 
+use crate::table;
+
 /// The same text for a terminal: characters that would act on it, or turn the
 /// order of others round, are replaced.
 pub(crate) fn safe(text: &str) -> String {
@@ -19,6 +21,39 @@ pub(crate) fn safe(text: &str) -> String {
             }
         })
         .collect()
+}
+
+/// The line in as many as the terminal needs, parted at blanks. Without a terminal, or
+/// where that does not know its width, it stays one.
+pub(crate) fn fitting(line: &str) -> String {
+    match table::width() {
+        Some(columns) => parted(line, columns.into()),
+        None => line.to_owned(),
+    }
+}
+
+fn parted(line: &str, columns: usize) -> String {
+    // No character is wider than two columns.
+    let width = |word: &str| {
+        word.chars()
+            .map(|c| if c.is_ascii() { 1 } else { 2 })
+            .sum::<usize>()
+    };
+    if width(line) <= columns {
+        return line.to_owned();
+    }
+    let (mut text, mut used) = (String::new(), 0);
+    for word in line.split_inclusive(' ') {
+        let wide = width(word.trim_end());
+        if used > 0 && used + wide > columns {
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+            used = 0;
+        }
+        text += word;
+        used += width(word);
+    }
+    text
 }
 
 /// Five stars for people: `★★★★½`, in halves.
@@ -84,6 +119,16 @@ mod tests {
         check("Amélie 😀", "Amélie 😀");
         check("\u{1b}[2Jgone\r\n", "\u{fffd}[2Jgone\u{fffd}\u{fffd}");
         check("\u{9b}2J\u{202e}txt", "\u{fffd}2J\u{fffd}txt");
+    }
+
+    #[test]
+    fn long_lines_are_parted_at_blanks() {
+        let check = |line: &str, expected: &str| assert_eq!(parted(line, 10), expected);
+        check("ten letter", "ten letter");
+        check("one, two, three", "one, two,\nthree");
+        check("elevenletters", "elevenletters");
+        check("a elevenletters b", "a\nelevenletters\nb");
+        check("  in 千と千尋の", "  in\n千と千尋の");
     }
 
     #[test]

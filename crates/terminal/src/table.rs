@@ -72,7 +72,8 @@ pub(crate) fn movies(movies: &[Movie], framed: bool) -> String {
             format!("#{}", movie.id),
             safe(&movie.title),
             year(movie.year),
-            safe(&movie.genres.join("|")),
+            // Where lines are broken, they are broken at blanks.
+            safe(&movie.genres.join(if framed { ", " } else { "|" })),
         ]
     });
     drawn(&["movie", "title", "year", "genres"], rows, framed)
@@ -134,7 +135,7 @@ pub(crate) fn tags(tags: &[Tag], framed: bool) -> String {
 
 /// Columns of the terminal. `None` without one, or where it does not know: then lines
 /// are as long as they are.
-fn width() -> Option<u16> {
+pub(crate) fn width() -> Option<u16> {
     Table::new().width().filter(|&width| width > 0)
 }
 

@@ -121,10 +121,10 @@ fn sessions_and_files_go_through_real_servers() {
         (&first, 2)
     );
     let session = town.json(&["session"]);
-    assert_eq!(
-        (&session["updates"], &session["seen"][0]["count"]),
-        (&2.into(), &2.into())
-    );
+    // Whichever servers have taken them.
+    let seen = session["seen"].as_array().unwrap().iter();
+    let seen: u64 = seen.map(|entry| entry["count"].as_u64().unwrap()).sum();
+    assert_eq!((&session["updates"], seen), (&2.into(), 2));
     let whoami = town.json(&["whoami"]);
     assert_eq!(
         (&whoami["user_id"], &whoami["session"]),

@@ -135,7 +135,8 @@ fn every_format_can_be_chosen() {
         let framed = ["search", "ratings", "top", "tags", "status"].contains(&command);
         assert_eq!(table.1.contains('│'), framed, "{command}: {table:?}");
         assert!(!simple.1.contains('│'), "{command}: {simple:?}");
-        if !framed {
+        // Near matches are a list where there are frames.
+        if !framed && command != "an unknown title" {
             assert_eq!(simple, table, "{command}");
         }
     }

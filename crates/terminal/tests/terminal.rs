@@ -42,7 +42,7 @@ fn a_command_is_given_at_once_or_asks() {
     terminal.does("change 9", "there is no server 9; there are 1, 2, 3");
     terminal.does(
         "search --fnord",
-        "INVALID: unexpected argument '--fnord' found",
+        "INVALID: unexpected argument '--fnord' found; help search shows more",
     );
     terminal.says("quit");
     terminal.sees("Okay thanks for coming!");
@@ -245,7 +245,15 @@ fn wide_characters_fit_into_sixty_columns() {
     }
     terminal.says("tags 千と千尋");
     terminal.sees("千と千尋 is not in our database yet");
-    terminal.sees("Did you mean: ");
+    terminal.sees("Did you mean:");
+    let rest = terminal.sees(TODO);
+    assert!(rest.lines().all(|line| columns(line) <= 60), "{rest}");
+    // A sentence is parted at a blank.
+    terminal.says("find Toy Story");
+    let genres = "Adventure|Animation|Children|Comedy|Fantasy";
+    terminal.sees(&format!(
+        "\nToy Story was made in (1995) and has the genres\r\n{genres}\r\n"
+    ));
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 #![allow(dead_code, reason = "each test uses its own part")]
 
+pub(crate) mod directory;
 pub(crate) mod disk;
 pub(crate) mod script;
+pub(crate) mod step;
 
 use std::sync::Arc;
 
-use backfence_gossip::{Limits, Message, Offer, Replica, ReplicaId, Standing, State, Timestamp};
+use backfence_gossip::{Limits, Message, Offer, Replica, ReplicaId, Standing, State};
 use backfence_ratings::{Base, Ratings};
 use backfence_store::Recovered;
 
@@ -55,7 +57,7 @@ pub(crate) fn revive(base: &Arc<Base>, recovered: Recovered) -> State<Ratings> {
     let received = replica
         .receive(Message::Offer(Offer {
             from: own,
-            replica_ts: replica_ts.unwrap_or_else(Timestamp::new),
+            replica_ts: replica_ts.unwrap_or_default(),
             members: recovered.members,
             records: recovered.records,
             more: false,
@@ -75,7 +77,7 @@ pub(crate) fn revive(base: &Arc<Base>, recovered: Recovered) -> State<Ratings> {
     replica.state()
 }
 
-/// Panics where two replicas differ in anything but how many records they have
+/// Whether two replicas are the same in everything but how many records they have
 /// discarded: that is stored with checkpoints only, and may lag.
 pub(crate) fn same(found: &State<Ratings>, expected: &State<Ratings>) -> Result<(), String> {
     let waiting = |state: &State<Ratings>| {

@@ -1,73 +1,22 @@
 //! What a replica writes while 200 updates pass: its own and those of two others, of
 //! which some wait and some come as a whole state, and a restart in the middle.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use backfence_gossip::{
     Limits, Message, Offer, Replica, ReplicaId, Scope, Session, SessionId, State, Time, Update,
     UpdateId,
 };
 use backfence_ratings::{Base, MovieId, Operation, Rating, Ratings, UserId};
-use backfence_store::{Batch, Checkpoint, OpenError, Recovered, Store, WriteError};
+use backfence_store::{Batch, Checkpoint, Recovered};
 
-use super::{Random, SERVER, disk::Disk, revive};
+use super::{
+    Random, SERVER, revive,
+    step::{Call, Step, since},
+};
 
 const UPDATES: usize = 200;
 const SESSIONS: usize = 6;
-
-/// One call.
-#[derive(Debug)]
-pub(crate) enum Call {
-    /// Closes the store where it is open, and opens it.
-    Open,
-    Begin(u64),
-    Write(Box<Batch>),
-}
-
-/// A call, and what must be found when it has returned.
-#[derive(Debug)]
-pub(crate) struct Step {
-    pub call: Call,
-    pub after: State<Ratings>,
-}
-
-#[derive(Debug)]
-pub(crate) enum Failed {
-    Open(OpenError),
-    Write(WriteError),
-}
-
-impl Step {
-    /// Makes the call.
-    pub(crate) fn run(
-        &self,
-        disk: &Disk,
-        base: &Arc<Base>,
-        store: &mut Option<Store>,
-    ) -> Result<(), Failed> {
-        let open = "the script opens it first";
-        match &self.call {
-            Call::Open => {
-                drop(store.take());
-                let opened = Store::open_on(disk.clone(), SERVER, base.clone());
-                *store = Some(opened.map_err(Failed::Open)?.0);
-                Ok(())
-            }
-            Call::Begin(incarnation) => {
-                let store = store.as_mut().expect(open);
-                store.begin(*incarnation).map_err(Failed::Write)
-            }
-            Call::Write(batch) => {
-                let store = store.as_mut().expect(open);
-                store.write(batch).map_err(Failed::Write)
-            }
-        }
-    }
-}
 
 /// The script of a seed.
 pub(crate) fn steps(base: &Arc<Base>, seed: u64) -> Vec<Step> {
@@ -189,6 +138,7 @@ impl Town {
 
     /// The first replica reports to another, gets what it lacks, and gives likewise.
     fn exchange(&mut self, with: usize, scope: Scope) {
+        self.vouch();
         let (first, others) = self.replicas.split_at_mut(1);
         let (here, there) = (&mut first[0], &mut others[with - 1]);
         let report = Message::Offer(here.report());
@@ -201,6 +151,21 @@ impl Town {
         for (origin, numbers) in received.accepted {
             numbers.for_each(|number| self.note(origin, number));
         }
+    }
+
+    /// The others tell each other whom they know, without which they send nothing to a
+    /// new server; but no records, so that some have to wait.
+    fn vouch(&mut self) {
+        let [_, second, third] = &mut self.replicas[..] else {
+            return;
+        };
+        let (from_second, from_third) = (second.report(), third.report());
+        second
+            .receive(Message::Offer(from_third))
+            .expect("a report");
+        third
+            .receive(Message::Offer(from_second))
+            .expect("a report");
     }
 
     fn note(&mut self, origin: ReplicaId, number: u64) {
@@ -284,33 +249,5 @@ impl Town {
             incarnation: None,
         };
         revive(&self.base, recovered)
-    }
-}
-
-/// What has changed between two checkpoints.
-pub(crate) fn since(last: &State<Ratings>, now: &State<Ratings>) -> Checkpoint {
-    let cells = |state: &State<Ratings>| {
-        let cells = state.value.cells();
-        cells
-            .map(|(movie, user, cell)| ((user, movie), cell))
-            .collect::<BTreeMap<_, _>>()
-    };
-    let (before, after) = (cells(last), cells(now));
-    let written = after
-        .iter()
-        .filter(|(key, cell)| before.get(key) != Some(cell));
-    let gone = before.keys().filter(|key| !after.contains_key(key));
-    let changed = written.map(|(key, cell)| (key.1, key.0, Some(*cell)));
-    let changed = changed.chain(gone.map(|key| (key.1, key.0, None)));
-    let whole = Checkpoint::whole(now.clone());
-    let ids = |state: &State<Ratings>| state.executed.iter().map(|e| e.id).collect::<BTreeSet<_>>();
-    let (known, kept) = (ids(last), ids(now));
-    let new = now.executed.iter().filter(|e| !known.contains(&e.id));
-    Checkpoint {
-        cells: changed.collect(),
-        executed: new.cloned().collect(),
-        forgotten: known.difference(&kept).copied().collect(),
-        whole: None,
-        ..whole
     }
 }

@@ -134,7 +134,10 @@ impl<W: Write> Conversation<'_, W> {
         let words = [vec![command.to_owned()], guide::words(rest)].concat();
         let asked = match Spoken::try_parse_from(words) {
             Ok(Spoken { ask }) => ask,
-            Err(error) => return self.say(&format!("INVALID: {}", reason(&error))),
+            Err(error) => {
+                let why = reason(&error);
+                return self.say(&format!("INVALID: {why}; help {command} shows more"));
+            }
         };
         if let Ask::Status { watch: true } = asked
             && self.interrupts.is_some()

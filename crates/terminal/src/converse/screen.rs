@@ -12,7 +12,7 @@ use crate::{
     editor::Wants,
     guide,
     input::Line,
-    output::{failure, safe},
+    output::{failure, fitting, safe},
     waiting::{Watched, watched},
 };
 
@@ -123,7 +123,11 @@ impl<W: Write> Conversation<'_, W> {
     }
 
     pub(super) fn say(&mut self, sentence: &str) -> Result<(), Stop> {
-        self.write(&(safe(sentence) + "\n"))
+        let line = safe(sentence) + "\n";
+        match self.input.shows_prompts() {
+            true => self.write(&fitting(&line)),
+            false => self.write(&line),
+        }
     }
 
     pub(super) fn write(&mut self, text: &str) -> Result<(), Stop> {

@@ -1,0 +1,235 @@
+//! What is written is read back.
+
+mod support;
+
+use backfence_gossip::{
+    Executed, LogEntry, Record, ReplicaId, SessionId, Standing, State, Time, Timestamp, Update,
+    UpdateId,
+};
+use backfence_ratings::{Cell, MovieId, Operation, Rating, Ratings, UserId};
+use backfence_store::{Batch, Checkpoint, Recovered, Store};
+use support::{SERVER, base, disk::Disk};
+
+const HERE: ReplicaId = ReplicaId::new(SERVER, 7);
+const THERE: ReplicaId = ReplicaId::new(2, u64::MAX - 1);
+const NEW: ReplicaId = ReplicaId::new(3, 9);
+
+fn ts(entries: &[(ReplicaId, u64)]) -> Timestamp {
+    entries.iter().copied().collect()
+}
+
+fn record(origin: ReplicaId, number: u64) -> Record<Operation> {
+    let operation = match number % 2 {
+        0 => Operation::Delete {
+            user: UserId(u32::MAX),
+            movie: MovieId(1),
+        },
+        _ => Operation::Rate {
+            user: UserId(1),
+            movie: MovieId(u32::MAX),
+            rating: Rating::MAX,
+        },
+    };
+    let update = Update {
+        id: UpdateId::new(SessionId(u128::MAX - u128::from(number)), number),
+        prev: ts(&[(HERE, number - 1), (THERE, u64::MAX)]
+            .map(|(id, count)| (id, if id == origin { number - 1 } else { count }))),
+        time: Time(u64::MAX),
+        operation,
+    };
+    Record::new(origin, number, update).expect("it depends on earlier ones")
+}
+
+fn records(origin: ReplicaId, numbers: std::ops::RangeInclusive<u64>) -> Vec<Record<Operation>> {
+    numbers.map(|number| record(origin, number)).collect()
+}
+
+fn executed(sequence: u64) -> Executed {
+    Executed {
+        id: UpdateId::new(SessionId(5), sequence),
+        ts: ts(&[(HERE, sequence)]),
+        digest: u64::MAX - sequence,
+    }
+}
+
+fn cell(time: u64, rating: Option<Rating>) -> Cell {
+    Cell {
+        time: Time(time),
+        update: UpdateId::new(SessionId(5), time),
+        rating,
+    }
+}
+
+fn entry(record: Record<Operation>, waiting: bool) -> LogEntry<Operation> {
+    LogEntry { record, waiting }
+}
+
+struct Fixture {
+    disk: Disk,
+    store: Option<Store>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let disk = Disk::default();
+        let (mut store, recovered) =
+            Store::open_on(disk.clone(), SERVER, base("4.0")).expect("a new store");
+        assert!(recovered.state.is_none() && recovered.records.is_empty());
+        assert_eq!((recovered.members, recovered.incarnation), (vec![], None));
+        store.begin(HERE.incarnation).expect("it begins");
+        let store = Some(store);
+        Self { disk, store }
+    }
+
+    /// Writes it, twice, since that must make no difference; and opens the store again.
+    fn write(&mut self, batch: &Batch) -> Recovered {
+        let mut store = self.store.take().expect("it is open");
+        store.write(batch).expect("it is written");
+        store.write(batch).expect("it is written again");
+        drop(store);
+        let opened = Store::open_on(self.disk.clone(), SERVER, base("4.0"));
+        let (store, recovered) = opened.expect("it opens");
+        self.store = Some(store);
+        assert_eq!(recovered.incarnation, Some(HERE.incarnation));
+        recovered
+    }
+}
+
+/// The first checkpoint: three of five records of `HERE` are part of it, of which the
+/// first is discarded and the third waits.
+fn first() -> State<Ratings> {
+    let mut value = Ratings::new(base("4.0"));
+    value.insert(MovieId(1), UserId(1), cell(1, Some(Rating::MAX)));
+    value.insert(MovieId(2), UserId(u32::MAX), cell(2, None));
+    State {
+        from: HERE,
+        replica_ts: ts(&[(HERE, 3), (THERE, 2)]),
+        value_ts: ts(&[(HERE, 2), (THERE, 2)]),
+        floor: ts(&[(HERE, 1), (THERE, 2)]),
+        members: vec![HERE, THERE],
+        log: vec![entry(record(HERE, 2), false), entry(record(HERE, 3), true)],
+        executed: vec![executed(1), executed(2)],
+        value,
+        clock: Time(u64::MAX),
+        standing: Standing::Joined,
+    }
+}
+
+/// The second: all of `HERE` is discarded, a cell is gone and one has changed, and one
+/// update is forgotten.
+fn second() -> (State<Ratings>, Checkpoint) {
+    let mut value = Ratings::new(base("4.0"));
+    value.insert(MovieId(1), UserId(1), cell(9, None));
+    let state = State {
+        replica_ts: ts(&[(HERE, 5), (THERE, 2)]),
+        value_ts: ts(&[(HERE, 5), (THERE, 2)]),
+        floor: ts(&[(HERE, 5), (THERE, 2)]),
+        log: vec![],
+        executed: vec![executed(2), executed(3)],
+        value,
+        ..first()
+    };
+    let changes = Checkpoint {
+        cells: vec![
+            (MovieId(2), UserId(u32::MAX), None),
+            (MovieId(1), UserId(1), Some(cell(9, None))),
+        ],
+        executed: vec![executed(3)],
+        forgotten: vec![executed(1).id],
+        whole: None,
+        ..Checkpoint::whole(state.clone())
+    };
+    (state, changes)
+}
+
+#[test]
+fn records_and_members_come_back_before_there_is_a_checkpoint() {
+    let mut fixture = Fixture::new();
+    let recovered = fixture.write(&Batch {
+        records: [records(THERE, 1..=2), records(HERE, 1..=3)].concat(),
+        members: Some(vec![THERE, HERE]),
+        checkpoint: None,
+    });
+    assert!(recovered.state.is_none());
+    let expected = [records(HERE, 1..=3), records(THERE, 1..=2)].concat();
+    assert_eq!(recovered.records, expected, "by origin and number");
+    assert_eq!(recovered.members, [HERE, THERE]);
+}
+
+#[test]
+fn checkpoints_replace_what_was_before_and_leave_what_came_after() {
+    let mut fixture = Fixture::new();
+    fixture.write(&Batch {
+        records: [records(HERE, 1..=2), records(THERE, 1..=2)].concat(),
+        ..Batch::default()
+    });
+    let recovered = fixture.write(&Batch {
+        // The third is part of the checkpoint, the others came after it; and of one
+        // replica the checkpoint knows nothing.
+        records: [records(HERE, 3..=5), records(NEW, 1..=1)].concat(),
+        members: Some(vec![NEW]),
+        checkpoint: Some(Checkpoint {
+            whole: None,
+            ..Checkpoint::whole(first())
+        }),
+    });
+    assert_eq!(recovered.state, Some(first()));
+    let after = [records(HERE, 4..=5), records(NEW, 1..=1)].concat();
+    assert_eq!(recovered.records, after);
+    assert_eq!(recovered.members, [HERE, THERE, NEW]);
+
+    let (state, changes) = second();
+    let recovered = fixture.write(&Batch {
+        checkpoint: Some(changes),
+        ..Batch::default()
+    });
+    assert_eq!(recovered.state, Some(state));
+    assert_eq!(recovered.records, records(NEW, 1..=1));
+}
+
+#[test]
+fn a_whole_checkpoint_leaves_nothing_of_what_was() {
+    let mut fixture = Fixture::new();
+    fixture.write(&Batch {
+        records: records(HERE, 1..=3),
+        checkpoint: Some(Checkpoint::whole(second().0)),
+        ..Batch::default()
+    });
+    let recovered = fixture.write(&Batch {
+        checkpoint: Some(Checkpoint::whole(first())),
+        ..Batch::default()
+    });
+    assert_eq!(recovered.state, Some(first()));
+    assert_eq!(recovered.records, []);
+    assert_eq!(recovered.members, [HERE, THERE]);
+}
+
+#[test]
+fn nothing_is_written_for_an_empty_batch() {
+    let mut fixture = Fixture::new();
+    let store = fixture.store.as_mut().expect("it is open");
+    let before = fixture.disk.attempts();
+    store.write(&Batch::default()).expect("nothing to do");
+    assert_eq!(fixture.disk.attempts(), before);
+}
+
+/// A batch costs one sync: they are what an update waits for.
+#[test]
+fn a_batch_costs_one_sync() {
+    let mut fixture = Fixture::new();
+    let store = fixture.store.as_mut().expect("it is open");
+    let before = fixture.disk.journal().len();
+    let (records, members) = (records(HERE, 1..=100), None);
+    let checkpoint = Some(Checkpoint::whole(first()));
+    let batch = Batch {
+        records,
+        members,
+        checkpoint,
+    };
+    store.write(&batch).expect("it is written");
+    let journal = &fixture.disk.journal()[before..];
+    let syncs = journal
+        .iter()
+        .filter(|change| matches!(change, support::disk::Change::Sync));
+    assert_eq!(syncs.count(), 1);
+}

@@ -1,0 +1,90 @@
+//! A call of the store, and what must be found after it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use backfence_gossip::State;
+use backfence_ratings::{Base, Ratings};
+use backfence_store::{Batch, Checkpoint, OpenError, Store, WriteError};
+
+use super::{SERVER, disk::Disk};
+
+/// One call.
+#[derive(Debug)]
+pub(crate) enum Call {
+    /// Closes the store where it is open, and opens it.
+    Open,
+    Begin(u64),
+    Write(Box<Batch>),
+}
+
+/// A call, and what must be found when it has returned.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub call: Call,
+    pub after: State<Ratings>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Failed {
+    Open(OpenError),
+    Write(WriteError),
+}
+
+impl Step {
+    /// Makes the call.
+    pub(crate) fn run(
+        &self,
+        disk: &Disk,
+        base: &Arc<Base>,
+        store: &mut Option<Store>,
+    ) -> Result<(), Failed> {
+        let open = "the script opens it first";
+        match &self.call {
+            Call::Open => {
+                drop(store.take());
+                let opened = Store::open_on(disk.clone(), SERVER, base.clone());
+                *store = Some(opened.map_err(Failed::Open)?.0);
+                Ok(())
+            }
+            Call::Begin(incarnation) => {
+                let store = store.as_mut().expect(open);
+                store.begin(*incarnation).map_err(Failed::Write)
+            }
+            Call::Write(batch) => {
+                let store = store.as_mut().expect(open);
+                store.write(batch).map_err(Failed::Write)
+            }
+        }
+    }
+}
+
+/// What has changed between two checkpoints.
+pub(crate) fn since(last: &State<Ratings>, now: &State<Ratings>) -> Checkpoint {
+    let cells = |state: &State<Ratings>| {
+        let cells = state.value.cells();
+        cells
+            .map(|(movie, user, cell)| ((user, movie), cell))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let (before, after) = (cells(last), cells(now));
+    let written = after
+        .iter()
+        .filter(|(key, cell)| before.get(key) != Some(cell));
+    let gone = before.keys().filter(|key| !after.contains_key(key));
+    let changed = written.map(|(key, cell)| (key.1, key.0, Some(*cell)));
+    let changed = changed.chain(gone.map(|key| (key.1, key.0, None)));
+    let whole = Checkpoint::whole(now.clone());
+    let ids = |state: &State<Ratings>| state.executed.iter().map(|e| e.id).collect::<BTreeSet<_>>();
+    let (known, kept) = (ids(last), ids(now));
+    let new = now.executed.iter().filter(|e| !known.contains(&e.id));
+    Checkpoint {
+        cells: changed.collect(),
+        executed: new.cloned().collect(),
+        forgotten: known.difference(&kept).copied().collect(),
+        whole: None,
+        ..whole
+    }
+}
