@@ -49,6 +49,7 @@ fn executed(sequence: u64) -> Executed {
         id: UpdateId::new(SessionId(5), sequence),
         ts: ts(&[(HERE, sequence)]),
         digest: u64::MAX - sequence,
+        time: Time(9),
     }
 }
 
@@ -112,6 +113,8 @@ fn first() -> State<Ratings> {
         value,
         clock: Time(u64::MAX),
         standing: Standing::Joined,
+        horizon: Time(3),
+        settled: Time(2),
     }
 }
 

@@ -60,11 +60,10 @@ impl Town {
                 log_bytes,
                 ..Limits::default()
             };
-            Replica::new(
-                ReplicaId::new(server, 1),
-                Ratings::new(base.clone()),
-                limits,
-            )
+            let id = ReplicaId::new(server, 1);
+            let mut replica = Replica::new(id, Ratings::new(base.clone()), limits);
+            replica.found();
+            replica
         };
         let session = |number| Session::new(SessionId(number as u128 + 1));
         Self {
@@ -207,6 +206,7 @@ impl Town {
         let state = Message::State(Box::new(State { from: own, ..state }));
         here.receive(state).expect("its own");
         here.receive(Message::Offer(from_itself)).expect("its own");
+        here.found();
         self.call(Call::Open);
         self.call(Call::Begin(2));
         self.joined = true;
