@@ -35,6 +35,10 @@
 //! # }
 //! ```
 //!
+//! Without a registry, [`Source::FrontEnds`] names the front ends. A saved session's
+//! token is opaque, and any front end goes on from it: it can be kept in a file or
+//! handed to another program.
+//!
 //! [`Session::prepare`] and [`Session::send`] are for programs that must not forget
 //! over a crash what they have sent; [`Session::watch`] is for those that show what
 //! is waited for.
