@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::hash::{Hash, Hasher};
 
-use crate::{SessionId, Time, Timestamp, Update, UpdateId};
+use crate::{Executed, SessionId, Time, Timestamp, Update, UpdateId};
 
 /// The executed table: the cids that are reflected in the value, each with the
 /// timestamp first given to it, so that a retry gets the first reply again.
@@ -24,6 +24,17 @@ pub(crate) struct First {
     pub(crate) digest: u64,
     /// When the update was made.
     pub(crate) time: Time,
+}
+
+impl First {
+    pub(crate) fn of(&self, id: UpdateId) -> Executed {
+        Executed {
+            id,
+            ts: self.ts.clone(),
+            digest: self.digest,
+            time: self.time,
+        }
+    }
 }
 
 impl ExecutedTable {

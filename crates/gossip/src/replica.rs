@@ -233,6 +233,11 @@ impl<V: Value> Replica<V> {
         self.log.len()
     }
 
+    /// The records that wait for what they depend on, as (origin, number).
+    pub fn waiting(&self) -> impl Iterator<Item = (ReplicaId, u64)> + '_ {
+        self.waiting.places()
+    }
+
     /// How many of them wait for what they depend on.
     pub fn waiting_len(&self) -> usize {
         self.waiting.len()

@@ -116,30 +116,40 @@ impl<V: Value> State<V> {
 impl<V: Value + Clone> Replica<V> {
     /// This replica's state, for a peer that lacks discarded records.
     pub fn state(&self) -> State<V> {
-        let executed = self.executed.iter().map(|(id, first)| Executed {
-            id,
-            ts: first.ts.clone(),
-            digest: first.digest,
-            time: first.time,
-        });
+        let executed = self.executed.iter().map(|(id, first)| first.of(id));
+        State {
+            log: self.log.iter().cloned().collect(),
+            executed: executed.collect(),
+            ..self.cut(self.value.clone())
+        }
+    }
+}
+
+impl<V: Value> Replica<V> {
+    /// This replica's state but for its log, its executed updates and its value, for
+    /// which `value` stands: what a driver stores that keeps those apart.
+    pub fn cut(&self, value: V) -> State<V> {
         State {
             from: self.id,
             replica_ts: self.replica_ts.clone(),
             value_ts: self.value_ts.clone(),
             floor: self.log.floors(),
             members: self.members().collect(),
-            log: self.log.iter().cloned().collect(),
-            executed: executed.collect(),
-            value: self.value.clone(),
+            log: Vec::new(),
+            executed: Vec::new(),
+            value,
             clock: self.greatest,
             standing: self.standing(),
             horizon: self.horizon,
             settled: self.settled,
         }
     }
-}
 
-impl<V: Value> Replica<V> {
+    /// An update that the value reflects, if it is still remembered.
+    pub fn executed(&self, id: UpdateId) -> Option<Executed> {
+        self.executed.find(id).map(|first| first.of(id))
+    }
+
     /// Joins a peer's state into this replica's; its own, where it comes back from a
     /// disk in a new incarnation. Whether it brought new members.
     ///

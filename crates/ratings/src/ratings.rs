@@ -275,6 +275,11 @@ impl Ratings {
         })
     }
 
+    /// The last write of a user to a movie, a deletion too.
+    pub fn cell(&self, user: UserId, movie: MovieId) -> Option<Cell> {
+        self.overlay.get(&(user, movie)).copied()
+    }
+
     /// Every last write, by user and movie, for a transfer of state.
     pub fn cells(&self) -> impl Iterator<Item = (MovieId, UserId, Cell)> + '_ {
         self.overlay

@@ -6,18 +6,28 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use backfence_gossip::{
-    Accepted, MalformedState, Message, Offer, Received, Refusal, Replica, ReplicaId, Scope,
-    Timestamp, Update, View,
+    Accepted, MalformedState, Message, Offer, Received, Record, Refusal, Replica, ReplicaId, Scope,
+    Standing, State, Timestamp, Update, View,
 };
 use backfence_process::{Address, Environment};
 use backfence_ratings::{Base, Operation, Ratings, UnknownMovie};
+use backfence_store::{Batch, Recovered};
 use backfence_wire::v1;
 use tokio::sync::{Notify, watch};
 
-use crate::{Config, incarnation::Start};
+use crate::{
+    Config,
+    disk::Disk,
+    incarnation::Start,
+    unwritten::{Position, Unwritten},
+};
+
+/// How long a leaving replica waits for its disk.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// The one owner of the protocol's state.
 ///
@@ -31,7 +41,9 @@ pub(crate) struct Copy {
     environment: Environment,
     overload_probability: f64,
     offline: AtomicBool,
-    replica: Mutex<Replica<Ratings>>,
+    held: Mutex<Held>,
+    /// Where nothing is told before it is written; `None` where nothing is kept.
+    disk: Option<Disk>,
     /// Marked changed whenever the value has grown: held queries ask again.
     grown: watch::Sender<()>,
     /// Marked changed whenever a front end's update was accepted: peers are pushed.
@@ -40,21 +52,48 @@ pub(crate) struct Copy {
     pulls: Mutex<BTreeMap<ReplicaId, Arc<Notify>>>,
 }
 
+/// What the lock guards.
+struct Held {
+    replica: Replica<Ratings>,
+    unwritten: Option<Unwritten>,
+}
+
+/// What may be told when the disk has come so far.
+pub(crate) struct Told<T> {
+    pub(crate) what: T,
+    pub(crate) after: Position,
+}
+
 impl Copy {
+    /// A replica that starts anew, or from what it had stored.
+    ///
+    /// # Errors
+    ///
+    /// If what it had stored is no state that a replica can be in.
     pub(crate) fn new(
-        start: &Start,
+        start: Start,
         base: Arc<Base>,
         address: Address,
         config: &Config,
         environment: Environment,
-    ) -> Self {
+    ) -> Result<Self, MalformedState> {
         let id = start.id;
         let mut replica = Replica::new(id, Ratings::new(base.clone()), config.limits);
+        let (disk, recovered) = start.disk.unzip();
+        let mut unwritten = recovered.as_ref().map(Unwritten::after);
+        if let Some(recovered) = recovered {
+            recover(&mut replica, recovered)?;
+        }
         replica.meet(start.members.iter().copied());
         if start.first {
             replica.found();
         }
-        Self {
+        replica.advance(environment.now());
+        if let Some(unwritten) = &mut unwritten {
+            unwritten.met(replica.members());
+            unwritten.moved(replica.horizon());
+        }
+        Ok(Self {
             id,
             address,
             fingerprint: base.fingerprint(),
@@ -62,17 +101,21 @@ impl Copy {
             environment,
             overload_probability: config.overload_probability,
             offline: AtomicBool::new(false),
-            replica: Mutex::new(replica),
+            held: Mutex::new(Held { replica, unwritten }),
+            disk,
             grown: watch::Sender::new(()),
             news: watch::Sender::new(()),
             pulls: Mutex::default(),
-        }
+        })
     }
 
     /// Whether a front end's request is declined, and why. Over-load is drawn for
-    /// each request and leaves the status alone.
-    pub(crate) fn declines(&self) -> Option<v1::Declined> {
-        if self.offline.load(Ordering::Relaxed) {
+    /// each request and leaves the status alone. Where the disk is full, updates are,
+    /// and queries whose answer would show what cannot be written.
+    pub(crate) fn declines(&self, is_update: bool) -> Option<v1::Declined> {
+        if self.is_full() && (is_update || !self.has_reached(self.held().own())) {
+            Some(v1::Declined::DiskFull)
+        } else if self.offline.load(Ordering::Relaxed) {
             Some(v1::Declined::Offline)
         } else if self.overload_probability > 0.0
             && self.environment.chance(self.overload_probability)
@@ -90,37 +133,51 @@ impl Copy {
     }
 
     /// Takes an update of a movie that exists.
-    pub(crate) fn update(&self, update: Update<Operation>) -> Result<Accepted, UpdateError> {
+    pub(crate) fn update(&self, update: Update<Operation>) -> Result<Told<Accepted>, UpdateError> {
         let now = self.environment.now();
-        let mut replica = self.replica();
+        let mut held = self.held();
+        let Held { replica, unwritten } = &mut *held;
         replica.value().check(&update.operation)?;
+        let kept = unwritten.as_ref().map(|_| update.clone());
         let accepted = replica.update(update, now)?;
-        drop(replica);
+        if let (Some(number), Some(unwritten), Some(update)) = (accepted.number, unwritten, kept) {
+            // The core took it just now, so it can be a record.
+            unwritten.made(Record::new(self.id, number, update).expect("it was accepted"));
+        }
+        let after = held.own();
+        drop(held);
         if accepted.number.is_some() {
+            self.wake_disk();
             self.grown.send_replace(());
             self.news.send_replace(());
         }
-        Ok(accepted)
+        let what = accepted;
+        Ok(Told { what, after })
     }
 
-    /// Asks the value, if it covers `prev`.
+    /// Asks the value, if it covers `prev`. The answer may be told when this replica's
+    /// own records are written: a crash before would give their numbers, which the
+    /// answer names, to other updates.
     pub(crate) fn query<T>(
         &self,
         prev: &Timestamp,
-        ask: impl FnOnce(View<'_, Ratings>) -> T,
-    ) -> Result<Option<T>, Refusal> {
+        ask: impl FnOnce(View<'_, Ratings>) -> Option<T>,
+    ) -> Result<Option<Told<T>>, Refusal> {
         let now = self.environment.now();
-        Ok(self.replica().query(prev, now)?.map(ask))
+        let held = self.held();
+        let after = held.own();
+        let answer = held.replica.query(prev, now)?.and_then(ask);
+        Ok(answer.map(|what| Told { what, after }))
     }
 
     /// The first record of each origin that `prev` asks for and the value lacks.
     pub(crate) fn missing(&self, prev: &Timestamp) -> Timestamp {
-        self.replica().missing(prev)
+        self.held().replica.missing(prev)
     }
 
     /// Has what `prev` asks for and the value lacks pulled from peers, at once.
     pub(crate) fn pull(&self, prev: &Timestamp) {
-        let sources = self.replica().sources(prev);
+        let sources = self.held().replica.sources(prev);
         let pulls = self.pulls();
         for source in sources {
             if let Some(pull) = pulls.get(&source) {
@@ -129,37 +186,148 @@ impl Copy {
         }
     }
 
-    /// What to send to a peer.
-    pub(crate) fn message(&self, peer: ReplicaId, scope: Scope) -> Message<Ratings> {
-        self.replica().message(peer, scope)
+    /// What to send to a peer, when it may be told.
+    pub(crate) async fn message(&self, peer: ReplicaId, scope: Scope) -> Message<Ratings> {
+        self.when_written(|replica| replica.message(peer, scope))
+            .await
     }
 
-    /// A message without records.
-    pub(crate) fn report(&self) -> Offer<Operation> {
-        self.replica().report()
+    /// A report, when it may be told.
+    pub(crate) async fn report(&self) -> Message<Ratings> {
+        self.when_written(|replica| Message::Offer(replica.report()))
+            .await
+    }
+
+    async fn when_written<T>(&self, say: impl FnOnce(&Replica<Ratings>) -> T) -> T {
+        let told = {
+            let held = self.held();
+            let after = held.unwritten.as_ref().map(Unwritten::position);
+            let what = say(&held.replica);
+            Told {
+                what,
+                after: after.unwrap_or_default(),
+            }
+        };
+        self.reach(told.after).await;
+        told.what
+    }
+
+    /// Waits a while until all is written.
+    pub(crate) async fn flush(&self) {
+        let all = self.held().unwritten.as_ref().map(Unwritten::position);
+        if tokio::time::timeout(FLUSH, self.reach(all.unwrap_or_default()))
+            .await
+            .is_err()
+        {
+            tracing::warn!("ended before all was written; nobody was told of the rest");
+        }
+    }
+
+    /// Waits until the disk has come so far.
+    pub(crate) async fn reach(&self, position: Position) {
+        if let Some(disk) = &self.disk {
+            disk.reach(position).await;
+        }
+    }
+
+    /// Whether what is told after `position` may be told at once.
+    pub(crate) fn has_reached(&self, position: Position) -> bool {
+        self.disk
+            .as_ref()
+            .is_none_or(|disk| disk.has_reached(position))
+    }
+
+    /// Whether the disk takes nothing now.
+    pub(crate) fn is_full(&self) -> bool {
+        self.disk.as_ref().is_some_and(Disk::is_full)
+    }
+
+    /// The disk, where there is one.
+    pub(crate) const fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
+    }
+
+    /// For the disk: all that is to be written.
+    pub(crate) fn take_unwritten(&self) -> Option<(Batch, Position)> {
+        let mut held = self.held();
+        let Held { replica, unwritten } = &mut *held;
+        unwritten.as_mut()?.take(replica)
+    }
+
+    /// Moves the horizon on with time.
+    pub(crate) fn advance(&self) {
+        let now = self.environment.now();
+        let mut held = self.held();
+        let Held { replica, unwritten } = &mut *held;
+        if replica.advance(now) {
+            if let Some(unwritten) = unwritten {
+                unwritten.moved(replica.horizon());
+            }
+            drop(held);
+            self.wake_disk();
+        }
+    }
+
+    fn wake_disk(&self) {
+        if let Some(disk) = &self.disk {
+            disk.wake();
+        }
     }
 
     /// Whether a peer lacks something.
     pub(crate) fn has_news_for(&self, peer: ReplicaId, scope: Scope) -> bool {
-        self.replica().has_news_for(peer, scope)
+        self.held().replica.has_news_for(peer, scope)
     }
 
     /// What a peer last reported.
     pub(crate) fn reported(&self, peer: ReplicaId) -> Option<Timestamp> {
-        self.replica().reported(peer).cloned()
+        self.held().replica.reported(peer).cloned()
     }
 
     /// Takes a message of a peer. Whatever it brings, held queries ask again: also a
     /// retirement that comes to count may set them free.
     pub(crate) fn receive(&self, message: Message<Ratings>) -> Result<Received, MalformedState> {
-        let received = self.replica().receive(message);
+        let mut held = self.held();
+        let Held { replica, unwritten } = &mut *held;
+        let kept = match (&message, &unwritten) {
+            (Message::Offer(offer), Some(_)) => offer.records.clone(),
+            _ => Vec::new(),
+        };
+        let received = replica.receive(message);
+        if let (Ok(received), Some(unwritten)) = (&received, unwritten) {
+            let is_new = |record: &Record<Operation>| {
+                let mut accepted = received.accepted.iter();
+                accepted.any(|(origin, numbers)| {
+                    *origin == record.origin() && numbers.contains(&record.number())
+                })
+            };
+            kept.into_iter()
+                .filter(is_new)
+                .for_each(|record| unwritten.received(record));
+            if received.met {
+                unwritten.met(replica.members());
+            }
+            if received.joined {
+                unwritten.joined();
+            }
+        }
+        drop(held);
+        self.wake_disk();
         self.grown.send_replace(());
         received
     }
 
     /// Hears of a peer that opens a stream.
     pub(crate) fn meet(&self, peer: ReplicaId) {
-        self.replica().meet([peer]);
+        let mut held = self.held();
+        let Held { replica, unwritten } = &mut *held;
+        if replica.meet([peer])
+            && let Some(unwritten) = unwritten
+        {
+            unwritten.met(replica.members());
+        }
+        drop(held);
+        self.wake_disk();
         self.grown.send_replace(());
     }
 
@@ -167,10 +335,10 @@ impl Copy {
     /// found to join by, they have started together, as a cluster.
     pub(crate) fn found_with(&self, others: usize) {
         let linked = self.pulls().len() >= others;
-        let mut replica = self.replica();
-        if linked && !replica.has_joined() {
-            replica.found();
-            drop(replica);
+        let mut held = self.held();
+        if linked && !held.replica.has_joined() {
+            held.replica.found();
+            drop(held);
             self.grown.send_replace(());
         }
     }
@@ -178,7 +346,7 @@ impl Copy {
     /// Waits until a later incarnation of this server is heard of.
     pub(crate) async fn retired(&self) {
         let mut grown = self.grown();
-        while !self.replica().is_retired() {
+        while !self.held().replica.is_retired() {
             // The sender lives in this copy.
             let _ = grown.changed().await;
         }
@@ -206,7 +374,8 @@ impl Copy {
 
     /// Who this is and what it has.
     pub(crate) fn describe(&self) -> v1::DescribeResponse {
-        let replica = self.replica();
+        let held = self.held();
+        let replica = &held.replica;
         let state = v1::ReplicaState {
             id: Some(self.id.into()),
             value_ts: Some(replica.value_ts().into()),
@@ -224,8 +393,8 @@ impl Copy {
 
     /// Whoever panicked inside a call may have left the state half-changed, so the
     /// panic goes on to everyone: a wrong answer would be worse than none.
-    fn replica(&self) -> MutexGuard<'_, Replica<Ratings>> {
-        self.replica.lock().expect("the protocol's state is intact")
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().expect("the protocol's state is intact")
     }
 
     fn pulls(&self) -> MutexGuard<'_, BTreeMap<ReplicaId, Arc<Notify>>> {
@@ -233,6 +402,38 @@ impl Copy {
             .lock()
             .expect("a map of peers cannot be half-changed")
     }
+}
+
+impl Held {
+    /// Up to this record its own are to be written first.
+    fn own(&self) -> Position {
+        self.unwritten
+            .as_ref()
+            .map(Unwritten::own)
+            .unwrap_or_default()
+    }
+}
+
+/// Takes in what a former life has stored, as if it had said it.
+fn recover(replica: &mut Replica<Ratings>, recovered: Recovered) -> Result<(), MalformedState> {
+    let from = replica.id();
+    let replica_ts = recovered
+        .state
+        .as_ref()
+        .map(|state| state.replica_ts.clone());
+    if let Some(state) = recovered.state {
+        replica.receive(Message::State(Box::new(State { from, ..state })))?;
+    }
+    replica.receive(Message::Offer(Offer {
+        from,
+        replica_ts: replica_ts.unwrap_or_default(),
+        members: recovered.members,
+        records: recovered.records,
+        more: false,
+        standing: Standing::New,
+        horizon: recovered.horizon,
+    }))?;
+    Ok(())
 }
 
 /// Why an update was not taken. Nothing has changed.

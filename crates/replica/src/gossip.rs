@@ -39,12 +39,13 @@ pub(crate) async fn serve(
         let peer = hear_hello(&copy, &mut calls).await?;
         say(&answers, Body::Hello(hello(&copy))).await?;
         while let Some(heard) = hear(&copy, peer, &mut calls).await? {
+            refuse_if_full(&copy, &heard.message)?;
             copy.receive(heard.message)
                 .map_err(|error| Status::invalid_argument(error.to_string()))?;
             let answer = if heard.pull {
-                copy.message(peer, Scope::All)
+                copy.message(peer, Scope::All).await
             } else {
-                Message::Offer(copy.report())
+                copy.report().await
             };
             say_message(&answers, &answer, false).await?;
         }
@@ -59,6 +60,15 @@ pub(crate) async fn serve(
         // The peer may be the one that has gone.
         let _ = answers.send(Err(status)).await;
     }
+}
+
+/// Where the disk is full, nothing more is taken that would have to be written.
+pub(crate) fn refuse_if_full(copy: &Copy, message: &Message<Ratings>) -> Result<(), Status> {
+    let brings = !matches!(message, Message::Offer(offer) if offer.records.is_empty());
+    if brings && copy.is_full() {
+        return Err(Status::unavailable("the disk of the replica is full"));
+    }
+    Ok(())
 }
 
 /// Who this is, for a peer.

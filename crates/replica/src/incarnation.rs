@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use backfence_gossip::ReplicaId;
-use backfence_process::{Address, Discovery, Environment, within};
+use backfence_process::{Address, Discovery, Environment, Exit, Failure, within};
+use backfence_store::Recovered;
 use backfence_wire::{
     all,
     v1::{self, replica_client::ReplicaClient},
 };
 use tokio::task::JoinSet;
 
-use crate::PREFIX;
+use crate::{PREFIX, disk::Disk};
 
 /// How long a peer may take to say whom it knows. One that is dead or hangs delays
 /// the start by this much.
@@ -23,15 +24,18 @@ pub(crate) struct Start {
     pub(crate) members: Vec<ReplicaId>,
     /// No other replica is registered: this one is the first.
     pub(crate) first: bool,
+    /// Its disk, and what was on it; `None` where nothing is kept.
+    pub(crate) disk: Option<(Disk, Recovered)>,
 }
 
 /// The incarnation is the time in milliseconds, made greater than any of `server` that
-/// a reachable peer has heard of: a clock that was set back does not matter.
+/// a reachable peer has heard of, and than the `stored` one: a clock that was set back does not matter.
 pub(crate) async fn start(
     environment: &Environment,
     discovery: &Discovery,
     server: u32,
     own: &Address,
+    stored: Option<u64>,
 ) -> anyhow::Result<Start> {
     let mut asking = JoinSet::new();
     for entry in discovery.list(PREFIX).await?.into_values() {
@@ -48,11 +52,24 @@ pub(crate) async fn start(
         }
     }
     let lives = members.iter().filter(|id| id.server == server);
-    let known = lives.map(|id| id.incarnation + 1).max().unwrap_or(0);
-    let incarnation = known.max(environment.now().0 / 1000);
+    let known = lives.map(|id| id.incarnation).chain(stored).max();
+    if known == Some(ReplicaId::end(server).incarnation) {
+        return Err(retired(server));
+    }
+    let next = known.map_or(0, |known| known + 1);
+    let incarnation = next.max(environment.now().0 / 1000);
     Ok(Start {
         id: ReplicaId::new(server, incarnation),
         members,
         first,
+        disk: None,
     })
+}
+
+fn retired(server: u32) -> anyhow::Error {
+    let sentence = format!(
+        "server {server} was retired for good, so its number is not used again; start this \
+         replica with another --server and an empty --data-dir"
+    );
+    Failure::new(Exit::Refused, sentence).into()
 }

@@ -4,18 +4,21 @@
 //! of front ends and messages of peers meet it behind one private lock
 //! (`copy.rs`), for one synchronous call at a time. A query that must wait is a
 //! task that waits for the copy to grow; a peer is a task that keeps one stream to
-//! it (`peers.rs`). In memory: what a replica alone has is lost when it dies, and a
-//! restart is a new incarnation.
+//! it (`peers.rs`). What has to be written gathers beside it (`unwritten.rs`), and
+//! nothing is told before the disk has it (`disk.rs`). Without a data directory what a
+//! replica alone has is lost when it dies. Every start is a new incarnation.
 
 mod answer;
 mod copy;
+mod disk;
 mod gossip;
 mod incarnation;
 mod peers;
 mod serve;
 mod service;
+mod unwritten;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use backfence_gossip::{Limits, ReplicaId};
@@ -24,9 +27,16 @@ use backfence_process::{
     Registration, Wanted, advertised, announce,
 };
 use backfence_ratings::Base;
+use backfence_store::{OpenError, Recovered, Store};
+use tokio::sync::oneshot;
 use tonic::service::Routes;
 
-use crate::{copy::Copy, peers::Peers, service::Starting};
+use crate::{
+    copy::Copy,
+    disk::{Disk, Place},
+    peers::Peers,
+    service::Starting,
+};
 
 /// What replicas are called at the registry, before their number.
 const PREFIX: &str = "SERVER";
@@ -47,6 +57,8 @@ pub struct Config {
     pub gossip_interval: Duration,
     /// Of the protocol.
     pub limits: Limits,
+    /// Where everything is kept; `None` keeps nothing. Needs `server`.
+    pub data_dir: Option<PathBuf>,
 }
 
 /// Runs a replica that starts from `base`, until `shutdown`; then it pushes what
@@ -72,6 +84,7 @@ pub async fn run<L: Listener>(
     let serving = backfence_process::serve(listener, routes, health.clone(), shutdown.clone());
     let serving = tokio::spawn(serving);
 
+    let opened = open(&config, &base).await?;
     let discovery = Discovery::new(&environment, config.registry.clone());
     let registration = tokio::select! {
         registration = register(&discovery, &config, address.clone()) => registration?,
@@ -81,16 +94,23 @@ pub async fn run<L: Listener>(
         .name()
         .number()
         .context("a name without a number")?;
-    let start = incarnation::start(&environment, &discovery, server, &address).await?;
-    tracing::info!(replica = %start.id, fingerprint = base.fingerprint(), "in memory only: nothing is kept on disk");
+    let stored = opened
+        .as_ref()
+        .and_then(|(.., recovered)| recovered.incarnation);
+    let mut start = incarnation::start(&environment, &discovery, server, &address, stored).await?;
+    let id = start.id;
+    tracing::info!(replica = %id, fingerprint = base.fingerprint(), "started");
+    let mut writer = None;
+    if let Some((mut store, place, recovered)) = opened {
+        store.begin(id.incarnation)?;
+        let (disk, thread) = Disk::new(store, place);
+        start.disk = Some((disk, recovered));
+        writer = Some(thread);
+    }
 
-    let copy = Arc::new(Copy::new(
-        &start,
-        base,
-        address,
-        &config,
-        environment.clone(),
-    ));
+    let copy = Copy::new(start, base, address, &config, environment.clone());
+    let copy = Arc::new(copy.context("what is stored is no state that a replica can be in")?);
+    let failed = writer.map(|writer| writer.run(&copy));
     let entries = discovery.watch(PREFIX);
     let gossiping =
         tokio::spawn(Peers::new(copy.clone(), config, environment).run(entries, shutdown.clone()));
@@ -100,14 +120,67 @@ pub async fn run<L: Listener>(
 
     let ended = tokio::select! {
         error = registration.lost() => Err(error.into()),
-        () = copy.retired() => Err(retired(&start.id)),
+        () = copy.retired() => Err(retired(&id)),
+        error = failure(failed) => return Err(error),
         () = shutdown.cancelled() => Ok(()),
     };
     shutdown.cancel();
     registration.leave().await;
     gossiping.await?;
     serving.await??;
+    copy.flush().await;
     ended
+}
+
+type Opened = (Store, Place, Recovered);
+
+/// Reads what a former life has stored, if anything is to be kept.
+async fn open(config: &Config, base: &Arc<Base>) -> anyhow::Result<Option<Opened>> {
+    let Some(directory) = config.data_dir.clone() else {
+        tracing::info!("in memory only: nothing is kept on disk; --data-dir DIR keeps it");
+        return Ok(None);
+    };
+    let server = config
+        .server
+        .context("a data directory needs a server number")?;
+    let base = base.clone();
+    let place = Place {
+        directory,
+        server,
+        base,
+    };
+    let open = move || {
+        place
+            .open()
+            .map(|(store, recovered)| (store, place, recovered))
+    };
+    let opened = tokio::task::spawn_blocking(open).await?;
+    let (store, place, recovered) = opened.map_err(refused)?;
+    let logged =
+        recovered.records.len() + recovered.state.as_ref().map_or(0, |state| state.log.len());
+    tracing::info!(directory = %place.directory.display(), logged, "read what was stored");
+    Ok(Some((store, place, recovered)))
+}
+
+fn refused(error: OpenError) -> anyhow::Error {
+    let exit = match error {
+        OpenError::Io { .. } | OpenError::NoSpace { .. } => Exit::Internal,
+        _ => Exit::Refused,
+    };
+    Failure::new(exit, error.to_string()).into()
+}
+
+/// Waits until the disk fails, if there is one. Then nobody can tell what is on it, so
+/// the process ends at once and says nothing more.
+async fn failure(failed: Option<oneshot::Receiver<anyhow::Error>>) -> anyhow::Error {
+    match failed {
+        // The sender goes without a word only when the copy does.
+        Some(failed) => match failed.await {
+            Ok(error) => error,
+            Err(_) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
 }
 
 fn retired(id: &ReplicaId) -> anyhow::Error {

@@ -10,8 +10,8 @@ use clap::Parser;
 
 /// A replica: holds a copy of all ratings, takes updates, and gossips.
 ///
-/// It is found through the registry as SERVERn. What it has taken is kept in
-/// memory only: it outlives this process if another replica has it.
+/// It is found through the registry as SERVERn. With --data-dir what it has taken is on
+/// disk before it says so, and outlives a crash.
 #[derive(Parser, Debug)]
 #[command(name = "backfence-replica", version)]
 struct Args {
@@ -86,6 +86,15 @@ struct Args {
         default_value_t = Limits::default().log_bytes
     )]
     log_budget: usize,
+    /// Keep everything in this directory, made if need be; without it nothing outlives
+    /// this process but what another replica has
+    #[arg(
+        long,
+        env = "BACKFENCE_DATA_DIR",
+        value_name = "DIR",
+        requires = "server"
+    )]
+    data_dir: Option<PathBuf>,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -110,6 +119,7 @@ fn main() -> ExitCode {
             overload_probability: args.overload_probability,
             gossip_interval: args.gossip_interval,
             limits,
+            data_dir: args.data_dir,
         };
         run(listener, base, config, environment, shutdown_on_signals()?).await
     })

@@ -19,7 +19,7 @@ use tonic::{Code, Status, Streaming};
 use crate::{
     Config,
     copy::Copy,
-    gossip::{MESSAGE, Outgoing, hear, hear_hello, hello, say, say_message},
+    gossip::{MESSAGE, Outgoing, hear, hear_hello, hello, refuse_if_full, say, say_message},
 };
 
 /// Messages on their way to one peer. There is one call at a time; a state comes
@@ -78,6 +78,7 @@ impl Peers {
                 () = shutdown.cancelled() => break,
                 changed = entries.changed() => if changed.is_err() { break },
                 () = sleep(self.interval) => {
+                    self.copy.advance();
                     if !entries.borrow().is_empty() {
                         self.copy.found_with(handles.len());
                     }
@@ -213,7 +214,7 @@ impl Stream {
     /// has just told what it has, sends what it lacks.
     async fn pull(&mut self) -> Result<(), Status> {
         loop {
-            let report = Message::Offer(self.copy.report());
+            let report = self.copy.report().await;
             let more = self.exchange(&report, true).await?;
             if !more {
                 break;
@@ -226,7 +227,7 @@ impl Stream {
     async fn push(&mut self, scope: Scope) -> Result<(), Status> {
         while self.copy.has_news_for(self.peer, scope) {
             let before = self.copy.reported(self.peer);
-            let message = self.copy.message(self.peer, scope);
+            let message = self.copy.message(self.peer, scope).await;
             self.exchange(&message, false).await?;
             if self.copy.reported(self.peer) == before {
                 break;
@@ -248,6 +249,7 @@ impl Stream {
             .map_err(|_| Status::deadline_exceeded("the peer does not answer"))??
             .ok_or_else(|| Status::unavailable("the peer has gone"))?;
         let more = matches!(&heard.message, Message::Offer(offer) if offer.more);
+        refuse_if_full(&self.copy, &heard.message)?;
         let received = self
             .copy
             .receive(heard.message)

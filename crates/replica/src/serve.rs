@@ -22,11 +22,14 @@ use tonic::{Status, Streaming};
 
 use crate::{
     answer,
-    copy::{Copy, UpdateError},
+    copy::{Copy, Told, UpdateError},
+    unwritten::Position,
 };
 
 /// Queries of one stream that wait; beyond, they are declined as over-loaded.
 const WAITING: usize = 1024;
+/// Replies of one stream that wait for the disk; beyond, no more is read from it.
+const UNWRITTEN: usize = 1024;
 /// The longest that a query waits, whatever the front end's patience.
 const LONGEST: Duration = Duration::from_secs(60);
 /// How long a query waits for what the front end merely hopes to see.
@@ -46,6 +49,8 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) {
     let mut waiting = Waiting::default();
+    let (later, told) = mpsc::channel(UNWRITTEN);
+    tokio::spawn(tell_when_written(copy.clone(), told, replies.clone()));
     loop {
         let request = tokio::select! {
             biased;
@@ -56,12 +61,31 @@ pub(crate) async fn serve(
             break;
         };
         let number = request.number;
-        if let Some(reply) = handle(&copy, request, &replies, &mut waiting)
-            && replies
-                .send(Ok(ServeReply { number, ..reply }))
-                .await
-                .is_err()
-        {
+        let Some(mut told) = handle(&copy, request, &replies, &mut waiting) else {
+            continue;
+        };
+        told.what.number = number;
+        let sent = if copy.has_reached(told.after) {
+            replies.send(Ok(told.what)).await.is_ok()
+        } else {
+            later.send(told).await.is_ok()
+        };
+        if !sent {
+            break;
+        }
+    }
+}
+
+/// Sends replies that have to wait for the disk. They come in the order in which it
+/// reaches them.
+async fn tell_when_written(
+    copy: Arc<Copy>,
+    mut told: mpsc::Receiver<Told<ServeReply>>,
+    replies: Replies,
+) {
+    while let Some(Told { what, after }) = told.recv().await {
+        copy.reach(after).await;
+        if replies.send(Ok(what)).await.is_err() {
             break;
         }
     }
@@ -106,7 +130,7 @@ fn handle(
     request: v1::ServeRequest,
     replies: &Replies,
     waiting: &mut Waiting,
-) -> Option<ServeReply> {
+) -> Option<Told<ServeReply>> {
     let number = request.number;
     let patience = Duration::from_millis(request.patience_ms.into()).min(LONGEST);
     let body = match request.body {
@@ -114,21 +138,22 @@ fn handle(
             waiting.cancel(number);
             return None;
         }
-        Some(Body::ChangeStatus(_)) => return Some(change_status(copy)),
+        Some(Body::ChangeStatus(_)) => return Some(at_once(change_status(copy))),
         Some(Body::Describe(_)) => {
-            return Some(reply(Outcome::Description(copy.describe())));
+            return Some(at_once(reply(Outcome::Description(copy.describe()))));
         }
         body => body,
     };
-    if let Some(declined) = copy.declines() {
-        return Some(reply(Outcome::Declined(declined.into())));
+    let is_update = matches!(body, Some(Body::Update(_)));
+    if let Some(declined) = copy.declines(is_update) {
+        return Some(at_once(reply(Outcome::Declined(declined.into()))));
     }
     match body {
         Some(Body::Update(request)) => Some(update(copy, request)),
         Some(Body::Query(request)) => {
             let query = match Query::new(request) {
                 Ok(query) => query,
-                Err(malformed) => return Some(invalid(&malformed)),
+                Err(malformed) => return Some(at_once(invalid(&malformed))),
             };
             if let Some(reply) = query.answer(copy, Strictness::Hoped) {
                 return Some(reply);
@@ -136,13 +161,15 @@ fn handle(
             let deadline = Instant::now() + patience;
             let (copy, replies) = (copy.clone(), replies.clone());
             let added = waiting.add(number, async move {
-                let reply = query.wait(&copy, deadline).await;
+                let Told { what, after } = query.wait(&copy, deadline).await;
+                copy.reach(after).await;
                 // Nobody is there any more to be told.
-                let _ = replies.send(Ok(ServeReply { number, ..reply })).await;
+                let _ = replies.send(Ok(ServeReply { number, ..what })).await;
             });
-            (!added).then(|| reply(Outcome::Declined(Declined::Overloaded.into())))
+            let declined = || reply(Outcome::Declined(Declined::Overloaded.into()));
+            (!added).then(|| at_once(declined()))
         }
-        _ => Some(invalid(&Malformed("a request without a body"))),
+        _ => Some(at_once(invalid(&Malformed("a request without a body")))),
     }
 }
 
@@ -155,20 +182,23 @@ fn change_status(copy: &Copy) -> ServeReply {
     }))
 }
 
-fn update(copy: &Copy, request: v1::Update) -> ServeReply {
+fn update(copy: &Copy, request: v1::Update) -> Told<ServeReply> {
     let update = match Update::try_from(request) {
         Ok(update) => update,
-        Err(malformed) => return invalid(&malformed),
+        Err(malformed) => return at_once(invalid(&malformed)),
     };
     match copy.update(update) {
-        Ok(accepted) => ServeReply {
-            ts: Some((&accepted.ts).into()),
-            clock_us: accepted.clock.0,
-            lost: wire_ids(&accepted.lost),
-            ..reply(Outcome::Accepted(Accepted {}))
-        },
-        Err(UpdateError::UnknownMovie(error)) => refused("UNKNOWN_MOVIE", &error),
-        Err(UpdateError::Refused(refusal)) => refuse(&refusal),
+        Ok(Told { what, after }) => {
+            let what = ServeReply {
+                ts: Some((&what.ts).into()),
+                clock_us: what.clock.0,
+                lost: wire_ids(&what.lost),
+                ..reply(Outcome::Accepted(Accepted {}))
+            };
+            Told { what, after }
+        }
+        Err(UpdateError::UnknownMovie(error)) => at_once(refused("UNKNOWN_MOVIE", &error)),
+        Err(UpdateError::Refused(refusal)) => at_once(refuse(&refusal)),
     }
 }
 
@@ -202,18 +232,18 @@ impl Query {
     }
 
     /// The reply that can be given now.
-    fn answer(&self, copy: &Copy, strictness: Strictness) -> Option<ServeReply> {
+    fn answer(&self, copy: &Copy, strictness: Strictness) -> Option<Told<ServeReply>> {
         let from_base = match answer::from_base(&copy.base, &self.question) {
             Ok(answer) => answer,
-            Err(error) => return Some(refused("UNKNOWN_MOVIE", &error)),
+            Err(error) => return Some(at_once(refused("UNKNOWN_MOVIE", &error))),
         };
         let asked = copy.query(&self.prev, |view| {
             let enough = strictness == Strictness::Needed || self.hoped <= *view.ts;
             enough.then(|| self.reply(&view, from_base))
         });
         match asked {
-            Ok(reply) => reply.flatten(),
-            Err(refusal) => Some(refuse(&refusal)),
+            Ok(told) => told,
+            Err(refusal) => Some(at_once(refuse(&refusal))),
         }
     }
 
@@ -230,7 +260,7 @@ impl Query {
 
     /// Pulls what is missing and asks again whenever the value has grown, until
     /// the deadline. It is never answered from less than its session has seen.
-    async fn wait(&self, copy: &Copy, deadline: Instant) -> ServeReply {
+    async fn wait(&self, copy: &Copy, deadline: Instant) -> Told<ServeReply> {
         let mut grown = copy.grown();
         let hope = deadline.min(Instant::now() + HOPE);
         let waits = [(Strictness::Hoped, hope), (Strictness::Needed, deadline)];
@@ -256,9 +286,9 @@ impl Query {
                 let _ = timeout_at(until.min(next_pull), grown.changed()).await;
             }
         }
-        reply(Outcome::Lacking(Lacking {
+        at_once(reply(Outcome::Lacking(Lacking {
             first_missing: Some((&copy.missing(&self.prev)).into()),
-        }))
+        })))
     }
 }
 
@@ -293,6 +323,14 @@ fn refused(reason: &str, error: &dyn std::error::Error) -> ServeReply {
         message: error.to_string(),
         retry_after_ms: 0,
     }))
+}
+
+/// What tells nothing that has to be written.
+fn at_once(what: ServeReply) -> Told<ServeReply> {
+    Told {
+        what,
+        after: Position::default(),
+    }
 }
 
 /// A reply that shows nothing of the value.

@@ -151,9 +151,11 @@ fn records_and_members_come_back_before_there_is_a_checkpoint() {
     let recovered = fixture.write(&Batch {
         records: [records(THERE, 1..=2), records(HERE, 1..=3)].concat(),
         members: Some(vec![THERE, HERE]),
+        horizon: Some(Time(77)),
         checkpoint: None,
     });
     assert!(recovered.state.is_none());
+    assert_eq!(recovered.horizon, Time(77));
     let expected = [records(HERE, 1..=3), records(THERE, 1..=2)].concat();
     assert_eq!(recovered.records, expected, "by origin and number");
     assert_eq!(recovered.members, [HERE, THERE]);
@@ -171,6 +173,7 @@ fn checkpoints_replace_what_was_before_and_leave_what_came_after() {
         // replica the checkpoint knows nothing.
         records: [records(HERE, 3..=5), records(NEW, 1..=1)].concat(),
         members: Some(vec![NEW]),
+        horizon: None,
         checkpoint: Some(Checkpoint {
             whole: None,
             ..Checkpoint::whole(first())
