@@ -194,6 +194,7 @@ fn checkpoints_replace_what_was_before_and_leave_what_came_after() {
 fn a_whole_checkpoint_leaves_nothing_of_what_was() {
     let mut fixture = Fixture::new();
     let mut before = second().0;
+    before.members.push(NEW);
     before.value.insert(MovieId(2), UserId(77), cell(3, None));
     fixture.write(&Batch {
         records: [records(HERE, 1..=3), records(NEW, 1..=2)].concat(),
