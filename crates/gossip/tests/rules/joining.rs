@@ -35,18 +35,19 @@ fn each_new_member_is_told_once() {
     );
 }
 
-/// [+] Members: one that has all that a joined member reports has joined; what those
-/// report who have not joined themselves says nothing.
+/// [+] Members: one that has all that a joined member reports, which knows it, has joined;
+/// what those report who have not joined themselves says nothing.
 #[test]
 fn joining_is_having_all_that_a_joined_member_has() {
-    for (standing, has, joined) in [
-        (Standing::Joined, 0, true),
-        (Standing::Joined, 1, false),
-        (Standing::Recovered, 0, false),
-        (Standing::New, 0, false),
+    for (standing, knows, has, joined) in [
+        (Standing::Joined, ONE, 0, true),
+        (Standing::Joined, ONE, 1, false),
+        (Standing::Joined, THREE, 0, false),
+        (Standing::Recovered, ONE, 0, false),
+        (Standing::New, ONE, 0, false),
     ] {
-        let mut one = replica(ONE);
-        let mut report = offered(offer(TWO, [(TWO, has)], vec![]));
+        let mut one = newcomer(ONE);
+        let mut report = offered(knowing(offer(TWO, [(TWO, has)], vec![]), [knows]));
         report.standing = standing;
         one.receive(Message::Offer(report)).expect("a report");
         assert_eq!(one.has_joined(), joined, "{standing:?} with {has}");
@@ -144,9 +145,12 @@ fn each_condition_of_a_retirement_is_needed() {
         (true, old, ts([]), false),
         (false, new, ts([]), false),
     ] {
-        let mut one = replica(ONE);
+        let mut one = newcomer(ONE);
         one.meet([reborn, THREE]);
-        one.update(update(1, [(TWO, 9)]), NOW).expect("accepted");
+        let effect = record((THREE, 1), 1, [(TWO, 9)]);
+        let mut report = offered(offer(THREE, [], vec![effect]));
+        report.standing = Standing::New;
+        one.receive(Message::Offer(report)).expect("records");
         if founded {
             one.found();
         }
