@@ -215,3 +215,45 @@ fn a_push_goes_to_those_who_remain() {
     one.retire(2);
     assert!(!one.has_news_for(TWO, Scope::Own));
 }
+
+/// [+] State transfer: a record that neither side has applied waits on, whether one of
+/// them lacks it or not, and is applied when what it waits for comes.
+#[test]
+fn a_join_does_not_take_what_waits_for_applied() {
+    let waits = || offer(TWO, [], vec![record((TWO, 1), 1, [(THREE, 1)])]);
+    let cause = || offer(THREE, [], vec![record((THREE, 1), 2, [])]);
+    for (here, there) in [(true, true), (true, false), (false, true)] {
+        let [mut one, mut four] = [ONE, ReplicaId::new(4, 1)].map(replica);
+        for (replica, has) in [(&mut one, here), (&mut four, there)] {
+            if has {
+                replica.receive(waits()).expect("records");
+            }
+        }
+        one.receive(Message::State(Box::new(four.state())))
+            .expect("a state");
+        assert_eq!(one.waiting_len(), 1, "{here} {there}");
+        one.receive(cause()).expect("records");
+        assert_eq!((one.value(), one.waiting_len()), (&Trace(vec![2, 1]), 0));
+    }
+}
+
+/// [+] State transfer: of what both have, only what neither has discarded stays.
+#[test]
+fn a_join_cuts_the_log_at_the_higher_floor() {
+    let records = || (1..=3).map(|number| record((TWO, number), number, []));
+    for (discarded, kept) in [(0, 3), (1, 2), (3, 0)] {
+        let mut one = replica(ONE);
+        one.receive(knowing(offer(TWO, [], vec![]), [THREE]))
+            .expect("a report");
+        one.receive(offer(TWO, [], records().collect()))
+            .expect("records");
+        let mut state = one.state();
+        state.from = THREE;
+        state.floor = ts([(TWO, discarded)]);
+        state.log.retain(|entry| entry.record.number() > discarded);
+        one.receive(Message::State(Box::new(state)))
+            .expect("a state");
+        assert_eq!(one.state().floor, ts([(TWO, discarded)]));
+        assert_eq!((one.log_len(), one.value()), (kept, &Trace(vec![1, 2, 3])));
+    }
+}
