@@ -156,7 +156,7 @@ fn covers(greater: &Timestamp, lesser: &Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::ToString as _;
+    use alloc::{format, string::ToString as _};
 
     use proptest::prelude::*;
 
@@ -212,6 +212,7 @@ mod tests {
             .into_iter()
             .collect();
         assert_eq!(ts.to_string(), "{1@9: 3, 2@7: 1}");
+        assert_eq!(format!("{ts:?}"), ts.to_string());
         assert_eq!((ts.len(), ts.is_empty()), (2, false));
     }
 }

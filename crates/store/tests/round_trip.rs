@@ -196,9 +196,12 @@ fn checkpoints_replace_what_was_before_and_leave_what_came_after() {
 #[test]
 fn a_whole_checkpoint_leaves_nothing_of_what_was() {
     let mut fixture = Fixture::new();
+    let mut before = second().0;
+    before.members.push(NEW);
+    before.value.insert(MovieId(2), UserId(77), cell(3, None));
     fixture.write(&Batch {
-        records: records(HERE, 1..=3),
-        checkpoint: Some(Checkpoint::whole(second().0)),
+        records: [records(HERE, 1..=3), records(NEW, 1..=2)].concat(),
+        checkpoint: Some(Checkpoint::whole(before)),
         ..Batch::default()
     });
     let recovered = fixture.write(&Batch {
@@ -208,6 +211,28 @@ fn a_whole_checkpoint_leaves_nothing_of_what_was() {
     assert_eq!(recovered.state, Some(first()));
     assert_eq!(recovered.records, []);
     assert_eq!(recovered.members, [HERE, THERE]);
+}
+
+#[test]
+fn a_record_that_was_applied_waits_no_longer() {
+    let mut fixture = Fixture::new();
+    fixture.write(&Batch {
+        checkpoint: Some(Checkpoint::whole(first())),
+        ..Batch::default()
+    });
+    let mut state = first();
+    state.log[1].waiting = false;
+    state.value_ts.set(HERE, 3);
+    let recovered = fixture.write(&Batch {
+        checkpoint: Some(Checkpoint {
+            cells: vec![],
+            executed: vec![],
+            whole: None,
+            ..Checkpoint::whole(state.clone())
+        }),
+        ..Batch::default()
+    });
+    assert_eq!(recovered.state, Some(state));
 }
 
 #[test]

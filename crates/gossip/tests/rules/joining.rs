@@ -35,18 +35,19 @@ fn each_new_member_is_told_once() {
     );
 }
 
-/// [+] Members: one that has all that a joined member reports has joined; what those
-/// report who have not joined themselves says nothing.
+/// [+] Members: one that has all that a joined member reports, which knows it, has joined;
+/// what those report who have not joined themselves says nothing.
 #[test]
 fn joining_is_having_all_that_a_joined_member_has() {
-    for (standing, has, joined) in [
-        (Standing::Joined, 0, true),
-        (Standing::Joined, 1, false),
-        (Standing::Recovered, 0, false),
-        (Standing::New, 0, false),
+    for (standing, knows, has, joined) in [
+        (Standing::Joined, ONE, 0, true),
+        (Standing::Joined, ONE, 1, false),
+        (Standing::Joined, THREE, 0, false),
+        (Standing::Recovered, ONE, 0, false),
+        (Standing::New, ONE, 0, false),
     ] {
-        let mut one = replica(ONE);
-        let mut report = offered(offer(TWO, [(TWO, has)], vec![]));
+        let mut one = newcomer(ONE);
+        let mut report = offered(knowing(offer(TWO, [(TWO, has)], vec![]), [knows]));
         report.standing = standing;
         one.receive(Message::Offer(report)).expect("a report");
         assert_eq!(one.has_joined(), joined, "{standing:?} with {has}");
@@ -144,9 +145,12 @@ fn each_condition_of_a_retirement_is_needed() {
         (true, old, ts([]), false),
         (false, new, ts([]), false),
     ] {
-        let mut one = replica(ONE);
+        let mut one = newcomer(ONE);
         one.meet([reborn, THREE]);
-        one.update(update(1, [(TWO, 9)]), NOW).expect("accepted");
+        let effect = record((THREE, 1), 1, [(TWO, 9)]);
+        let mut report = offered(offer(THREE, [], vec![effect]));
+        report.standing = Standing::New;
+        one.receive(Message::Offer(report)).expect("records");
         if founded {
             one.found();
         }
@@ -210,4 +214,46 @@ fn a_push_goes_to_those_who_remain() {
     assert!(one.has_news_for(TWO, Scope::Own));
     one.retire(2);
     assert!(!one.has_news_for(TWO, Scope::Own));
+}
+
+/// [+] State transfer: a record that neither side has applied waits on, whether one of
+/// them lacks it or not, and is applied when what it waits for comes.
+#[test]
+fn a_join_does_not_take_what_waits_for_applied() {
+    let waits = || offer(TWO, [], vec![record((TWO, 1), 1, [(THREE, 1)])]);
+    let cause = || offer(THREE, [], vec![record((THREE, 1), 2, [])]);
+    for (here, there) in [(true, true), (true, false), (false, true)] {
+        let [mut one, mut four] = [ONE, ReplicaId::new(4, 1)].map(replica);
+        for (replica, has) in [(&mut one, here), (&mut four, there)] {
+            if has {
+                replica.receive(waits()).expect("records");
+            }
+        }
+        one.receive(Message::State(Box::new(four.state())))
+            .expect("a state");
+        assert_eq!(one.waiting_len(), 1, "{here} {there}");
+        one.receive(cause()).expect("records");
+        assert_eq!((one.value(), one.waiting_len()), (&Trace(vec![2, 1]), 0));
+    }
+}
+
+/// [+] State transfer: of what both have, only what neither has discarded stays.
+#[test]
+fn a_join_cuts_the_log_at_the_higher_floor() {
+    let records = || (1..=3).map(|number| record((TWO, number), number, []));
+    for (discarded, kept) in [(0, 3), (1, 2), (3, 0)] {
+        let mut one = replica(ONE);
+        one.receive(knowing(offer(TWO, [], vec![]), [THREE]))
+            .expect("a report");
+        one.receive(offer(TWO, [], records().collect()))
+            .expect("records");
+        let mut state = one.state();
+        state.from = THREE;
+        state.floor = ts([(TWO, discarded)]);
+        state.log.retain(|entry| entry.record.number() > discarded);
+        one.receive(Message::State(Box::new(state)))
+            .expect("a state");
+        assert_eq!(one.state().floor, ts([(TWO, discarded)]));
+        assert_eq!((one.log_len(), one.value()), (kept, &Trace(vec![1, 2, 3])));
+    }
 }
