@@ -20,7 +20,9 @@ When the client ends, all that was started is stopped.
                              0 to 1; default: 0.2
   --port PORT                the registry's port; the front end takes the next
                              one; default: 7400
-  --state DIR                where logs go; default: a fresh folder, which is named
+  --state DIR                where logs go, and what the servers keep: started again with
+                             the same folder, they go on from it; default: a fresh
+                             folder, which is named
   --no-client                run without a client until interrupted
   --help                     print this
 
@@ -211,7 +213,7 @@ wait_for registry "REGISTRY READY" "${pids[0]}"
 for ((server = 1; server <= replicas; server++)); do
     start "server$server" backfence-replica --server "$server" --registry "http://$registry" \
         --listen 127.0.0.1:0 --movies "$data/movies.csv" --ratings "$data/ratings.csv" \
-        --overload-probability "$overload"
+        --overload-probability "$overload" --data-dir "$state/server$server"
 done
 start frontend backfence-frontend --registry "http://$registry" --listen "$front_end"
 for ((server = 1; server <= replicas; server++)); do

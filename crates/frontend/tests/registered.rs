@@ -50,6 +50,7 @@ impl Town {
             overload_probability: 0.0,
             gossip_interval: Duration::from_millis(100),
             limits: Limits::default(),
+            data_dir: None,
         };
         let shutdown = self.shutdown.child_token();
         let running = backfence_replica::run(

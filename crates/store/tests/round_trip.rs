@@ -253,6 +253,7 @@ fn a_batch_costs_one_sync() {
     let (records, members) = (records(HERE, 1..=100), None);
     let checkpoint = Some(Checkpoint::whole(first()));
     let batch = Batch {
+        horizon: None,
         records,
         members,
         checkpoint,
