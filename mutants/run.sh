@@ -10,6 +10,9 @@ project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$project/target/mutants}
+# Little differs from one mutant to the next.
+export CARGO_INCREMENTAL=1
+export CARGO_PROFILE_RELEASE_DEBUG=false
 export RUST_BACKTRACE=0
 # A mutant that runs for longer is noticed too: nothing may hang. The tree itself takes
 # a tenth of it.
@@ -35,7 +38,7 @@ simulated() {
 # What the tests of a crate say: the first that fails.
 tested() {
     local out status=0
-    out=$(timeout "$limit" cargo test -q --release --locked -p "$1" --no-fail-fast "${@:2}" 2>&1) || status=$?
+    out=$(timeout "$limit" cargo test -q --locked -p "$1" --no-fail-fast "${@:2}" 2>&1) || status=$?
     case $status in
         0) ;;
         124) echo "does not end" ;;
@@ -64,7 +67,7 @@ modelled() {
 build() {
     cargo build -q --release --locked -p backfence-simulation -p backfence-model --bins \
         2>"$copy/errors" &&
-        cargo test -q --release --locked --no-run -p backfence-gossip --lib --tests \
+        cargo test -q --locked --no-run -p backfence-gossip --lib --tests \
             >/dev/null 2>"$copy/errors"
 }
 

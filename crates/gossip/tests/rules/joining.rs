@@ -2,6 +2,7 @@
 
 use backfence_gossip::{
     Limits, MalformedState, Message, Received, Refusal, Replica, ReplicaId, Scope, Standing, State,
+    Time, Update,
 };
 
 use crate::{
@@ -256,4 +257,25 @@ fn a_join_cuts_the_log_at_the_higher_floor() {
         assert_eq!(one.state().floor, ts([(TWO, discarded)]));
         assert_eq!((one.log_len(), one.value()), (kept, &Trace(vec![1, 2, 3])));
     }
+}
+
+/// [+] State transfer: the times of all records that the sender had received come along,
+/// so that a reply's clock covers them.
+#[test]
+fn the_clock_comes_along_with_a_state() {
+    let mut one = replica(ONE);
+    let ahead = Update {
+        time: Time(NOW.0 + 5),
+        ..update(1, [])
+    };
+    one.update(ahead, NOW).expect("accepted");
+    let mut two = replica(TWO);
+    let clock = |two: &Replica<Trace>| {
+        let view = two.query(&ts([]), NOW).expect("not refused");
+        view.expect("it covers").clock
+    };
+    assert_eq!(clock(&two), NOW);
+    two.receive(Message::State(Box::new(one.state())))
+        .expect("a state");
+    assert_eq!(clock(&two), Time(NOW.0 + 5));
 }
