@@ -60,6 +60,11 @@ impl Setup {
                 ..Self::new("trio-discard", 3, &["ww"])
             },
             Self {
+                newcomers: 1,
+                in_flight: 1,
+                ..Self::new("trio-newcomer", 3, &["wr"])
+            },
+            Self {
                 in_flight: 1,
                 ..Self::new("three-updates", 2, &["w", "rw", "rw"])
             },

@@ -172,6 +172,9 @@ fn at_rest(cluster: &Cluster, replicas: &[Replica<Tally>]) -> Result<(), String>
                 replica.log_len()
             ));
         }
+        if !replica.has_joined() {
+            return Err(format!("{id} never joins"));
+        }
         check_value(replica, &cluster.issued).map_err(|violation| violation.what)?;
     }
     let applied: Updates = first.value().applied();

@@ -142,7 +142,7 @@ impl System {
 
     fn requests(&self, cluster: &Cluster, actions: &mut Vec<Action>) {
         // The first update comes to the first replica: until then they are alike.
-        let start = cluster.issued.is_empty();
+        let start = cluster.issued.is_empty() && self.setup.newcomers == 0;
         for at in (0..self.setup.replicas).filter(|&at| at == 0 || !start) {
             for (session, script) in (0u8..).zip(&self.setup.sessions) {
                 let done = cluster.clients[usize::from(session)].done;

@@ -56,6 +56,9 @@ pub struct Setup {
     pub forget_idle: bool,
     /// Whether all replicas have heard of each other at the start.
     pub met: bool,
+    /// How many of them, the last ones, are new: nobody has heard of them, nor they of
+    /// anybody, and they have yet to join.
+    pub newcomers: u8,
     /// Most bytes of records in a log; a record takes about 100.
     pub log_bytes: usize,
     /// Steps from the start beyond which nothing is looked at.
@@ -98,6 +101,7 @@ impl Setup {
             pulls_and_pushes: false,
             forget_idle: false,
             met: true,
+            newcomers: 0,
             log_bytes: Self::ROOM,
             depth: None,
         }
@@ -106,7 +110,7 @@ impl Setup {
     /// Whether every record can stay in the logs until all replicas have it: then no
     /// state need ever be transferred.
     pub(crate) const fn never_transfers(&self) -> bool {
-        self.log_bytes >= Self::ROOM && self.met && self.crashes == 0
+        self.log_bytes >= Self::ROOM && self.met && self.newcomers == 0 && self.crashes == 0
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -145,6 +149,9 @@ impl fmt::Display for Setup {
             Disk::Lagging => ", disks lag",
         })?;
         f.write_str(if self.met { "" } else { ", strangers" })?;
+        if self.newcomers > 0 {
+            write!(f, ", {} of them new", self.newcomers)?;
+        }
         if self.log_bytes < Self::ROOM {
             write!(f, ", logs of {} bytes", self.log_bytes)?;
         }

@@ -76,11 +76,12 @@ impl Cluster {
         let limits = setup.limits();
         let replica = |server| Replica::new(ReplicaId::new(server, 1), Tally::default(), limits);
         let mut replicas: Vec<_> = (1..=setup.replicas.into()).map(replica).collect();
+        let first = &mut replicas[..usize::from(setup.replicas - setup.newcomers)];
         if setup.met {
-            introduce(&mut replicas);
+            introduce(first);
         }
         // They start together, so each knows as well as any who takes part.
-        replicas.iter_mut().for_each(Replica::found);
+        first.iter_mut().for_each(Replica::found);
         let client = |session: usize| Client {
             session: Session::new(SessionId(session as u128 + 1)),
             observed: Updates::default(),
