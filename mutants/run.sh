@@ -77,7 +77,7 @@ try() {
     began=$SECONDS
     rm -rf "$copy/crates"
     cp -r "$copy/whole" "$copy/crates"
-    if ! patch -s -p1 -d "$copy" <"$patch"; then
+    if ! patch -s -F0 -p1 -d "$copy" <"$patch"; then
         say "$name: the patch does not apply"
         return 1
     fi
