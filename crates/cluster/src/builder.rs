@@ -12,6 +12,18 @@ pub struct Builder {
     pub(crate) overload_probability: f64,
     pub(crate) gossip_interval: Option<String>,
     pub(crate) data: Option<PathBuf>,
+    pub(crate) disks: Disks,
+}
+
+/// Where replicas keep what they have.
+#[derive(Clone, Debug)]
+pub(crate) enum Disks {
+    /// In memory only.
+    None,
+    /// In the cluster's folder.
+    Own,
+    /// In a folder that outlives the cluster.
+    In(PathBuf),
 }
 
 impl Builder {
@@ -53,6 +65,24 @@ impl Builder {
     pub fn data(self, folder: impl Into<PathBuf>) -> Self {
         Self {
             data: Some(folder.into()),
+            ..self
+        }
+    }
+
+    /// Whether each replica keeps what it has on disk, in a directory of its own
+    /// ([`data_dir`](Cluster::data_dir)) that outlives the process and goes with the
+    /// cluster. Not unless said otherwise.
+    #[must_use]
+    pub fn data_dirs(self, kept: bool) -> Self {
+        let disks = if kept { Disks::Own } else { Disks::None };
+        Self { disks, ..self }
+    }
+
+    /// The same with the directories in this folder. They stay there.
+    #[must_use]
+    pub fn data_dirs_in(self, folder: impl Into<PathBuf>) -> Self {
+        Self {
+            disks: Disks::In(folder.into()),
             ..self
         }
     }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     Builder, Role,
+    builder::Disks,
     data::write_small_data,
     launch::program,
     process::{Process, Signal},
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Cluster {
     /// Also those that were killed, for their logs.
     running: BTreeMap<Role, Running>,
-    builder: Builder,
+    pub(crate) builder: Builder,
     data: PathBuf,
     /// Where the registry listens: it comes back there.
     registry: String,
@@ -52,6 +53,7 @@ impl Cluster {
             overload_probability: 0.0,
             gossip_interval: None,
             data: None,
+            disks: Disks::None,
         }
     }
 
@@ -174,8 +176,47 @@ impl Cluster {
         role: Role,
         change: impl FnOnce(&mut Vec<String>),
     ) -> anyhow::Result<()> {
-        self.launch(role, change)?;
+        self.launch(role, &[], change)?;
         self.wait_until_ready(role)
+    }
+
+    /// The same under another program, such as `strace`, which runs ours as itself or
+    /// passes signals on.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started, ends, or is not ready in time.
+    pub fn restart_under(&mut self, role: Role, wrapper: &[&str]) -> anyhow::Result<()> {
+        self.launch(role, wrapper, |_| {})?;
+        self.wait_until_ready(role)
+    }
+
+    /// Starts these programs at once, and waits until all are ready.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be started, ends, or is not ready in time.
+    pub fn restart_all(&mut self, roles: &[Role]) -> anyhow::Result<()> {
+        for &role in roles {
+            self.launch(role, &[], |_| {})?;
+        }
+        roles
+            .iter()
+            .try_for_each(|&role| self.wait_until_ready(role))
+    }
+
+    /// Waits until a program has ended by itself. Gives its exit code, or `None` if a
+    /// signal ended it.
+    ///
+    /// # Errors
+    ///
+    /// If it goes on running.
+    ///
+    /// # Panics
+    ///
+    /// If it was never started.
+    pub fn wait_for_end(&mut self, role: Role) -> anyhow::Result<Option<i32>> {
+        Ok(self.running_mut(role).process.wait(deadline())?.code())
     }
 
     /// Starts one more replica, with the next number, and waits until it is ready.
@@ -212,6 +253,9 @@ impl Cluster {
                 if let Some(interval) = &self.builder.gossip_interval {
                     flag("gossip-interval", interval);
                 }
+                if let Some(directory) = self.data_dir(number) {
+                    flag("data-dir", &directory.display());
+                }
             }
             // Clients ask for the first by this name.
             Role::FrontEnd(1) => flag("name", &"FRONTEND"),
@@ -247,22 +291,22 @@ impl Cluster {
         let replicas = (1..=self.builder.replicas).map(Role::Replica);
         let front_ends = (1..=self.builder.front_ends).map(Role::FrontEnd);
         let roles: Vec<_> = replicas.chain(front_ends).collect();
-        for &role in &roles {
-            self.launch(role, |_| {})?;
-        }
-        for role in roles {
-            self.wait_until_ready(role)?;
-        }
-        Ok(())
+        self.restart_all(&roles)
     }
 
-    fn launch(&mut self, role: Role, change: impl FnOnce(&mut Vec<String>)) -> anyhow::Result<()> {
+    fn launch(
+        &mut self,
+        role: Role,
+        wrapper: &[&str],
+        change: impl FnOnce(&mut Vec<String>),
+    ) -> anyhow::Result<()> {
         // Its predecessor has to be gone before it asks for the same name.
         self.running.remove(&role);
         self.starts += 1;
         let name = format!("{:02}-{role}", self.starts);
         let (program, mut args) = (program(role.program())?, self.arguments(role));
         change(&mut args);
+        let (program, args) = wrapped(wrapper, program, args);
         let process = Process::start(&name, &program, &args, b"", self.folder())?;
         let address = String::new();
         self.running.insert(role, Running { process, address });
@@ -291,6 +335,12 @@ impl Cluster {
         Ok(())
     }
 
+    /// Whether it was started and has not ended.
+    pub(crate) fn is_running(&mut self, role: Role) -> bool {
+        let running = self.running.get_mut(&role);
+        running.is_some_and(|running| running.process.is_running())
+    }
+
     fn running(&self, role: Role) -> &Running {
         let found = self.running.get(&role);
         found.unwrap_or_else(|| panic!("{role} was never started in this cluster"))
@@ -301,7 +351,7 @@ impl Cluster {
         found.unwrap_or_else(|| panic!("{role} was never started in this cluster"))
     }
 
-    fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.as_ref().expect("it lives as long").path()
     }
 }
@@ -319,6 +369,16 @@ impl Drop for Cluster {
             eprintln!("the logs are kept in {}", folder.keep().display());
         }
     }
+}
+
+/// What to start so that `wrapper` runs the program.
+fn wrapped(wrapper: &[&str], program: PathBuf, args: Vec<String>) -> (PathBuf, Vec<String>) {
+    let Some((first, rest)) = wrapper.split_first() else {
+        return (program, args);
+    };
+    let rest = rest.iter().map(|&arg| arg.to_owned());
+    let all = rest.chain([program.display().to_string()]).chain(args);
+    (first.into(), all.collect())
 }
 
 fn deadline() -> Instant {

@@ -113,6 +113,10 @@ impl Process {
         waiting.with_context(|| format!("cannot wait for {}", self.name))
     }
 
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     pub(crate) fn send(&self, signal: Signal) -> anyhow::Result<()> {
         let id = self.id().to_string();
         let sent = Command::new("kill")
