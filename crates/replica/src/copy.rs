@@ -28,6 +28,8 @@ use crate::{
 
 /// How long a leaving replica waits for its disk.
 const FLUSH: Duration = Duration::from_secs(2);
+/// How long a replica waits for somebody to join by before it says that it is ready.
+const JOIN: Duration = Duration::from_secs(2);
 
 /// The one owner of the protocol's state.
 ///
@@ -50,6 +52,8 @@ pub(crate) struct Copy {
     news: watch::Sender<()>,
     /// The peers with a stream to them; told to pull at once.
     pulls: Mutex<BTreeMap<ReplicaId, Arc<Notify>>>,
+    /// Told when there is one more of them.
+    linked: Notify,
 }
 
 /// What the lock guards.
@@ -106,6 +110,7 @@ impl Copy {
             grown: watch::Sender::new(()),
             news: watch::Sender::new(()),
             pulls: Mutex::default(),
+            linked: Notify::new(),
         })
     }
 
@@ -331,8 +336,8 @@ impl Copy {
         self.grown.send_replace(());
     }
 
-    /// Where all `others` that are registered have a stream and still nobody has been
-    /// found to join by, they have started together, as a cluster.
+    /// Where all `others` that are registered have said what they have and still nobody
+    /// has been found to join by, they have started together, as a cluster.
     pub(crate) fn found_with(&self, others: usize) {
         let linked = self.pulls().len() >= others;
         let mut held = self.held();
@@ -341,6 +346,19 @@ impl Copy {
             drop(held);
             self.grown.send_replace(());
         }
+    }
+
+    /// Waits a while until it takes updates. Without all of its peers it may not for
+    /// long, and answers queries.
+    pub(crate) async fn joined(&self) {
+        let mut grown = self.grown();
+        let joined = async {
+            while !self.held().replica.has_joined() {
+                // The sender lives in this copy.
+                let _ = grown.changed().await;
+            }
+        };
+        let _ = tokio::time::timeout(JOIN, joined).await;
     }
 
     /// Waits until a later incarnation of this server is heard of.
@@ -362,9 +380,17 @@ impl Copy {
         self.news.subscribe()
     }
 
-    /// Lets the stream to `peer` be told to pull, until the entry is taken out.
+    /// Lets the stream to `peer`, which has said what it has, be told to pull, until the
+    /// entry is taken out.
     pub(crate) fn link(&self, peer: ReplicaId) -> Arc<Notify> {
-        self.pulls().entry(peer).or_default().clone()
+        let pull = self.pulls().entry(peer).or_default().clone();
+        self.linked.notify_one();
+        pull
+    }
+
+    /// Waits for the next stream.
+    pub(crate) async fn linked(&self) {
+        self.linked.notified().await;
     }
 
     /// The stream to `peer` has ended.

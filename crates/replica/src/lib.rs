@@ -116,6 +116,10 @@ pub async fn run<L: Listener>(
     let gossiping =
         tokio::spawn(Peers::new(copy.clone(), config, environment).run(entries, shutdown.clone()));
     starting.started(copy.clone());
+    tokio::select! {
+        () = copy.joined() => {}
+        () = shutdown.cancelled() => {}
+    }
     health.ready().await;
     announce("SERVER READY");
 

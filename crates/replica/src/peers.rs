@@ -9,7 +9,7 @@ use backfence_wire::{
     v1::{self, peer_message::Body, replica_client::ReplicaClient},
 };
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{mpsc, watch},
     task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
 };
@@ -79,11 +79,10 @@ impl Peers {
                 biased;
                 () = shutdown.cancelled() => break,
                 changed = entries.changed() => if changed.is_err() { break },
+                () = self.copy.linked() => self.found(&entries),
                 () = sleep(self.interval) => {
                     self.copy.advance();
-                    if !entries.borrow().is_empty() {
-                        self.copy.found_with(handles.len());
-                    }
+                    self.found(&entries);
                 }
             }
         }
@@ -92,6 +91,15 @@ impl Peers {
         let all = async { while links.join_next().await.is_some() {} };
         if timeout(LEAVE, all).await.is_err() {
             tracing::warn!("left before all peers were told the last");
+        }
+    }
+
+    fn found(&self, entries: &watch::Receiver<BTreeMap<Name, Entry>>) {
+        let entries = entries.borrow();
+        if !entries.is_empty() {
+            let is_other = |entry: &&Entry| entry.address != self.copy.address;
+            self.copy
+                .found_with(entries.values().filter(is_other).count());
         }
     }
 
@@ -167,7 +175,6 @@ impl Link {
         let peer = hear_hello(&self.copy, &mut answers).await?;
         tracing::debug!(%peer, address = %self.address, "gossiping");
         Ok(Stream {
-            pull: self.copy.link(peer),
             copy: self.copy.clone(),
             peer,
             calls,
@@ -182,7 +189,6 @@ struct Stream {
     peer: ReplicaId,
     calls: Outgoing,
     answers: Streaming<v1::PeerMessage>,
-    pull: Arc<Notify>,
 }
 
 impl Drop for Stream {
@@ -200,8 +206,8 @@ impl Stream {
         shutdown: &CancellationToken,
     ) -> Result<(), Status> {
         let mut news = self.copy.news();
-        let pull = self.pull.clone();
         self.pull().await?;
+        let pull = self.copy.link(self.peer);
         loop {
             tokio::select! {
                 biased;
