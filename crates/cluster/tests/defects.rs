@@ -94,17 +94,17 @@ async fn b6_concurrent_updates_leave_replicas_equal() {
 }
 
 /// An update as a foreign client may send it, again and again.
-async fn send(url: &str, token: &[u8], sequence: u64, rating: f64) -> v1::UpdateResponse {
+async fn send(url: &str, session: &v1::Session, rating: f64) -> v1::UpdateResponse {
     let request = v1::RateRequest {
-        session: token.to_owned(),
+        session: session.token.clone(),
         user_id: 7,
         movie_id: UNRATED.0,
         rating,
         update_id: Some(v1::UpdateId {
-            session: vec![7; 16],
-            sequence,
+            session: session.id.clone(),
+            sequence: 1,
         }),
-        time_us: 1_000 + sequence,
+        time_us: session.clock_us + 1,
     };
     let mut front_end = FrontEndClient::connect(url.to_owned())
         .await
@@ -129,10 +129,10 @@ async fn b8_b9_an_update_sent_again_gets_the_first_reply_and_counts_once() {
         .await
         .expect("a session")
         .into_inner();
-    let token = opened.session.expect("a session").token;
-    let first = send(&cluster.front_end(1), &token, 1, 3.5).await;
+    let opened = opened.session.expect("a session");
+    let first = send(&cluster.front_end(1), &opened, 3.5).await;
     for front_end in [1, 2, 1] {
-        let again = send(&cluster.front_end(front_end), &token, 1, 3.5).await;
+        let again = send(&cluster.front_end(front_end), &opened, 3.5).await;
         let token = |reply: &v1::UpdateResponse| {
             let token = reply.session.clone().expect("a session").token;
             backfence_wire::session(&token).expect("a token").prev
@@ -149,7 +149,7 @@ async fn b8_b9_an_update_sent_again_gets_the_first_reply_and_counts_once() {
     assert_eq!(count(&converged(&mut session, 3).await), 1);
     // At another server too, which has it by gossip.
     change(&mut session, &[1]).await;
-    send(&cluster.front_end(1), &token, 1, 3.5).await;
+    send(&cluster.front_end(1), &opened, 3.5).await;
     change(&mut session, &[1]).await;
     assert_eq!(count(&converged(&mut session, 3).await), 1);
     let average = session
