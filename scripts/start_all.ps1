@@ -4,7 +4,7 @@
     and opens a client in this window. What it started ends with it.
 .DESCRIPTION
     Each server gets a minimised window of its own, so that Ctrl-C in this one does
-    not reach it. Logs go to the folder that -State names.
+    not reach it. Logs go to the folder that -State names, and what the servers keep.
     Ctrl-C while the client runs ends the client and this script.
     This script is exercised by the GitHub workflow only, on Windows.
 .PARAMETER Data
@@ -16,7 +16,8 @@
 .PARAMETER Port
     The registry's port; the front end takes the next one.
 .PARAMETER State
-    Where logs go; by default a fresh folder, which is named.
+    Where logs go, and what the servers keep: started again with the same folder,
+    they go on from it. By default a fresh folder, which is named.
 .PARAMETER NoClient
     Run without a client until interrupted.
 .EXAMPLE
@@ -120,7 +121,7 @@ try {
         $servers[$number] = Start-Server "server$number" 'backfence-replica' @(
             '--server', "$number", '--registry', $registry, '--listen', '127.0.0.1:0',
             '--movies', (Join-Path $Data 'movies.csv'), '--ratings', (Join-Path $Data 'ratings.csv'),
-            '--overload-probability', $probability
+            '--overload-probability', $probability, '--data-dir', (Join-Path $State "server$number")
         )
     }
     $frontEnd = Start-Server 'frontend' 'backfence-frontend' @(

@@ -183,8 +183,10 @@ programs=$(cargo metadata --format-version 1 --no-deps --offline --locked |
 start() {
     local name=$1 program=$2
     shift 2
+    # Here and not in the background: an earlier start's log says that all are ready.
+    : >"$state/$name.log"
     set -m
-    NO_COLOR=1 "$programs/$program" "$@" </dev/null >"$state/$name.log" 2>&1 &
+    NO_COLOR=1 "$programs/$program" "$@" </dev/null >>"$state/$name.log" 2>&1 &
     set +m
     pids+=("$!")
 }

@@ -1,9 +1,13 @@
-//! What `scripts/start_all.sh` says before it builds anything.
+//! What `scripts/start_all.sh` says before it builds anything, and that it starts and
+//! ends everything.
 
 #![cfg(unix)]
 
 use std::{
+    env, fs,
+    io::Write as _,
     net::TcpListener,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -81,4 +85,75 @@ fn a_port_in_use_is_named_the_next_one_too() {
         assert_eq!(finished.status.code(), Some(1), "{said}");
         assert!(said.contains(&named) || said.contains(&below), "{said}");
     }
+}
+
+/// A `cargo` that builds nothing, and says that the programs are those of this test.
+fn cargo_that_has_built(folder: &Path) {
+    let replica = backfence_cluster::program("backfence-replica").expect("it is built");
+    let programs = replica.parent().expect("it is in a folder");
+    symlink(programs, folder.join("release")).expect("a new link");
+    let target = folder.display();
+    let script =
+        format!("#!/bin/sh\n[ $1 = build ] || echo '{{\"target_directory\":\"{target}\"}}'\n");
+    let cargo = folder.join("cargo");
+    fs::write(&cargo, script).expect("it is written");
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("it is ours");
+}
+
+/// A port that is free, as is the next one.
+fn two_free_ports() -> u16 {
+    let free = |port| TcpListener::bind(("127.0.0.1", port)).ok();
+    let found = (0..1000).find_map(|_| {
+        let port = free(0)?.local_addr().ok()?.port();
+        let next = port.checked_add(1)?;
+        (next < u16::MAX && free(next).is_some()).then_some(port)
+    });
+    found.expect("two ports are free")
+}
+
+#[test]
+fn a_second_start_with_the_same_state_has_the_ratings_of_the_first() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (data, state) = (folder.path().join("data"), folder.path().join("state"));
+    fs::create_dir(&data).expect("a new folder");
+    backfence_cluster::write_small_data(&data, "The Last One").expect("it is written");
+    cargo_that_has_built(folder.path());
+    let ours = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();
+    let path = env::join_paths([folder.path().to_owned()].into_iter().chain(ours));
+    let path = path.expect("folders without a colon");
+    let session = |input: &str| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/start_all.sh");
+        let mut started = Command::new("bash")
+            .arg(script)
+            .args(["--overload-probability", "0", "--replicas", "2"])
+            .args(["--port", &two_free_ports().to_string()])
+            .arg("--data")
+            .arg(&data)
+            .arg("--state")
+            .arg(&state)
+            .env("PATH", &path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("there is a bash");
+        let mut stdin = started.stdin.take().expect("it is piped");
+        stdin.write_all(input.as_bytes()).expect("it is read later");
+        drop(stdin);
+        let finished = started.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&finished.stderr);
+        assert_eq!(finished.status.code(), Some(0), "{said}");
+        String::from_utf8_lossy(&finished.stdout).into_owned()
+    };
+    let said = session("1\nrate toy story 2.5\nquit\n");
+    assert!(said.contains("Your update has been sent"), "{said}");
+    let said = session("1\nview toy story\nquit\n");
+    assert!(said.contains("Toy Story was 2.5"), "{said}");
+    for server in ["server1", "server2"] {
+        assert!(
+            state.join(server).join("replica.redb").is_file(),
+            "{server}"
+        );
+    }
+    assert!(!state.join("running").exists(), "it has ended");
 }
