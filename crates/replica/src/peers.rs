@@ -78,7 +78,6 @@ impl Peers {
                 () = shutdown.cancelled() => break,
                 changed = entries.changed() => if changed.is_err() { break },
                 () = sleep(self.interval) => {
-                    self.copy.advance();
                     if !entries.borrow().is_empty() {
                         self.copy.found_with(handles.len());
                     }
