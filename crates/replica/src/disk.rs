@@ -4,8 +4,13 @@
 //! thread takes all that has gathered, writes it as one synced batch, and says how far
 //! it is; meanwhile the next batch gathers. Whoever tells something waits until the
 //! disk has come as far as what was noted when it was said.
+//!
+//! On a full disk what was accepted is written into room that was held for it
+//! (`reserve.rs`), and nothing more is taken until as much is held again. So all that
+//! can be told goes on being told.
 
 use std::{
+    fmt::Display,
     path::PathBuf,
     sync::{
         Arc, Weak,
@@ -16,11 +21,12 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use backfence_ratings::Base;
 use backfence_store::{OpenError, Recovered, Store, WriteError};
 use tokio::sync::{oneshot, watch};
 
-use crate::{copy::Copy, unwritten::Position};
+use crate::{copy::Copy, reserve::Reserve, unwritten::Position};
 
 /// How long to leave a full disk alone before it is tried again.
 const FULL: Duration = Duration::from_millis(500);
@@ -48,9 +54,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Reads what is there. It may take seconds.
+    /// Reads what is there. It may take seconds. Then the room that was held is free,
+    /// for what is written next.
     pub(crate) fn open(&self) -> Result<(Store, Recovered), OpenError> {
-        Store::open(&self.directory, self.server, self.base.clone())
+        let opened = Store::open(&self.directory, self.server, self.base.clone())?;
+        Reserve::new(&self.directory).release();
+        Ok(opened)
     }
 }
 
@@ -95,6 +104,23 @@ impl Disk {
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
     }
+
+    fn no_room(&self, why: &dyn Display) {
+        if !self.full.swap(true, Ordering::Relaxed) {
+            tracing::error!("{why}; until then updates are declined");
+        }
+    }
+
+    /// Holds room, or notes that there is none to be held.
+    fn hold(&self, reserve: &mut Reserve) -> anyhow::Result<()> {
+        let held = reserve.hold();
+        if !held.context("cannot hold room in the data directory; check the disk")? {
+            self.no_room(&"the disk has no room to spare; make room");
+        } else if self.full.swap(false, Ordering::Relaxed) {
+            tracing::info!("there is room on the disk again");
+        }
+        Ok(())
+    }
 }
 
 impl Writer {
@@ -118,7 +144,16 @@ impl Writer {
             place,
             woken,
         } = self;
-        while woken.recv().is_ok() {
+        let mut reserve = Reserve::new(&place.directory);
+        loop {
+            let Some(held) = copy.upgrade() else { break };
+            let disk = held.disk().expect("this is its thread");
+            disk.hold(&mut reserve)?;
+            let is_full = disk.is_full();
+            drop(held);
+            if !wait(&woken, is_full) {
+                break;
+            }
             let Some(copy) = copy.upgrade() else { break };
             let Some((batch, position)) = copy.take_unwritten() else {
                 continue;
@@ -128,14 +163,9 @@ impl Writer {
                 if !matches!(error, WriteError::NoSpace { .. }) {
                     return Err(error.into());
                 }
-                if !disk.full.swap(true, Ordering::Relaxed) {
-                    tracing::error!("{error}; until then updates are declined");
-                }
+                disk.no_room(&error);
                 drop(store);
-                store = wait_for_room(&place)?;
-            }
-            if disk.full.swap(false, Ordering::Relaxed) {
-                tracing::info!("there is room on the disk again");
+                store = reopen(&place, &mut reserve)?;
             }
             disk.written.send_replace(position);
         }
@@ -143,10 +173,25 @@ impl Writer {
     }
 }
 
-/// Opens the store again when there may be room.
-fn wait_for_room(place: &Place) -> anyhow::Result<Store> {
+/// Waits until there is something to write, or it is time to look for room. False when
+/// nobody will have something any more.
+fn wait(woken: &mpsc::Receiver<()>, is_full: bool) -> bool {
+    if is_full {
+        !matches!(
+            woken.recv_timeout(FULL),
+            Err(mpsc::RecvTimeoutError::Disconnected)
+        )
+    } else {
+        woken.recv().is_ok()
+    }
+}
+
+/// Opens the store again, with the room that was held, or when there may be some.
+fn reopen(place: &Place, reserve: &mut Reserve) -> anyhow::Result<Store> {
     loop {
-        thread::sleep(FULL);
+        if !reserve.release() {
+            thread::sleep(FULL);
+        }
         match place.open() {
             Ok((store, _)) => return Ok(store),
             Err(OpenError::NoSpace { .. }) => {}

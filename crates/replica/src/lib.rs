@@ -14,6 +14,7 @@ mod disk;
 mod gossip;
 mod incarnation;
 mod peers;
+mod reserve;
 mod serve;
 mod service;
 mod unwritten;

@@ -27,6 +27,8 @@ use crate::{
 const OUTGOING: usize = 4;
 /// How long a leaving replica may take to push what a peer lacks.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a leaving replica waits for its links to end.
+const LEAVE: Duration = Duration::from_secs(2);
 /// How long to leave alone a peer that can never be gossiped with as it is.
 const REFUSED: Duration = Duration::from_secs(5);
 
@@ -85,7 +87,11 @@ impl Peers {
             }
         }
         shutdown.cancelled().await;
-        while links.join_next().await.is_some() {}
+        // One that is within an exchange, or waits for a full disk, is given up.
+        let all = async { while links.join_next().await.is_some() {} };
+        if timeout(LEAVE, all).await.is_err() {
+            tracing::warn!("left before all peers were told the last");
+        }
     }
 
     fn link(&self, address: Address) -> Link {
