@@ -116,7 +116,6 @@ impl Loaded {
             records: Vec::new(),
             more: false,
             standing: Standing::Joined,
-            horizon: Time(0),
         }))?;
         let session = |number: u64| (Session::new(SessionId(u128::from(number))), 0);
         let mut loaded = Self {

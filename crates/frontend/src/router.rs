@@ -216,9 +216,6 @@ fn failure(reply: Reply) -> Result<Reply, Failed> {
 /// one which did not answer may have taken.
 fn ended(server: u32, reply: Reply, maybe: bool) -> Result<Served, Error> {
     match reply.outcome {
-        Outcome::Refused(refused) if refused.reason == "OUTCOME_UNKNOWN" => {
-            Err(Error::OutcomeUnknown)
-        }
         Outcome::Refused(refused) if maybe && !is_shared(&refused) => Err(Error::OutcomeUnknown),
         Outcome::Refused(refused) => Err(Error::Refused(refused)),
         _ => Ok(Served { server, reply }),

@@ -87,8 +87,8 @@ impl<V: Value> Replica<V> {
         if self.executed.find(id).is_none() {
             self.value.apply(update);
             let ts = entry.record.ts();
-            let (digest, time) = (digest(update), update.time);
-            self.executed.insert(id, First { ts, digest, time });
+            let digest = digest(update);
+            self.executed.insert(id, First { ts, digest });
         }
         // Of `prev` only entries that are lost for good can be beyond the value. They
         // are merged too: whoever sees this effect must not have it count as stable

@@ -4,8 +4,7 @@ use alloc::{boxed::Box, vec::Vec};
 use core::ops::RangeInclusive;
 
 use crate::{
-    MalformedState, Record, Replica, ReplicaId, Standing, State, Time, Timestamp, Value,
-    members::Report,
+    MalformedState, Record, Replica, ReplicaId, Standing, State, Timestamp, Value, members::Report,
 };
 
 /// A gossip message: a report of what the sender has received, and what it knows
@@ -44,8 +43,6 @@ pub struct Offer<O> {
     pub more: bool,
     /// What the sender knows of who takes part.
     pub standing: Standing,
-    /// The sender refuses updates dated before this.
-    pub horizon: Time,
 }
 
 /// What came of a message.
@@ -103,7 +100,6 @@ impl<V: Value> Replica<V> {
             records: Vec::new(),
             more: false,
             standing: self.standing(),
-            horizon: self.horizon,
         }
     }
 
@@ -132,14 +128,11 @@ impl<V: Value> Replica<V> {
                 ..Received::default()
             }),
             Message::Offer(offer) => Ok(self.accept(offer)),
-            Message::State(state) => {
-                let met = self.join(*state)?;
-                Ok(Received {
-                    joined: true,
-                    met,
-                    ..Received::default()
-                })
-            }
+            Message::State(state) => Ok(Received {
+                met: self.join(*state)?,
+                joined: true,
+                ..Received::default()
+            }),
         }
     }
 
@@ -196,7 +189,6 @@ impl<V: Value> Replica<V> {
             replica_ts: offer.replica_ts,
             members: offer.members,
             standing: offer.standing,
-            horizon: offer.horizon,
         });
         received
     }
@@ -205,22 +197,16 @@ impl<V: Value> Replica<V> {
     /// has.
     pub(crate) fn learn(&mut self, report: Report) {
         if report.from == self.id {
-            self.horizon = self.horizon.max(report.horizon);
             self.members.recover(self.id, report.members);
         } else {
             let joins = report.standing == Standing::Joined
                 && report.members.contains(&self.id)
                 && report.replica_ts <= self.replica_ts;
-            let before = self.standing();
             self.members.report(report);
             self.members.join(self.id, joins);
-            if self.standing() > before {
-                self.has_just_joined();
-            }
         }
         self.end_retired();
         self.discard();
-        self.let_go();
     }
 
     /// Discards what everyone has.

@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::hash::{Hash, Hasher};
 
-use crate::{Executed, SessionId, Time, Timestamp, Update, UpdateId};
+use crate::{Executed, SessionId, Timestamp, Update, UpdateId};
 
 /// The executed table: the cids that are reflected in the value, each with the
 /// timestamp first given to it, so that a retry gets the first reply again.
@@ -22,8 +22,6 @@ pub(crate) struct First {
     pub(crate) ts: Timestamp,
     /// Of the contents; see [`digest`].
     pub(crate) digest: u64,
-    /// When the update was made.
-    pub(crate) time: Time,
 }
 
 impl First {
@@ -32,7 +30,6 @@ impl First {
             id,
             ts: self.ts.clone(),
             digest: self.digest,
-            time: self.time,
         }
     }
 }
@@ -50,18 +47,6 @@ impl ExecutedTable {
         if let Err(at) = position(entries, id.sequence) {
             entries.insert(at, (id.sequence, first));
         }
-    }
-
-    /// Forgets the updates that `keep` does not want.
-    pub(crate) fn retain(&mut self, keep: impl Fn(UpdateId, Time) -> bool) {
-        self.sessions.retain(|&session, entries| {
-            entries.retain(|(sequence, first)| keep(UpdateId::new(session, *sequence), first.time));
-            !entries.is_empty()
-        });
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.sessions.values().map(Vec::len).sum()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (UpdateId, &First)> {
@@ -133,15 +118,11 @@ impl Hasher for Fnv {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ReplicaId;
+    use crate::{ReplicaId, Time};
 
     fn first(count: u64) -> First {
         let ts = [(ReplicaId::new(1, 1), count)].into_iter().collect();
-        First {
-            ts,
-            digest: count,
-            time: Time(count),
-        }
+        First { ts, digest: count }
     }
 
     #[test]
@@ -163,11 +144,6 @@ mod tests {
         assert_eq!(all, [(1, 1), (2, 2), (3, 3)]);
         assert_eq!(table.find(UpdateId::new(session, 4)), None);
         assert_eq!(table.find(UpdateId::new(SessionId(8), 1)), None);
-        table.retain(|id, time| id.sequence == 3 || time < Time(2));
-        assert_eq!((table.len(), table.iter().count()), (2, 2));
-        assert_eq!(table.find(UpdateId::new(session, 2)), None);
-        table.retain(|_, _| false);
-        assert_eq!(table, ExecutedTable::default());
     }
 
     /// The expected value was computed apart, byte by byte.

@@ -50,8 +50,8 @@
 //! use std::{collections::BTreeMap, time::Duration};
 //!
 //! use backfence_gossip::{
-//!     HybridClock, Limits, Message, Replica, ReplicaId, Scope, Session, SessionId, Settled, Time,
-//!     Update, UpdateId, Value,
+//!     HybridClock, Limits, Message, Replica, ReplicaId, Scope, Session, SessionId, Time, Update,
+//!     UpdateId, Value,
 //! };
 //!
 //! /// The application: words by key. The latest write to a key wins.
@@ -66,7 +66,7 @@
 //!         self.write(key, (update.time, update.id, word));
 //!     }
 //!
-//!     fn merge(&mut self, other: Self, _: Settled) {
+//!     fn merge(&mut self, other: Self) {
 //!         other.0.into_iter().for_each(|(key, written)| self.write(key, written));
 //!     }
 //!
@@ -139,7 +139,6 @@ mod members;
 mod refusal;
 mod replica;
 mod session;
-mod settled;
 mod time;
 mod timestamp;
 mod transfer;
@@ -156,4 +155,4 @@ pub use session::{Freshness, Session};
 pub use time::{HybridClock, Time};
 pub use timestamp::Timestamp;
 pub use transfer::{Executed, MalformedState, State};
-pub use update::{Record, Settled, Update, Value};
+pub use update::{Record, Update, Value};

@@ -155,7 +155,7 @@ impl<O> Run<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{SessionId, Settled, Time, Update, UpdateId};
+    use crate::{SessionId, Time, Update, UpdateId};
 
     /// Operations of as many bytes as they say.
     struct Bytes;
@@ -165,7 +165,7 @@ mod tests {
 
         fn apply(&mut self, _: &Update<usize>) {}
 
-        fn merge(&mut self, _: Self, _: Settled) {}
+        fn merge(&mut self, _: Self) {}
 
         fn size(bytes: &usize) -> usize {
             *bytes

@@ -5,7 +5,7 @@ use alloc::{
     vec::Vec,
 };
 
-use crate::{Replica, ReplicaId, Time, Timestamp, Value, settled::Horizon};
+use crate::{Replica, ReplicaId, Timestamp, Value};
 
 /// Every replica heard of, and what each has reported.
 ///
@@ -50,7 +50,6 @@ pub(crate) struct Report {
     pub(crate) replica_ts: Timestamp,
     pub(crate) members: Vec<ReplicaId>,
     pub(crate) standing: Standing,
-    pub(crate) horizon: Time,
 }
 
 /// The merge of all that a peer itself has reported.
@@ -60,7 +59,6 @@ struct Known {
     replica_ts: Timestamp,
     members: BTreeSet<ReplicaId>,
     standing: Standing,
-    horizon: Horizon,
 }
 
 impl Members {
@@ -96,7 +94,6 @@ impl Members {
         known.members.insert(report.from);
         known.members.extend(report.members);
         known.standing = known.standing.max(report.standing);
-        known.horizon.report(&report.replica_ts, report.horizon);
         self.all.extend(&known.members);
     }
 
@@ -137,16 +134,6 @@ impl Members {
         if by_report || (self.standing == Standing::Recovered && self.have_all_come_back(own)) {
             self.standing = Standing::Joined;
         }
-    }
-
-    /// The latest horizon that any member has reported.
-    pub(crate) fn latest_horizon(&self) -> Time {
-        let horizons = self.reports.values().map(|report| report.horizon.latest);
-        horizons.max().unwrap_or_default()
-    }
-
-    pub(crate) fn horizon_of(&mut self, peer: ReplicaId) -> Option<&mut Horizon> {
-        Some(&mut self.reports.get_mut(&peer)?.horizon)
     }
 
     fn have_all_come_back(&self, own: ReplicaId) -> bool {
@@ -252,15 +239,8 @@ impl<V: Value> Replica<V> {
     /// the first of a cluster. Of several that start together all may be.
     pub fn found(&mut self) {
         self.members.standing = Standing::Joined;
-        self.has_just_joined();
         self.end_retired();
         self.discard();
-    }
-
-    /// What others no longer accept is not accepted here either: who joins may have
-    /// forgotten that it was executed.
-    pub(crate) fn has_just_joined(&mut self) {
-        self.horizon = self.horizon.max(self.members.latest_horizon());
     }
 
     /// Whether it knows all who remain: it has joined, or founded.

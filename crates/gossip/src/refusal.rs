@@ -2,7 +2,7 @@
 
 use core::{fmt, time::Duration};
 
-use crate::{ReplicaId, Time, UpdateId};
+use crate::{ReplicaId, UpdateId};
 
 /// Why an update or a query was refused. The replica's state is unchanged.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,12 +30,6 @@ pub enum Refusal {
     Retired {
         /// This replica.
         replica: ReplicaId,
-    },
-    /// The update is older than this replica accepts: whether it was executed can no
-    /// longer be told.
-    TooLate {
-        /// Updates dated before this are refused.
-        horizon: Time,
     },
     /// This replica has started and does not know yet who takes part.
     NotJoined {
@@ -74,12 +68,6 @@ impl fmt::Display for Refusal {
                     "replica {replica} is out: its server has started anew or was retired"
                 )
             }
-            Self::TooLate { horizon } => write!(
-                f,
-                "the update comes too late, dated before {} us; whether it was made is not known \
-                 any more",
-                horizon.0
-            ),
             Self::NotJoined { replica } => write!(
                 f,
                 "replica {replica} has just started and has not joined the others yet"
@@ -127,11 +115,6 @@ mod tests {
             (
                 Refusal::Retired { replica },
                 "replica 1@5 is out: its server has started anew or was retired",
-            ),
-            (
-                Refusal::TooLate { horizon: Time(7) },
-                "the update comes too late, dated before 7 us; whether it was made is not known \
-                 any more",
             ),
             (
                 Refusal::NotJoined { replica },

@@ -19,9 +19,6 @@ pub struct Limits {
     /// the clocks of the replicas differ, and than a retry may fail over; narrower
     /// than a user would put up with having a later write lose.
     pub max_skew: Duration,
-    /// How late an update may come, by this replica's clock. Later retries are told
-    /// that the outcome is not known; earlier ones are recognised.
-    pub late: Duration,
     /// Most bytes of records in one message. At least one record is sent, so this
     /// must leave room for the largest.
     pub message_bytes: usize,
@@ -35,7 +32,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_skew: Duration::from_secs(5),
-            late: Duration::from_secs(600),
             message_bytes: 1 << 20,
             log_bytes: 256 << 20,
         }
@@ -63,10 +59,6 @@ pub struct Replica<V: Value> {
     pub(crate) members: Members,
     /// The greatest time of a record received.
     pub(crate) greatest: Time,
-    /// Updates dated before this are refused.
-    pub(crate) horizon: Time,
-    /// See [`settled`](Self::settled).
-    pub(crate) settled: Time,
 }
 
 /// The reply to an update.
@@ -115,8 +107,6 @@ impl<V: Value> Replica<V> {
             executed: ExecutedTable::default(),
             members: Members::new(id),
             greatest: Time::default(),
-            horizon: Time::default(),
-            settled: Time::default(),
         }
     }
 
@@ -262,10 +252,6 @@ impl<V: Value> Replica<V> {
         self.refuse_retired()?;
         if !self.has_joined() {
             return Err(Refusal::NotJoined { replica: self.id });
-        }
-        let horizon = self.horizon;
-        if update.time < horizon {
-            return Err(Refusal::TooLate { horizon });
         }
         let latest = now.after(self.limits.max_skew);
         if update.time > latest {

@@ -14,13 +14,6 @@ impl Time {
         Self(self.0.saturating_add(micros))
     }
 
-    /// The time `duration` earlier; at the beginning of time, the beginning.
-    #[must_use]
-    pub fn before(self, duration: Duration) -> Self {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_sub(micros))
-    }
-
     /// How much later this is than `earlier`; zero when it is not.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))

@@ -8,7 +8,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use core::fmt;
 
 use crate::{
-    LogEntry, Replica, ReplicaId, Settled, Standing, Time, Timestamp, UpdateId, Value,
+    LogEntry, Replica, ReplicaId, Standing, Time, Timestamp, UpdateId, Value,
     executed::First,
     log::{Log, Place},
     members::Report,
@@ -38,10 +38,6 @@ pub struct State<V: Value> {
     pub clock: Time,
     /// What the sender knows of who takes part.
     pub standing: Standing,
-    /// The sender refuses updates dated before this.
-    pub horizon: Time,
-    /// No update dated before this can come any more, and all that came are in `value`.
-    pub settled: Time,
 }
 
 /// An update that is reflected in a value.
@@ -53,8 +49,6 @@ pub struct Executed {
     pub ts: Timestamp,
     /// Of its time and operation.
     pub digest: u64,
-    /// When it was made.
-    pub time: Time,
 }
 
 /// A state that no replica can be in. The receiver's state is unchanged.
@@ -140,8 +134,6 @@ impl<V: Value> Replica<V> {
             value,
             clock: self.greatest,
             standing: self.standing(),
-            horizon: self.horizon,
-            settled: self.settled,
         }
     }
 
@@ -159,21 +151,9 @@ impl<V: Value> Replica<V> {
     pub(crate) fn join(&mut self, state: State<V>) -> Result<bool, MalformedState> {
         state.check()?;
         let log = self.joined_log(&state);
-        let settled = Settled {
-            here: self.settled,
-            there: state.settled,
-        };
-        self.value.merge(state.value, settled);
-        // What has come to the sender has come here with its value.
-        self.settled = self.settled.max(state.settled);
-        for executed in state.executed {
-            let Executed {
-                id,
-                ts,
-                digest,
-                time,
-            } = executed;
-            self.executed.insert(id, First { ts, digest, time });
+        self.value.merge(state.value);
+        for Executed { id, ts, digest } in state.executed {
+            self.executed.insert(id, First { ts, digest });
         }
         let met = self.members.extend(state.members.iter().copied());
         self.value_ts.merge(&state.value_ts);
@@ -189,7 +169,6 @@ impl<V: Value> Replica<V> {
             replica_ts: state.replica_ts,
             members: state.members,
             standing: state.standing,
-            horizon: state.horizon,
         });
         Ok(met)
     }

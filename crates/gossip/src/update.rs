@@ -19,29 +19,11 @@ pub trait Value {
     fn apply(&mut self, update: &Update<Self::Operation>);
 
     /// Joins the value of another replica into this one: afterwards it reflects
-    /// every update that either reflected. What one side knows and the other does
-    /// not, although it is older than the other has `settled`, the other has forgotten
-    /// in [`settle`](Self::settle): it must not come back.
-    fn merge(&mut self, other: Self, settled: Settled);
-
-    /// Every update dated before `settled` is applied here, and none will come. So
-    /// what only served to put such in order can go, a deletion's tombstone above all.
-    /// Unless implemented, all is kept.
-    fn settle(&mut self, settled: Time) {
-        let _ = settled;
-    }
+    /// every update that either reflected.
+    fn merge(&mut self, other: Self);
 
     /// An upper bound of the bytes that an operation takes on the wire.
     fn size(operation: &Self::Operation) -> usize;
-}
-
-/// How far two values that are merged have settled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Settled {
-    /// The value that the other is merged into.
-    pub here: Time,
-    /// The other.
-    pub there: Time,
 }
 
 /// An update as its session made it: the same on every retry, at every replica.
@@ -127,7 +109,7 @@ mod tests {
 
         fn apply(&mut self, _: &Update<usize>) {}
 
-        fn merge(&mut self, _: Self, _: Settled) {}
+        fn merge(&mut self, _: Self) {}
 
         fn size(bytes: &usize) -> usize {
             *bytes

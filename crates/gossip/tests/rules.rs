@@ -8,14 +8,12 @@
 mod bounds;
 #[path = "rules/joining.rs"]
 mod joining;
-#[path = "rules/late.rs"]
-mod late;
 
 use std::time::Duration;
 
 use backfence_gossip::{
     Limits, LogEntry, MalformedState, Message, Offer, Record, Refusal, Replica, ReplicaId, Scope,
-    SessionId, Settled, Standing, State, Time, Timestamp, Update, UpdateId, Value,
+    SessionId, Standing, State, Time, Timestamp, Update, UpdateId, Value,
 };
 
 const ONE: ReplicaId = ReplicaId::new(1, 1);
@@ -34,7 +32,7 @@ impl Value for Trace {
         self.0.push(update.operation);
     }
 
-    fn merge(&mut self, other: Self, _: Settled) {
+    fn merge(&mut self, other: Self) {
         let new = other
             .0
             .into_iter()
@@ -98,7 +96,6 @@ fn offer<const N: usize>(
         records,
         more: false,
         standing: Standing::Joined,
-        horizon: Time(0),
     })
 }
 
@@ -340,6 +337,21 @@ fn the_second_record_of_an_update_counts_when_it_is_stable() {
     assert_eq!(*one.value(), Trace(vec![1, 2]));
 }
 
+/// Trap 3: whatever is stable is applied at once, also where a later record of its
+/// cause's origin came to be applied first.
+#[test]
+fn what_a_later_record_makes_stable_is_applied() {
+    let mut one = replica(ONE);
+    let waits = record((TWO, 1), 1, [(THREE, 1)]);
+    one.receive(offer(TWO, [(TWO, 1)], vec![waits]))
+        .expect("records");
+    one.update(update(2, [(TWO, 1)]), NOW).expect("accepted");
+    assert_eq!(one.waiting_len(), 2);
+    one.receive(offer(TWO, [(TWO, 2)], vec![record((TWO, 2), 3, [])]))
+        .expect("records");
+    assert_eq!((one.waiting_len(), one.value()), (1, &Trace(vec![3, 2])));
+}
+
 /// [L] 3.3: a record is discarded once it is known to be everywhere; trap 7: by
 /// what the others reported. [+] And once it is applied here.
 #[test]
@@ -412,7 +424,6 @@ fn a_retirement_counts_when_nothing_more_can_come() {
             records: vec![],
             more: false,
             standing,
-            horizon: Time(0),
         })
     };
     let mut one = replica(ONE);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use backfence_gossip::{Settled, Time, Update, UpdateId, Value};
+use backfence_gossip::{Time, Update, UpdateId, Value};
 
 /// Most updates of a run.
 pub(crate) const UPDATES: usize = 4;
@@ -84,7 +84,7 @@ impl Value for Tally {
         self.winner = self.winner.max(Some(candidate));
     }
 
-    fn merge(&mut self, other: Self, _: Settled) {
+    fn merge(&mut self, other: Self) {
         for (count, theirs) in self.counts.iter_mut().zip(other.counts) {
             *count = (*count).max(theirs);
         }

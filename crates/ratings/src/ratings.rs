@@ -1,12 +1,12 @@
 //! The replicated value: users' updates laid over the loaded data.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, btree_map::Entry},
     ops::Bound,
     sync::Arc,
 };
 
-use backfence_gossip::{Settled, Time, Update, UpdateId, Value};
+use backfence_gossip::{Time, Update, UpdateId, Value};
 
 use crate::{Base, Catalogue, Movie, MovieId, Rating, Total, UserId};
 
@@ -128,9 +128,6 @@ pub struct Ratings {
     overlay: BTreeMap<(UserId, MovieId), Cell>,
     /// The totals of the movies that occur in the overlay.
     totals: BTreeMap<MovieId, Total>,
-    /// The deletions that nothing loaded lies under: they can go when they have
-    /// settled.
-    tombstones: BTreeSet<(Time, (UserId, MovieId))>,
 }
 
 impl Ratings {
@@ -140,7 +137,6 @@ impl Ratings {
             base,
             overlay: BTreeMap::new(),
             totals: BTreeMap::new(),
-            tombstones: BTreeSet::new(),
         }
     }
 
@@ -290,37 +286,18 @@ impl Ratings {
     /// Joins one write into the value: it takes effect unless a greater one is
     /// there. Says whether it did.
     pub fn insert(&mut self, movie: MovieId, user: UserId, cell: Cell) -> bool {
-        let key = (user, movie);
-        let loaded = || self.base.rating(user, movie);
-        let before = match self.overlay.entry(key) {
+        let before = match self.overlay.entry((user, movie)) {
             Entry::Vacant(vacant) => {
                 vacant.insert(cell);
-                loaded()
+                self.base.rating(user, movie)
             }
-            Entry::Occupied(mut present) if *present.get() < cell => {
-                let replaced = present.insert(cell);
-                self.tombstones.remove(&(replaced.time, key));
-                replaced.rating
-            }
+            Entry::Occupied(mut present) if *present.get() < cell => present.insert(cell).rating,
             Entry::Occupied(_) => return false,
         };
-        if cell.rating.is_none() && loaded().is_none() {
-            self.tombstones.insert((cell.time, key));
-        }
         let mut total = self.total(movie);
         total.replace(before, cell.rating);
         self.totals.insert(movie, total);
         true
-    }
-
-    /// Takes a cell out that is not in the loaded data.
-    fn remove(&mut self, key: (UserId, MovieId)) {
-        if let Some(cell) = self.overlay.remove(&key) {
-            self.tombstones.remove(&(cell.time, key));
-            let mut total = self.total(key.1);
-            total.replace(cell.rating, None);
-            self.totals.insert(key.1, total);
-        }
     }
 
     fn total(&self, movie: MovieId) -> Total {
@@ -360,31 +337,9 @@ impl Value for Ratings {
         self.insert(update.operation.movie(), update.operation.user(), cell);
     }
 
-    fn merge(&mut self, other: Self, settled: Settled) {
-        let forgotten_there = |key: &(UserId, MovieId), cell: &Cell| {
-            cell.time < settled.there && !other.overlay.contains_key(key)
-        };
-        let forgotten: Vec<_> = self
-            .overlay
-            .iter()
-            .filter(|(key, cell)| forgotten_there(key, cell))
-            .map(|(&key, _)| key)
-            .collect();
-        for key in forgotten {
-            self.remove(key);
-        }
+    fn merge(&mut self, other: Self) {
         for ((user, movie), cell) in other.overlay {
-            if cell.time >= settled.here || self.overlay.contains_key(&(user, movie)) {
-                self.insert(movie, user, cell);
-            }
-        }
-    }
-
-    fn settle(&mut self, settled: Time) {
-        while let Some(&(time, key)) = self.tombstones.first()
-            && time < settled
-        {
-            self.remove(key);
+            self.insert(movie, user, cell);
         }
     }
 

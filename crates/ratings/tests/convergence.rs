@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backfence_gossip::{SessionId, Settled, Time, Timestamp, Update, UpdateId, Value as _};
+use backfence_gossip::{SessionId, Time, Timestamp, Update, UpdateId, Value as _};
 use backfence_ratings::{Average, Base, MovieId, Operation, Rating, Ratings, UnknownMovie, UserId};
 use proptest::prelude::*;
 
@@ -198,12 +198,12 @@ proptest! {
         let cut = cut.min(all.len());
         let (left, right) = (&all[..cut], &all[cut.saturating_sub(overlap)..]);
         let mut merged = applied(left);
-        merged.merge(applied(right), Settled::default());
+        merged.merge(applied(right));
         prop_assert_eq!(&merged, &applied(&all));
         let mut other_way = applied(right);
-        other_way.merge(applied(left), Settled::default());
+        other_way.merge(applied(left));
         prop_assert_eq!(&merged, &other_way);
-        merged.merge(other_way.clone(), Settled::default());
+        merged.merge(other_way.clone());
         prop_assert_eq!(&merged, &other_way);
     }
 

@@ -92,10 +92,8 @@ impl Copy {
         if start.first {
             replica.found();
         }
-        replica.advance(environment.now());
         if let Some(unwritten) = &mut unwritten {
-            unwritten.met(replica.members());
-            unwritten.moved(replica.horizon());
+            unwritten.met(&replica);
         }
         Ok(Self {
             id,
@@ -259,20 +257,6 @@ impl Copy {
         unwritten.as_mut()?.take(replica)
     }
 
-    /// Moves the horizon on with time.
-    pub(crate) fn advance(&self) {
-        let now = self.environment.now();
-        let mut held = self.held();
-        let Held { replica, unwritten } = &mut *held;
-        if replica.advance(now) {
-            if let Some(unwritten) = unwritten {
-                unwritten.moved(replica.horizon());
-            }
-            drop(held);
-            self.wake_disk();
-        }
-    }
-
     fn wake_disk(&self) {
         if let Some(disk) = &self.disk {
             disk.wake();
@@ -310,7 +294,7 @@ impl Copy {
                 .filter(is_new)
                 .for_each(|record| unwritten.received(record));
             if received.met {
-                unwritten.met(replica.members());
+                unwritten.met(replica);
             }
             if received.joined {
                 unwritten.joined();
@@ -329,7 +313,7 @@ impl Copy {
         if replica.meet([peer])
             && let Some(unwritten) = unwritten
         {
-            unwritten.met(replica.members());
+            unwritten.met(replica);
         }
         drop(held);
         self.wake_disk();
@@ -342,8 +326,13 @@ impl Copy {
         let linked = self.pulls().len() >= others;
         let mut held = self.held();
         if linked && !held.replica.has_joined() {
-            held.replica.found();
+            let Held { replica, unwritten } = &mut *held;
+            replica.found();
+            if let Some(unwritten) = unwritten {
+                unwritten.met(replica);
+            }
             drop(held);
+            self.wake_disk();
             self.grown.send_replace(());
         }
     }
@@ -457,7 +446,6 @@ fn recover(replica: &mut Replica<Ratings>, recovered: Recovered) -> Result<(), M
         records: recovered.records,
         more: false,
         standing: Standing::New,
-        horizon: recovered.horizon,
     }))?;
     Ok(())
 }

@@ -80,10 +80,7 @@ impl Peers {
                 () = shutdown.cancelled() => break,
                 changed = entries.changed() => if changed.is_err() { break },
                 () = self.copy.linked() => self.found(&entries),
-                () = sleep(self.interval) => {
-                    self.copy.advance();
-                    self.found(&entries);
-                }
+                () = sleep(self.interval) => self.found(&entries),
             }
         }
         shutdown.cancelled().await;

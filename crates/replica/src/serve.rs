@@ -302,7 +302,6 @@ fn refuse(refusal: &Refusal) -> ServeReply {
         Refusal::ForgedTimestamp { .. } => ("FORGED_TIMESTAMP", Duration::ZERO),
         Refusal::UpdateIdReused { .. } => ("UPDATE_ID_REUSED", Duration::ZERO),
         Refusal::LogFull { .. } => ("LOG_FULL", Duration::ZERO),
-        Refusal::TooLate { .. } => ("OUTCOME_UNKNOWN", Duration::ZERO),
         Refusal::NotJoined { .. } => return reply(Outcome::Declined(Declined::Starting.into())),
         Refusal::Retired { .. } => return reply(Outcome::Declined(Declined::Leaving.into())),
     };

@@ -2,16 +2,13 @@
 
 use std::mem;
 
-use backfence_gossip::{Record, Replica, ReplicaId, Time, UpdateId};
+use backfence_gossip::{Record, Replica, UpdateId};
 use backfence_ratings::{MovieId, Operation, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered};
 
 /// Records after which a checkpoint takes their place. Enough to be cheap by the
 /// record, few enough to be made while requests wait for the lock.
 const CHECKPOINT: usize = 4096;
-/// Executed updates that the disk may hold besides those that are remembered, and as
-/// many again, before a whole checkpoint sweeps it.
-const SWEEP: usize = 1 << 16;
 
 /// How much was noted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -27,8 +24,6 @@ pub(crate) struct Unwritten {
     changed: Vec<Key>,
     /// The next checkpoint replaces everything.
     whole: bool,
-    /// About as many executed updates are on the disk.
-    stored: usize,
 }
 
 type Key = (UserId, MovieId, UpdateId);
@@ -48,7 +43,6 @@ impl Unwritten {
             own: Position::default(),
             changed: waiting.chain(&recovered.records).map(key).collect(),
             whole: false,
-            stored: state.map_or(0, |state| state.executed.len()),
         }
     }
 
@@ -74,14 +68,8 @@ impl Unwritten {
     }
 
     /// Notes who takes part.
-    pub(crate) fn met(&mut self, members: impl Iterator<Item = ReplicaId>) {
-        self.batch.members = Some(members.collect());
-        self.position.0 += 1;
-    }
-
-    /// Notes that the horizon has moved.
-    pub(crate) fn moved(&mut self, horizon: Time) {
-        self.batch.horizon = Some(horizon);
+    pub(crate) fn met(&mut self, replica: &Replica<Ratings>) {
+        self.batch.members = Some(replica.members().collect());
         self.position.0 += 1;
     }
 
@@ -93,7 +81,6 @@ impl Unwritten {
 
     /// What is to be written next, if anything, and how far it reaches.
     pub(crate) fn take(&mut self, replica: &Replica<Ratings>) -> Option<(Batch, Position)> {
-        self.whole |= self.stored > 2 * replica.executed_len() + SWEEP;
         if self.whole || self.changed.len() >= CHECKPOINT {
             self.batch.checkpoint = Some(self.checkpoint(replica));
         }
@@ -110,9 +97,7 @@ impl Unwritten {
         };
         let changed = mem::replace(&mut self.changed, waiting().map(key).collect());
         if mem::take(&mut self.whole) {
-            let checkpoint = Checkpoint::whole(replica.state());
-            self.stored = checkpoint.executed.len();
-            return checkpoint;
+            return Checkpoint::whole(replica.state());
         }
         let value = replica.value();
         let cells = changed
@@ -122,7 +107,6 @@ impl Unwritten {
             .iter()
             .filter_map(|&(.., id)| replica.executed(id))
             .collect();
-        self.stored += executed.len();
         Checkpoint {
             cut: replica.cut(Ratings::new(value.base().clone())),
             waiting: replica.waiting().collect(),

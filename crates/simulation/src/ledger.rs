@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backfence_gossip::{Settled, Time, Update, UpdateId, Value};
+use backfence_gossip::{Time, Update, UpdateId, Value};
 use fixedbitset::FixedBitSet;
 
 /// An update of the simulation: the `index`-th of the run writes to `cell`.
@@ -55,11 +55,6 @@ impl Ledger {
         winner.map(|winner| winner.index)
     }
 
-    /// Deleted cells that are remembered.
-    pub fn tombstones(&self) -> usize {
-        self.cells.values().filter(|winner| winner.deleted).count()
-    }
-
     fn set(&mut self, index: usize, count: u8) {
         if self.counts.len() <= index {
             self.counts.resize(index + 1, 0);
@@ -96,25 +91,13 @@ impl Value for Ledger {
         );
     }
 
-    fn merge(&mut self, other: Self, settled: Settled) {
+    fn merge(&mut self, other: Self) {
         for index in other.applied.ones() {
             self.set(index, self.count(index).max(other.count(index)));
         }
-        let forgotten_there = |cell: &u8, winner: &Winner| {
-            winner.time < settled.there && !other.cells.contains_key(cell)
-        };
-        self.cells
-            .retain(|cell, winner| !forgotten_there(cell, winner));
         for (cell, winner) in other.cells {
-            if self.cells.contains_key(&cell) || winner.time >= settled.here {
-                self.win(cell, winner);
-            }
+            self.win(cell, winner);
         }
-    }
-
-    fn settle(&mut self, settled: Time) {
-        self.cells
-            .retain(|_, winner| !winner.deleted || winner.time >= settled);
     }
 
     fn size(_: &Write) -> usize {

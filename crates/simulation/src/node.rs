@@ -63,7 +63,6 @@ pub(crate) struct Disk {
     checkpoint: Option<State<Ledger>>,
     records: Vec<Record<Write>>,
     members: Vec<ReplicaId>,
-    horizon: Time,
     /// The indices of the updates on it.
     pub(crate) indices: FixedBitSet,
 }
@@ -123,22 +122,10 @@ impl Node {
         self.replica.is_some()
     }
 
-    /// Moves the horizon on, and writes it.
-    pub(crate) fn advance(&mut self, now: Time) {
-        if self
-            .replica
-            .as_mut()
-            .is_some_and(|replica| replica.advance(now))
-        {
-            self.met();
-        }
-    }
-
-    /// Writes who takes part, and the horizon.
+    /// Writes who takes part.
     pub(crate) fn met(&mut self) {
         if let Some(replica) = &self.replica {
             self.written.members = replica.members().collect();
-            self.written.horizon = replica.horizon();
         }
     }
 
@@ -169,6 +156,21 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// Whether all that a message tells is on the disk; one that an earlier life has sent
+    /// was judged then.
+    pub(crate) fn has_stored(&self, message: &Message<Ledger>) -> bool {
+        let (replica_ts, members) = match message {
+            Message::Offer(offer) => (&offer.replica_ts, &offer.members),
+            Message::State(state) => (&state.replica_ts, &state.members),
+        };
+        let stored = self.disk.members();
+        if message.from() != self.id() {
+            return true;
+        }
+        *replica_ts <= self.disk.replica_ts()
+            && members.iter().all(|member| stored.contains(member))
     }
 
     /// Keeps a packet back until what it may tell is on the disk.
@@ -210,6 +212,7 @@ impl Node {
         if let Some(replica) = &mut self.replica {
             replica.found();
         }
+        self.met();
     }
 
     pub(crate) fn back_up(&mut self) {
@@ -250,7 +253,6 @@ impl Disk {
             checkpoint,
             records: Vec::new(),
             members: Vec::new(),
-            horizon: Time(0),
             indices,
         }
     }
@@ -263,6 +265,11 @@ impl Disk {
             ts.raise(record.origin(), record.number());
         }
         ts
+    }
+
+    fn members(&self) -> Vec<ReplicaId> {
+        let checkpoint = self.checkpoint.iter().flat_map(|state| &state.members);
+        checkpoint.chain(&self.members).copied().collect()
     }
 
     fn push(&mut self, record: Record<Write>) {
@@ -278,7 +285,6 @@ impl Disk {
             self.records.extend(written.records);
             if !written.members.is_empty() {
                 self.members = written.members;
-                self.horizon = self.horizon.max(written.horizon);
             }
             self.indices.union_with(&written.indices);
         }
@@ -296,7 +302,6 @@ impl Disk {
             records: self.records.clone(),
             more: false,
             standing: Standing::New,
-            horizon: self.horizon,
         });
         state.into_iter().chain([records]).collect()
     }

@@ -54,7 +54,6 @@ pub(crate) struct Seen {
     applied: FixedBitSet,
     replica_ts: Timestamp,
     value_ts: Timestamp,
-    times: [Time; 2],
     reports: Vec<(ReplicaId, Timestamp)>,
 }
 
@@ -150,15 +149,6 @@ impl Oracle {
             let after = replica.reported(*peer).cloned().unwrap_or_default();
             check_growth(id, "the report of a peer", before, &after)?;
         }
-        let times = [replica.horizon(), replica.settled()];
-        if times.iter().zip(&seen.times).any(|(now, was)| now < was) {
-            let what = format!(
-                "{id} had horizon and settled {:?}, now {times:?}",
-                seen.times
-            );
-            return Err(("I6", what));
-        }
-        seen.times = times;
         seen.applied.clone_from(applied);
         seen.replica_ts.clone_from(replica.replica_ts());
         seen.value_ts.clone_from(replica.value_ts());

@@ -42,19 +42,11 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) const fn refused() -> Self {
-        Self::empty(Kind::Refused)
-    }
-
-    pub(crate) const fn unknown() -> Self {
-        Self::empty(Kind::Unknown)
-    }
-
-    const fn empty(kind: Kind) -> Self {
         Self {
             ts: Timestamp::new(),
             clock: Time(0),
             lost: Vec::new(),
-            kind,
+            kind: Kind::Refused,
         }
     }
 
@@ -85,6 +77,4 @@ pub(crate) enum Kind {
     /// No room, the clock is behind, or the replica is retired: the session tries on
     /// or gives up.
     Refused,
-    /// The update came too late to tell whether it was executed.
-    Unknown,
 }

@@ -46,8 +46,6 @@ report! {
     given_up,
     /// Updates refused for a clock that is behind, or for lack of room.
     refused,
-    /// Updates that came too late to tell their outcome.
-    unknown,
     /// Packets that arrived.
     delivered,
     /// Packets that were lost.

@@ -1,10 +1,7 @@
 //! A run from its first step to rest.
 
-use backfence_gossip::Replica;
-
 use crate::{
-    Violation, ledger::Ledger, node::Node, oracle::Verdict, plan::Plan, report::Report,
-    trace::Trace, world::World,
+    Violation, node::Node, oracle::Verdict, plan::Plan, report::Report, trace::Trace, world::World,
 };
 
 /// Rounds without faults in which everything has to come to rest. A round moves one
@@ -113,9 +110,6 @@ impl World<'_> {
     fn at_rest(&self) -> Verdict {
         let replicas = self.replicas();
         self.oracle.check_rest(&replicas)?;
-        if self.plan.late_ms < 10_000 {
-            check_forgotten(&replicas)?;
-        }
         match self.clients.iter().position(|client| client.open.is_some()) {
             Some(number) => Err((
                 "I4",
@@ -124,16 +118,4 @@ impl World<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// At rest, when all is settled, nothing is remembered but the value.
-fn check_forgotten(replicas: &[&Replica<Ledger>]) -> Verdict {
-    for replica in replicas {
-        let remembered = replica.executed_len() + replica.value().tombstones();
-        if remembered > 0 {
-            let what = format!("{remembered} updates are remembered at {}", replica.id());
-            return Err(("I4", what));
-        }
-    }
-    Ok(())
 }

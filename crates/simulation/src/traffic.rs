@@ -126,7 +126,6 @@ impl World<'_> {
                 Ok(Reply::refused())
             }
             Err(Refusal::NotJoined { .. }) => Ok(Reply::refused()),
-            Err(Refusal::TooLate { .. }) => Ok(Reply::unknown()),
             Err(Refusal::Retired { .. }) if node.retired => Ok(Reply::refused()),
             Err(refusal) => {
                 let what = format!("update {index} was refused: {refusal}");
@@ -226,7 +225,7 @@ impl World<'_> {
         match &reply.kind {
             Kind::Answer { hoped, .. } => freshness.answered(hoped, &reply.ts),
             Kind::Accepted { .. } => freshness.observe(&reply.ts),
-            Kind::Refused | Kind::Unknown => {}
+            Kind::Refused => {}
         }
     }
 
@@ -252,11 +251,6 @@ impl World<'_> {
                 if self.calm {
                     current.open = None;
                 }
-                return Ok(());
-            }
-            Kind::Unknown => {
-                self.report.unknown += 1;
-                current.open = None;
                 return Ok(());
             }
             Kind::Accepted { index } => {

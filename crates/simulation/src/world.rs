@@ -40,6 +40,8 @@ pub(crate) struct World<'a> {
     pub(crate) calm: bool,
     pub(crate) report: Report,
     pub(crate) trace: Trace,
+    /// A replica that has told what was not on its disk.
+    told_too_early: Option<usize>,
 }
 
 /// A front end: what it hopes for, and how often it was replaced.
@@ -66,6 +68,7 @@ impl<'a> World<'a> {
             calm: false,
             report: Report::default(),
             trace,
+            told_too_early: None,
         };
         for _ in 0..plan.replicas {
             world.join();
@@ -181,7 +184,6 @@ impl<'a> World<'a> {
         let limits = Limits {
             message_bytes: self.plan.message_bytes,
             log_bytes: self.plan.log_bytes,
-            late: Duration::from_millis(self.plan.late_ms),
             ..Limits::default()
         };
         self.nodes.push(Node::new(server, limits));
@@ -255,8 +257,6 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn pull(&mut self, from: usize, to: usize) {
-        let now = self.now(from);
-        self.nodes[from].advance(now);
         let Some(replica) = &self.nodes[from].replica else {
             return;
         };
@@ -386,6 +386,11 @@ impl<'a> World<'a> {
     }
 
     fn send(&mut self, packet: Packet) {
+        if let Packet::Gossip { from, message, .. } = &packet
+            && !self.nodes[*from].has_stored(message)
+        {
+            self.told_too_early = Some(*from);
+        }
         if let Packet::Gossip { from, to, .. } = packet
             && self.cuts.contains(&(from, to))
         {
@@ -413,6 +418,10 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn check(&mut self, at: usize) -> Result<(), Violation> {
+        if let Some(node) = self.told_too_early {
+            let id = self.nodes[node].id();
+            self.judge(Err(("I5", format!("{id} tells what is not on its disk"))))?;
+        }
         let node = &mut self.nodes[at];
         let verdict = match &node.replica {
             Some(replica) => self.oracle.check(replica, &mut node.seen),

@@ -162,7 +162,6 @@ fn executed(record: &Record<Operation>) -> Executed {
         id: record.update().id,
         ts: record.ts(),
         digest: record.update().time.0,
-        time: record.update().time,
     }
 }
 
@@ -190,7 +189,6 @@ fn recovery(directory: &Path, base: Arc<Base>, records: u64) -> Result<(), Box<d
         records: read,
         more: false,
         standing: Standing::New,
-        horizon: Time(0),
     }))?;
     let (all, busy) = (start.elapsed().as_secs_f64(), processor() - busy);
     println!(

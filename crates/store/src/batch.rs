@@ -1,6 +1,6 @@
 //! What is written, and how.
 
-use backfence_gossip::{Executed, LogEntry, Record, ReplicaId, State, Time, UpdateId};
+use backfence_gossip::{Executed, LogEntry, Record, ReplicaId, State, UpdateId};
 use backfence_ratings::{Cell, MovieId, Operation, Ratings, UserId};
 use backfence_wire::{cell, state, v1};
 use prost::Message as _;
@@ -20,8 +20,6 @@ pub struct Batch {
     pub records: Vec<Record<Operation>>,
     /// Everyone known, where there is somebody new.
     pub members: Option<Vec<ReplicaId>>,
-    /// The horizon, where it has moved.
-    pub horizon: Option<Time>,
     /// Takes the place of the one before.
     pub checkpoint: Option<Checkpoint>,
 }
@@ -73,10 +71,7 @@ impl Checkpoint {
 impl Batch {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-            && self.members.is_none()
-            && self.horizon.is_none()
-            && self.checkpoint.is_none()
+        self.records.is_empty() && self.members.is_none() && self.checkpoint.is_none()
     }
 
     pub(crate) fn put(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
@@ -85,9 +80,6 @@ impl Batch {
         }
         if let Some(members) = &self.members {
             put_members(transaction, members)?;
-        }
-        if let Some(horizon) = self.horizon {
-            put_horizon(transaction, horizon)?;
         }
         if !self.records.is_empty() {
             let cut = self.checkpoint.as_ref().map(|checkpoint| &checkpoint.cut);
@@ -129,8 +121,6 @@ impl Checkpoint {
         };
         let mut meta = transaction.open_table(META)?;
         meta.insert(name::CUT, cut.encode_to_vec().as_slice())?;
-        drop(meta);
-        put_horizon(transaction, self.cut.horizon)?;
         transaction.delete_table(MEMBERS)?;
         put_members(transaction, &self.cut.members)
     }
@@ -181,12 +171,6 @@ impl Checkpoint {
         }
         Ok(())
     }
-}
-
-fn put_horizon(transaction: &WriteTransaction, horizon: Time) -> Result<(), redb::Error> {
-    let mut meta = transaction.open_table(META)?;
-    meta.insert(name::HORIZON, horizon.0.to_le_bytes().as_slice())?;
-    Ok(())
 }
 
 fn put_members(transaction: &WriteTransaction, members: &[ReplicaId]) -> Result<(), redb::Error> {

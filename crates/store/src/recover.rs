@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backfence_gossip::{LogEntry, Record, ReplicaId, State, Time, Timestamp};
+use backfence_gossip::{LogEntry, Record, ReplicaId, State, Timestamp};
 use backfence_ratings::{Base, Operation, Ratings};
 use backfence_wire::{read_state, v1};
 use prost::Message as _;
@@ -26,8 +26,6 @@ pub struct Recovered {
     pub records: Vec<Record<Operation>>,
     /// All members known; there may be others than in the checkpoint.
     pub members: Vec<ReplicaId>,
-    /// Updates dated before this were refused.
-    pub horizon: Time,
     /// The greatest incarnation that has begun; `None` in a new directory. The next one
     /// must be greater.
     pub incarnation: Option<u64>,
@@ -54,14 +52,9 @@ pub(crate) fn recover(
         }
         None => None,
     };
-    let horizon = match meta.get(name::HORIZON)? {
-        Some(bytes) => Time(u64::from_le_bytes(exactly(bytes.value())?)),
-        None => Time(0),
-    };
     let mut recovered = Recovered {
         state,
         records: Vec::new(),
-        horizon,
         members: members(transaction)?,
         incarnation,
     };

@@ -49,7 +49,6 @@ fn executed(sequence: u64) -> Executed {
         id: UpdateId::new(SessionId(5), sequence),
         ts: ts(&[(HERE, sequence)]),
         digest: u64::MAX - sequence,
-        time: Time(9),
     }
 }
 
@@ -113,8 +112,6 @@ fn first() -> State<Ratings> {
         value,
         clock: Time(u64::MAX),
         standing: Standing::Joined,
-        horizon: Time(3),
-        settled: Time(2),
     }
 }
 
@@ -151,11 +148,9 @@ fn records_and_members_come_back_before_there_is_a_checkpoint() {
     let recovered = fixture.write(&Batch {
         records: [records(THERE, 1..=2), records(HERE, 1..=3)].concat(),
         members: Some(vec![THERE, HERE]),
-        horizon: Some(Time(77)),
         checkpoint: None,
     });
     assert!(recovered.state.is_none());
-    assert_eq!(recovered.horizon, Time(77));
     let expected = [records(HERE, 1..=3), records(THERE, 1..=2)].concat();
     assert_eq!(recovered.records, expected, "by origin and number");
     assert_eq!(recovered.members, [HERE, THERE]);
@@ -173,7 +168,6 @@ fn checkpoints_replace_what_was_before_and_leave_what_came_after() {
         // replica the checkpoint knows nothing.
         records: [records(HERE, 3..=5), records(NEW, 1..=1)].concat(),
         members: Some(vec![NEW]),
-        horizon: None,
         checkpoint: Some(Checkpoint {
             whole: None,
             ..Checkpoint::whole(first())
@@ -253,7 +247,6 @@ fn a_batch_costs_one_sync() {
     let (records, members) = (records(HERE, 1..=100), None);
     let checkpoint = Some(Checkpoint::whole(first()));
     let batch = Batch {
-        horizon: None,
         records,
         members,
         checkpoint,

@@ -49,7 +49,6 @@ pub fn offer(offer: &Offer<Operation>, pull: bool) -> v1::Offer {
         pull,
         more: offer.more,
         standing: v1::Standing::from(offer.standing).into(),
-        horizon_us: offer.horizon.0,
     }
 }
 
@@ -67,7 +66,6 @@ pub fn read_offer(from: ReplicaId, offer: v1::Offer) -> Result<Offer<Operation>,
         records: all(offer.records)?,
         more: offer.more,
         standing,
-        horizon: Time(offer.horizon_us),
     })
 }
 
@@ -90,8 +88,6 @@ pub fn state(state: &State<Ratings>) -> v1::State {
             .collect(),
         clock_us: state.clock.0,
         standing: v1::Standing::from(state.standing).into(),
-        horizon_us: state.horizon.0,
-        settled_us: state.settled.0,
     }
 }
 
@@ -133,8 +129,6 @@ pub fn read_state(
         value,
         clock: Time(state.clock_us),
         standing,
-        horizon: Time(state.horizon_us),
-        settled: Time(state.settled_us),
     })
 }
 
@@ -176,7 +170,6 @@ impl From<&Executed> for v1::state::Executed {
             id: Some(executed.id.into()),
             ts: Some((&executed.ts).into()),
             digest: executed.digest,
-            time_us: executed.time.0,
         }
     }
 }
@@ -189,7 +182,6 @@ impl TryFrom<v1::state::Executed> for Executed {
             id: update_id(executed.id)?,
             ts: timestamp(executed.ts)?,
             digest: executed.digest,
-            time: Time(executed.time_us),
         })
     }
 }

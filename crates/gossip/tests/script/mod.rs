@@ -21,8 +21,8 @@
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use backfence_gossip::{
-    HybridClock, Limits, Message, Replica, ReplicaId, Scope, Session, SessionId, Settled, Time,
-    Timestamp, Update, UpdateId, Value,
+    HybridClock, Limits, Message, Replica, ReplicaId, Scope, Session, SessionId, Time, Timestamp,
+    Update, UpdateId, Value,
 };
 
 /// Cells with the last write, and how often each update took effect.
@@ -41,7 +41,7 @@ impl Value for Cells {
         self.write(cell, (update.time, update.id, text));
     }
 
-    fn merge(&mut self, other: Self, _: Settled) {
+    fn merge(&mut self, other: Self) {
         for (cell, written) in other.cells {
             self.write(cell, written);
         }

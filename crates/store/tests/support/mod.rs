@@ -62,7 +62,6 @@ pub(crate) fn revive(base: &Arc<Base>, recovered: Recovered) -> State<Ratings> {
             records: recovered.records,
             more: false,
             standing: Standing::New,
-            horizon: backfence_gossip::Time(0),
         }))
         .expect("the core takes the records");
     let taken = received

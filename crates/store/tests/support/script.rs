@@ -243,7 +243,6 @@ impl Town {
             .flat_map(|state| state.members.clone())
             .collect();
         let recovered = Recovered {
-            horizon: Time(0),
             state,
             records: Vec::new(),
             members,
