@@ -1,6 +1,6 @@
 //! Requests a second and their latency, beside what the bare wire allows.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use backfence_cluster::Cluster;
@@ -31,6 +31,10 @@ pub(crate) struct Args {
     /// The number of replicas.
     #[arg(long, default_value_t = 3)]
     replicas: u32,
+    /// Have each replica keep what it has in a directory of its own in this one, which
+    /// is left behind; without it they keep nothing.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Of the random users, movies and ratings.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -43,6 +47,7 @@ pub(crate) struct Report {
     what: What,
     sessions: u32,
     replicas: u32,
+    data_dir: Option<PathBuf>,
     seed: u64,
     backfence: Measured,
     /// Client, a bare front, and one long-lived stream to a bare back.
@@ -64,7 +69,11 @@ impl fmt::Display for Report {
         } = self;
         writeln!(
             f,
-            "{what:?} by {sessions} sessions, {replicas} replicas, seed {seed}"
+            "{what:?} by {sessions} sessions, {replicas} replicas, {}, seed {seed}",
+            match &self.data_dir {
+                Some(folder) => format!("disks in {}", folder.display()),
+                None => "nothing kept".to_owned(),
+            }
         )?;
         writeln!(
             f,
@@ -117,10 +126,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Report> {
     };
     let bare_stream = bare(Hop::Stream)?;
     let backfence = {
-        let cluster = Cluster::builder()
+        let mut builder = Cluster::builder()
             .replicas(args.replicas)
-            .data(args.data.folder()?)
-            .start()?;
+            .data(args.data.folder()?);
+        if let Some(folder) = &args.data_dir {
+            builder = builder.data_dirs_in(folder);
+        }
+        let cluster = builder.start()?;
         runtime.block_on(drive(&cluster.front_end(1), &load))?
     };
     let bare_unary = bare(Hop::Unary)?;
@@ -128,6 +140,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Report> {
         what: args.what,
         sessions: args.sessions,
         replicas: args.replicas,
+        data_dir: args.data_dir.clone(),
         seed: args.seed,
         share_of_bare_stream: backfence.requests_per_second / bare_stream.requests_per_second,
         backfence,
