@@ -183,6 +183,20 @@ impl FrontEnd for Front {
         Err(only_views())
     }
 
+    async fn members(
+        &self,
+        _: Request<v1::MembersRequest>,
+    ) -> Result<Response<v1::MembersResponse>, Status> {
+        Err(only_views())
+    }
+
+    async fn retire(
+        &self,
+        _: Request<v1::RetireRequest>,
+    ) -> Result<Response<v1::RetireResponse>, Status> {
+        Err(only_views())
+    }
+
     async fn search(
         &self,
         _: Request<v1::SearchRequest>,

@@ -140,6 +140,32 @@ pub struct Server {
     pub state: Option<ReplicaState>,
 }
 
+/// How a replica stands that somebody has heard of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Membership {
+    /// What it has counts, and this is how it stands towards front ends.
+    Remains(ServerStatus),
+    /// Its server has started anew since.
+    Superseded,
+    /// Its server was retired for good.
+    Retired,
+}
+
+/// A replica that a server has heard of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// A server in one of its lives.
+    pub id: ReplicaId,
+    /// How it stands.
+    pub membership: Membership,
+    /// What it has last reported to have received; absent where it has not, or that no
+    /// longer counts.
+    pub reported: Option<Timestamp>,
+    /// Records that another replica keeps since this one has not reported to have
+    /// them; of the replica with the most.
+    pub holds_back: u64,
+}
+
 /// How far a replica is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReplicaState {
@@ -171,5 +197,15 @@ impl fmt::Display for ServerStatus {
             Self::Offline => "offline",
             Self::Unreachable => "unreachable",
         })
+    }
+}
+
+impl fmt::Display for Membership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Remains(status) => status.fmt(f),
+            Self::Superseded => f.pad("superseded"),
+            Self::Retired => f.pad("retired"),
+        }
     }
 }

@@ -20,7 +20,7 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 /// What a request does at the servers, and so what sending it twice would do.
 #[derive(Clone, Copy)]
 pub(crate) enum Effect {
-    /// Nothing.
+    /// Nothing, or the same however often it is sent.
     None,
     /// It takes effect once, however often it is sent.
     Update(UpdateId),

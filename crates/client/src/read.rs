@@ -1,13 +1,13 @@
 //! Answers, read from the wire once: whatever a front end says, what comes out of here
 //! makes sense.
 
-use backfence_gossip::UpdateId;
+use backfence_gossip::{Timestamp, UpdateId};
 use backfence_ratings::{Average, Movie, MovieId, Rating, UserId, UserRating};
 use backfence_wire::{Malformed, v1};
 
 use crate::{
-    Found, Page, Ranked, Rated, ReplicaState, Resolution, Server, ServerStatus, StatusChange, Tag,
-    Title, Updated,
+    Found, Member, Membership, Page, Ranked, Rated, ReplicaState, Resolution, Server, ServerStatus,
+    StatusChange, Tag, Title, Updated,
 };
 
 pub(crate) fn resolution(resolution: Option<v1::Resolution>) -> Result<Resolution, Malformed> {
@@ -139,6 +139,22 @@ pub(crate) fn server(server: v1::Server) -> Result<Server, Malformed> {
         status: status(server.status())?,
         state: server.state.map(replica_state).transpose()?,
         address: server.address,
+    })
+}
+
+pub(crate) fn member(member: v1::Member) -> Result<Member, Malformed> {
+    let membership = match member.membership() {
+        v1::Membership::Remains => Membership::Remains(status(member.status())?),
+        v1::Membership::Superseded => Membership::Superseded,
+        v1::Membership::Retired => Membership::Retired,
+        v1::Membership::Unspecified => return Err(Malformed("a member without a membership")),
+    };
+    let id = member.id.ok_or(Malformed("a member without an id"))?;
+    Ok(Member {
+        id: id.try_into()?,
+        membership,
+        reported: member.reported.map(Timestamp::try_from).transpose()?,
+        holds_back: member.holds_back,
     })
 }
 

@@ -6,8 +6,8 @@ mod fake;
 use std::time::Duration;
 
 use backfence_client::{
-    Client, ConnectError, Error, MovieId, Rated, Rating, Resolution, SavedSession, Search,
-    ServerStatus, Session, Source, Time, Title, UpdateId, UserId, Waiting,
+    Client, ConnectError, Error, Membership, MovieId, Rated, Rating, Resolution, SavedSession,
+    Search, ServerStatus, Session, Source, Time, Title, UpdateId, UserId, Waiting,
 };
 use backfence_process::{Address, Environment};
 use fake::{Fake, Fault, Shared, fail, said, world};
@@ -84,6 +84,23 @@ async fn every_request_is_answered() {
     assert_eq!(servers.len(), 3);
     assert_eq!(servers[1].status, ServerStatus::Offline);
     assert_eq!(servers[1].state.as_ref().unwrap().log_len, 2);
+
+    let refused = session.retire(3, false).await.unwrap_err();
+    assert!(refused.to_string().starts_with("refused (NEEDS_FORCE): "));
+    let servers = vec![1, 2, 3];
+    let unknown = Err(Error::UnknownServer { server: 4, servers });
+    assert_eq!(session.retire(4, true).await, unknown);
+    assert_eq!(session.retire(3, true).await, Ok(true));
+    assert_eq!(session.retire(3, true).await, Ok(false));
+    let members = session.members().await.unwrap();
+    let standing: Vec<_> = members.iter().map(|member| member.membership).collect();
+    let remains = Membership::Remains;
+    let (online, offline) = (ServerStatus::Online, ServerStatus::Offline);
+    assert_eq!(
+        standing,
+        [remains(online), remains(offline), Membership::Retired]
+    );
+    assert_eq!((members[2].id.server, &members[2].reported), (3, &None));
 }
 
 #[tokio::test]

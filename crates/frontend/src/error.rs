@@ -104,7 +104,9 @@ fn code(reason: &str) -> Code {
         "BEHIND" | "OUTCOME_UNKNOWN" => Code::DeadlineExceeded,
         "UNKNOWN_MOVIE" | "UNKNOWN_SERVER" => Code::NotFound,
         "INVALID" | "BAD_TOKEN" => Code::InvalidArgument,
-        "FORGED_TIMESTAMP" | "CLOCK_AHEAD" => Code::FailedPrecondition,
+        "FORGED_TIMESTAMP" | "CLOCK_AHEAD" | "RETIRES_ITSELF" | "STILL_RUNNING" | "NEEDS_FORCE" => {
+            Code::FailedPrecondition
+        }
         "UPDATE_ID_REUSED" => Code::AlreadyExists,
         "LOG_FULL" => Code::ResourceExhausted,
         _ => Code::Internal,

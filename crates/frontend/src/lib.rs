@@ -19,6 +19,7 @@ mod deadline;
 mod error;
 mod front_end;
 mod link;
+mod members;
 mod memory;
 mod pass;
 mod request;

@@ -9,9 +9,9 @@ use std::{
 use backfence_gossip::{SessionId, Timestamp};
 use backfence_process::{Entry, Environment, Name};
 use backfence_wire::v1::{
-    DescribeRequest, DescribeResponse, Refused,
+    self, DescribeRequest, DescribeResponse, Refused,
     serve_reply::{Lacking, Outcome},
-    serve_request::Body,
+    serve_request::{Body, Retire},
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
@@ -102,7 +102,35 @@ impl Router {
         prev: &Timestamp,
         body: impl Fn() -> Body,
     ) -> Result<Served, Error> {
-        let servers = self.servers();
+        self.pass_over(&self.servers(), deadline, prev, body).await
+    }
+
+    /// Has a server retired by the first other one that will; where there is no other,
+    /// it refuses itself.
+    ///
+    /// # Errors
+    ///
+    /// As of [`pass`](Self::pass).
+    pub(crate) async fn retire(
+        &self,
+        deadline: Instant,
+        request: v1::RetireRequest,
+    ) -> Result<Served, Error> {
+        let v1::RetireRequest { server, force } = request;
+        let mut servers = self.servers().to_vec();
+        servers.sort_by_key(|other| other.number == server);
+        let body = || Body::Retire(Retire { server, force });
+        let nothing = Timestamp::new();
+        self.pass_over(&servers, deadline, &nothing, body).await
+    }
+
+    async fn pass_over(
+        &self,
+        servers: &[Arc<Server>],
+        deadline: Instant,
+        prev: &Timestamp,
+        body: impl Fn() -> Body,
+    ) -> Result<Served, Error> {
         let mut pass = Pass::new(servers.len());
         loop {
             let now = Instant::now();

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use backfence_ratings::{MovieId, Operation, UserId};
 use backfence_wire::v1::{
-    self, DescribeResponse, ServerStatus, answer::Kind as Answer,
-    front_end_server::FrontEnd as Service, query::Kind, serve_reply::Outcome, serve_request,
+    self, DescribeResponse, ServerStatus,
+    answer::Kind as Answer,
+    front_end_server::FrontEnd as Service,
+    query::Kind,
+    serve_reply::{Outcome, Retired, UnknownServer},
+    serve_request,
 };
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, async_trait};
@@ -13,6 +17,7 @@ use tonic::{Request, Response, Status, async_trait};
 use crate::{
     error::Error,
     front_end::{DESCRIBE, FrontEnd, carried},
+    members::Members,
     request,
     server::Server,
 };
@@ -155,6 +160,42 @@ impl Service for FrontEnd {
         }
         let servers = servers.into_values().collect();
         Ok(Response::new(v1::StatusResponse { servers }))
+    }
+
+    async fn members(
+        &self,
+        request: Request<v1::MembersRequest>,
+    ) -> Result<Response<v1::MembersResponse>, Status> {
+        let (work, _) = self.admit(request)?;
+        let limit = work.deadline.saturating_duration_since(Instant::now());
+        let mut descriptions = self.router.describe_all(limit.min(DESCRIBE));
+        let mut members = Members::default();
+        while let Some(described) = descriptions.join_next().await {
+            let (_, description) = described.map_err(|_| Error::WrongAnswer)?;
+            if let Some(description) = description {
+                members.add(description).map_err(|_| Error::WrongAnswer)?;
+            }
+        }
+        let members = members.into();
+        Ok(Response::new(v1::MembersResponse { members }))
+    }
+
+    async fn retire(
+        &self,
+        request: Request<v1::RetireRequest>,
+    ) -> Result<Response<v1::RetireResponse>, Status> {
+        let (work, request) = self.admit(request)?;
+        let asked = request.server;
+        let served = self.router.retire(work.deadline, request).await?;
+        match served.reply.outcome {
+            Outcome::Retired(Retired { already }) => {
+                Ok(Response::new(v1::RetireResponse { already }))
+            }
+            Outcome::UnknownServer(UnknownServer { known }) => {
+                Err(Error::UnknownServer { asked, known }.into())
+            }
+            _ => Err(Error::WrongAnswer.into()),
+        }
     }
 
     async fn search(

@@ -5,7 +5,7 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use backfence_frontend::FrontEnd;
-use backfence_gossip::{Session, SessionId, Time, Timestamp};
+use backfence_gossip::{ReplicaId, Session, SessionId, Time, Timestamp};
 use backfence_wire::v1::{
     self, ServerStatus, front_end_server::FrontEnd as _, serve_request::Body,
 };
@@ -409,6 +409,46 @@ async fn status_is_of_all_and_its_change_of_one() {
         away.message(),
         "server 2 does not answer; please try again later"
     );
+}
+
+/// Another server than the one in question does it; that one says why not where there
+/// is no other.
+#[tokio::test]
+async fn a_server_is_retired_by_another() {
+    let retire = |server| {
+        let force = true;
+        within(v1::RetireRequest { server, force })
+    };
+    for (acts, server, asked, expected) in [
+        (vec![answers(), answers()], 1, vec![2], ""),
+        (vec![answers(), answers()], 2, vec![1], ""),
+        (vec![answers(), answers()], 7, vec![1], ""),
+        (vec![Act::Breaks, answers()], 7, vec![1, 2], ""),
+        (
+            vec![Act::Refuses("RETIRES_ITSELF"), Act::Declines],
+            1,
+            vec![2, 1],
+            "RETIRES_ITSELF",
+        ),
+        (vec![], 1, vec![], "ALL_BUSY"),
+    ] {
+        let servers: Vec<_> = (1..).zip(acts).collect();
+        let house = House::new(&servers).await;
+        let retired = house.front_end.retire(retire(server)).await;
+        let reason =
+            retired.map_or_else(|status| info::<()>(Err(status)).reason, |_| String::new());
+        assert_eq!((reason.as_str(), house.asked()), (expected, asked));
+    }
+}
+
+#[tokio::test]
+async fn members_are_listed_with_who_answers() {
+    let house = House::new(&[(1, answers()), (2, Act::Absent)]).await;
+    let members = house.front_end.members(within(v1::MembersRequest {})).await;
+    let members = members.unwrap().into_inner().members;
+    let listed = members.iter().map(|member| (member.id, member.status()));
+    let first = Some(ReplicaId::new(1, 1).into());
+    assert_eq!(listed.collect::<Vec<_>>(), [(first, ServerStatus::Online)]);
 }
 
 #[tokio::test]

@@ -263,6 +263,26 @@ impl<V: Value> Replica<V> {
         self.members.reported(peer)
     }
 
+    /// How many records stay in the log only since `peer` has not reported to have
+    /// them, or for others too. None where nobody waits for its reports: where it is
+    /// this replica, retired, or the mark of an end.
+    pub fn holds_back(&self, peer: ReplicaId) -> u64 {
+        if !self.others().any(|other| other == peer) {
+            return 0;
+        }
+        let reported = |origin| self.reported(peer).map_or(0, |has| has.count(origin));
+        let received = self.replica_ts.iter();
+        let lacks = |(origin, count): (ReplicaId, u64)| {
+            count.saturating_sub(reported(origin).max(self.log.floor(origin)))
+        };
+        received.map(lacks).sum()
+    }
+
+    /// Whether a later incarnation of `replica`'s server is known, or its end.
+    pub fn has_retired(&self, replica: ReplicaId) -> bool {
+        self.members.is_retired(replica)
+    }
+
     /// Whether this replica has heard of a later incarnation of its own server, or of
     /// its end: it is out, and must not serve any more.
     pub fn is_retired(&self) -> bool {

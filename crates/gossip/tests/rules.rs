@@ -725,3 +725,27 @@ fn a_record_cannot_depend_on_itself() {
     assert_eq!(Record::new(ONE, 1, update(1, [(ONE, 1)])), None);
     assert_eq!(Record::new(ONE, 0, update(1, [])), None);
 }
+
+/// What stays in the log since a member has not reported to have it is counted, and
+/// nothing is once the member is retired.
+#[test]
+fn a_member_holds_back_what_it_has_not_reported() {
+    let mut one = replica(ONE);
+    one.meet([TWO, THREE]);
+    for sequence in 1..=3 {
+        one.update(update(sequence, []), NOW).expect("accepted");
+    }
+    let held = |one: &Replica<Trace>| [ONE, TWO, THREE].map(|peer| one.holds_back(peer));
+    assert_eq!(held(&one), [0, 3, 3]);
+    one.receive(offer(TWO, [(ONE, 2)], vec![]))
+        .expect("a report");
+    assert_eq!(held(&one), [0, 1, 3]);
+    one.receive(offer(THREE, [(ONE, 1)], vec![]))
+        .expect("a report");
+    // The first is with all of them, and gone.
+    assert_eq!((one.log_len(), held(&one)), (2, [0, 1, 2]));
+    assert!(one.retire(THREE.server));
+    assert_eq!((one.log_len(), held(&one)), (1, [0, 1, 0]));
+    assert!(one.has_retired(THREE) && !one.has_retired(TWO));
+    assert_eq!(one.holds_back(ReplicaId::end(THREE.server)), 0);
+}

@@ -23,6 +23,7 @@ use crate::{
     Config,
     disk::Disk,
     incarnation::Start,
+    members::{self, NotRetired},
     unwritten::{Position, Unwritten},
 };
 
@@ -133,6 +134,28 @@ impl Copy {
     pub(crate) fn change_status(&self) -> (v1::ServerStatus, v1::ServerStatus) {
         let was_offline = self.offline.fetch_not(Ordering::Relaxed);
         (status(was_offline), status(!was_offline))
+    }
+
+    /// Retires another server for good. Whether it was retired before; that may be told
+    /// when the disk has it.
+    pub(crate) fn retire(&self, server: u32, force: bool) -> Result<Told<bool>, NotRetired> {
+        let linked: Vec<_> = self.pulls().keys().copied().collect();
+        let mut held = self.held();
+        let Held { replica, unwritten } = &mut *held;
+        let already = members::may_retire(replica, server, force, &linked)?;
+        let new = replica.retire(server);
+        if let (true, Some(unwritten)) = (new, unwritten) {
+            unwritten.met(replica);
+        }
+        let after = held.unwritten.as_ref().map(Unwritten::position);
+        drop(held);
+        self.wake_disk();
+        self.grown.send_replace(());
+        self.news.send_replace(());
+        Ok(Told {
+            what: already,
+            after: after.unwrap_or_default(),
+        })
     }
 
     /// Takes an update of a movie that exists.
@@ -350,13 +373,15 @@ impl Copy {
         let _ = tokio::time::timeout(JOIN, joined).await;
     }
 
-    /// Waits until a later incarnation of this server is heard of.
-    pub(crate) async fn retired(&self) {
+    /// Waits until a later incarnation of this server is heard of, or its end. Whether
+    /// it is the end.
+    pub(crate) async fn retired(&self) -> bool {
         let mut grown = self.grown();
         while !self.held().replica.is_retired() {
             // The sender lives in this copy.
             let _ = grown.changed().await;
         }
+        members::has_ended(&self.held().replica, self.id.server)
     }
 
     /// Marked changed whenever the value has grown.
@@ -403,6 +428,7 @@ impl Copy {
             status: status(self.offline.load(Ordering::Relaxed)).into(),
             fingerprint: self.fingerprint.clone(),
             members: replica.members().map(Into::into).collect(),
+            known: members::known(replica),
         }
     }
 

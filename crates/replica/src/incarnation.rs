@@ -66,7 +66,8 @@ pub(crate) async fn start(
     })
 }
 
-fn retired(server: u32) -> anyhow::Error {
+/// The server was retired by hand, and no life of it may go on.
+pub(crate) fn retired(server: u32) -> anyhow::Error {
     let sentence = format!(
         "server {server} was retired for good, so its number is not used again; start this \
          replica with another --server and an empty --data-dir"

@@ -13,6 +13,7 @@ mod copy;
 mod disk;
 mod gossip;
 mod incarnation;
+mod members;
 mod peers;
 mod reserve;
 mod serve;
@@ -125,7 +126,7 @@ pub async fn run<L: Listener>(
 
     let ended = tokio::select! {
         error = registration.lost() => Err(error.into()),
-        () = copy.retired() => Err(retired(&id)),
+        for_good = copy.retired() => Err(retired(&id, for_good)),
         error = failure(failed) => return Err(error),
         () = shutdown.cancelled() => Ok(()),
     };
@@ -188,7 +189,10 @@ async fn failure(failed: Option<oneshot::Receiver<anyhow::Error>>) -> anyhow::Er
     }
 }
 
-fn retired(id: &ReplicaId) -> anyhow::Error {
+fn retired(id: &ReplicaId, for_good: bool) -> anyhow::Error {
+    if for_good {
+        return incarnation::retired(id.server);
+    }
     let sentence = format!(
         "server {} was started anew elsewhere, so this life of it ({id}) is over; start it again, \
          with another --server if both are wanted",

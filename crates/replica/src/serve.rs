@@ -9,7 +9,7 @@ use backfence_wire::{
     Malformed, timestamp,
     v1::{
         self, Declined, ServeReply,
-        serve_reply::{Accepted, Lacking, Outcome, StatusChanged},
+        serve_reply::{Accepted, Lacking, Outcome, Retired, StatusChanged, UnknownServer},
         serve_request::Body,
     },
 };
@@ -23,6 +23,7 @@ use tonic::{Status, Streaming};
 use crate::{
     answer,
     copy::{Copy, Told, UpdateError},
+    members::NotRetired,
     unwritten::Position,
 };
 
@@ -139,6 +140,7 @@ fn handle(
             return None;
         }
         Some(Body::ChangeStatus(_)) => return Some(at_once(change_status(copy))),
+        Some(Body::Retire(asked)) => return Some(retire(copy, asked.server, asked.force)),
         Some(Body::Describe(_)) => {
             return Some(at_once(reply(Outcome::Description(copy.describe()))));
         }
@@ -180,6 +182,25 @@ fn change_status(copy: &Copy) -> ServeReply {
         from: from.into(),
         to: to.into(),
     }))
+}
+
+/// An operator's decision, so it is not declined for over-load; nor by a replica that
+/// may have to retire another before it can go on.
+fn retire(copy: &Copy, server: u32, force: bool) -> Told<ServeReply> {
+    if copy.is_full() {
+        return at_once(reply(Outcome::Declined(Declined::DiskFull.into())));
+    }
+    match copy.retire(server, force) {
+        Ok(Told { what, after }) => {
+            tracing::info!(server, already = what, "retired a server for good");
+            let what = reply(Outcome::Retired(Retired { already: what }));
+            Told { what, after }
+        }
+        Err(NotRetired::Unknown { known }) => {
+            at_once(reply(Outcome::UnknownServer(UnknownServer { known })))
+        }
+        Err(why) => at_once(refused(why.reason(), &why)),
+    }
 }
 
 fn update(copy: &Copy, request: v1::Update) -> Told<ServeReply> {

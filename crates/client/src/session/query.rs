@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Session, wrong};
 use crate::{
-    Client, Error, Found, Page, Ranked, Rated, Resolution, Server, Tag, Title,
+    Client, Error, Found, Member, Page, Ranked, Rated, Resolution, Server, Tag, Title,
     call::{Call, Effect},
     progress::Progress,
     read,
@@ -208,5 +208,25 @@ impl Session {
             .await?;
         let servers: Result<Vec<_>, _> = reply.servers.into_iter().map(read::server).collect();
         servers.map_err(|why| wrong(&from, why))
+    }
+
+    /// Every replica that a server which answers has heard of, by server and life: the
+    /// retired too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request.
+    pub async fn members(&mut self) -> Result<Vec<Member>, Error> {
+        let deadline = Instant::now() + self.client.limit();
+        let (reply, from): (v1::MembersResponse, _) = self
+            .call(
+                deadline,
+                Effect::None,
+                v1::MembersRequest {},
+                |mut service, request| async move { service.members(request).await },
+            )
+            .await?;
+        let members: Result<Vec<_>, _> = reply.members.into_iter().map(read::member).collect();
+        members.map_err(|why| wrong(&from, why))
     }
 }

@@ -1,4 +1,4 @@
-//! What changes something: ratings, and a server's status.
+//! What changes something: ratings, a server's status, and who takes part.
 
 use backfence_gossip::UpdateId;
 use backfence_ratings::{MovieId, Rating, UserId};
@@ -91,6 +91,33 @@ impl Session {
             other => other,
         })?;
         read::status_change(reply).map_err(|why| wrong(&from, why))
+    }
+
+    /// Retires a server for good: what only it has is lost, and its number is never used
+    /// again. Without `force` it is only looked at, and refused with what is known of
+    /// it. Whether it was not retired yet; where an answer was lost and it was asked
+    /// again, that is unknown, and `false`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request; [`Error::UnknownServer`]; [`Error::Refused`] for
+    /// `STILL_RUNNING`, `NEEDS_FORCE` or `RETIRES_ITSELF`.
+    pub async fn retire(&mut self, server: u32, force: bool) -> Result<bool, Error> {
+        let deadline = Instant::now() + self.client.limit();
+        let request = v1::RetireRequest { server, force };
+        let retired = self
+            .call(
+                deadline,
+                Effect::None,
+                request,
+                |mut service, request| async move { service.retire(request).await },
+            )
+            .await;
+        let (reply, _) = retired.map_err(|error| match error {
+            Error::UnknownServer { servers, .. } => Error::UnknownServer { server, servers },
+            other => other,
+        })?;
+        Ok(!reply.already)
     }
 
     async fn update(

@@ -60,6 +60,7 @@ pub(crate) enum Fault {
 pub(crate) struct World {
     ratings: Ratings,
     online: Vec<bool>,
+    retired: HashSet<u32>,
     count: u64,
     pub(crate) clock: Time,
     /// Every update that was taken, and when it is dated.
@@ -80,6 +81,7 @@ pub(crate) fn world() -> Shared {
     Arc::new(Mutex::new(World {
         ratings: Ratings::new(Arc::new(loaded.base)),
         online: vec![true; 3],
+        retired: HashSet::new(),
         count: 0,
         clock: Time(1_000_000_000),
         taken: BTreeMap::new(),

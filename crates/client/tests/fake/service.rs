@@ -217,6 +217,51 @@ impl FrontEnd for Service {
         .await
     }
 
+    async fn members(
+        &self,
+        _: Request<v1::MembersRequest>,
+    ) -> Result<Response<v1::MembersResponse>, Status> {
+        self.meet(|world| {
+            let count = world.count;
+            let members = world.online.iter().zip(1..).map(|(&online, server)| {
+                let ts: Timestamp = [(ReplicaId::new(1, 1), count)].into_iter().collect();
+                let (membership, reported) = match world.retired.contains(&server) {
+                    true => (v1::Membership::Retired, None),
+                    false => (v1::Membership::Remains, Some((&ts).into())),
+                };
+                v1::Member {
+                    id: Some(ReplicaId::new(server, 1).into()),
+                    membership: membership.into(),
+                    reported,
+                    holds_back: 0,
+                    status: status_of(online).into(),
+                }
+            });
+            let members = members.collect();
+            Ok(v1::MembersResponse { members })
+        })
+        .await
+    }
+
+    async fn retire(
+        &self,
+        request: Request<v1::RetireRequest>,
+    ) -> Result<Response<v1::RetireResponse>, Status> {
+        let v1::RetireRequest { server, force } = request.into_inner();
+        self.meet(|world| {
+            if !(1..=3).contains(&server) {
+                let servers = [("servers", "1, 2, 3")];
+                return Err(said(Code::NotFound, "UNKNOWN_SERVER", &servers));
+            }
+            if !force {
+                return Err(said(Code::FailedPrecondition, "NEEDS_FORCE", &[]));
+            }
+            let already = !world.retired.insert(server);
+            Ok(v1::RetireResponse { already })
+        })
+        .await
+    }
+
     async fn search(
         &self,
         request: Request<v1::SearchRequest>,

@@ -14,7 +14,7 @@ use backfence_process::{
 use backfence_wire::v1::{
     self, ServeReply, ServeRequest, answer,
     replica_server::{Replica, ReplicaServer},
-    serve_reply::{Accepted, Lacking, Outcome, StatusChanged},
+    serve_reply::{Accepted, Lacking, Outcome, Retired, StatusChanged},
     serve_request::Body,
 };
 use tokio::{
@@ -273,9 +273,13 @@ fn served(request: &ServeRequest) -> Option<Outcome> {
             from: v1::ServerStatus::Online.into(),
             to: v1::ServerStatus::Offline.into(),
         }),
+        Body::Retire(_) => Outcome::Retired(Retired { already: false }),
         Body::Describe(_) => Outcome::Description(v1::DescribeResponse {
             status: v1::ServerStatus::Online.into(),
-            state: Some(v1::ReplicaState::default()),
+            state: Some(v1::ReplicaState {
+                id: Some(ReplicaId::new(1, 1).into()),
+                ..v1::ReplicaState::default()
+            }),
             ..v1::DescribeResponse::default()
         }),
         Body::Cancel(_) => return None,

@@ -1,0 +1,247 @@
+//! Who takes part, for people: what each member holds back, and what stands against
+//! retiring a server.
+
+use std::collections::BTreeSet;
+
+use backfence_gossip::{Replica, ReplicaId};
+use backfence_ratings::Ratings;
+use backfence_wire::v1::{self, Membership};
+
+/// Why a server was not retired. Nothing has changed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum NotRetired {
+    #[error("server {0} cannot retire itself, and no other server answers; start one")]
+    Itself(u32),
+    #[error("this server has never heard of that one")]
+    Unknown { known: Vec<u32> },
+    #[error(
+        "server {server} gossips with server {with}, so it is running; stop it first, with SIGTERM, \
+         and it hands over what only it has"
+    )]
+    Running { server: u32, with: u32 },
+    #[error(
+        "server {server} is away, and {found}; what only it has is lost for good, and its number \
+         is not used again: start it again if you can, or retire it with --force"
+    )]
+    Away { server: u32, found: Found },
+}
+
+impl NotRetired {
+    /// As in `frontend.proto`.
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Itself(_) => "RETIRES_ITSELF",
+            Self::Unknown { .. } => "UNKNOWN_SERVER",
+            Self::Running { .. } => "STILL_RUNNING",
+            Self::Away { .. } => "NEEDS_FORCE",
+        }
+    }
+}
+
+/// What remains of the updates that a server has accepted, as far as is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Found {
+    /// The last one that another server has: the life, and its number.
+    last: Option<(ReplicaId, u64)>,
+    /// How many more that life has reported to have.
+    more: u64,
+}
+
+impl std::fmt::Display for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.last {
+            None => f.write_str("no other server has any update of it")?,
+            Some((life, number)) => write!(
+                f,
+                "the last of its updates that another server has is {number} of its life {}",
+                life.incarnation
+            )?,
+        }
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, " (it had {more} more when it last reported)"),
+        }
+    }
+}
+
+/// Whether `server` was retired before. An error where it may not be: without `force`
+/// it is only looked at. `linked` are the peers with a stream to them.
+pub(crate) fn may_retire(
+    replica: &Replica<Ratings>,
+    server: u32,
+    force: bool,
+    linked: &[ReplicaId],
+) -> Result<bool, NotRetired> {
+    let own = replica.id().server;
+    let known = servers(replica);
+    if server == own {
+        return Err(NotRetired::Itself(own));
+    }
+    if has_ended(replica, server) {
+        return Ok(true);
+    }
+    if !known.contains(&server) {
+        let known = known.into_iter().collect();
+        return Err(NotRetired::Unknown { known });
+    }
+    let is_running = linked.iter().any(|peer| peer.server == server);
+    match (force, is_running) {
+        (true, _) => Ok(false),
+        (false, true) => Err(NotRetired::Running { server, with: own }),
+        (false, false) => {
+            let found = found(replica, server);
+            Err(NotRetired::Away { server, found })
+        }
+    }
+}
+
+/// Whether the server was retired for good.
+pub(crate) fn has_ended(replica: &Replica<Ratings>, server: u32) -> bool {
+    replica
+        .members()
+        .any(|member| member == ReplicaId::end(server))
+}
+
+/// Those that were not retired.
+fn servers(replica: &Replica<Ratings>) -> BTreeSet<u32> {
+    let servers = replica.members().map(|member| member.server);
+    servers
+        .filter(|&server| !has_ended(replica, server))
+        .collect()
+}
+
+fn found(replica: &Replica<Ratings>, server: u32) -> Found {
+    let others = || replica.members().filter(|member| member.server != server);
+    let has = |life: ReplicaId| {
+        let reported = others().filter_map(|other| replica.reported(other));
+        let counts = reported.map(|has| has.count(life));
+        counts
+            .chain([replica.replica_ts().count(life)])
+            .max()
+            .unwrap_or_default()
+    };
+    let lives = replica.members().filter(|member| member.server == server);
+    let lives: Vec<_> = lives.map(|life| (life, has(life))).collect();
+    let last = lives.iter().copied().rfind(|&(_, number)| number > 0);
+    let more = lives.last().map_or(0, |&(life, has)| {
+        let said = replica.reported(life).map_or(0, |said| said.count(life));
+        said.saturating_sub(has)
+    });
+    Found { last, more }
+}
+
+/// Every replica heard of, with what it holds back.
+pub(crate) fn known(replica: &Replica<Ratings>) -> Vec<v1::Member> {
+    let lives = replica.members().filter(|member| !member.is_end());
+    lives.map(|life| member(replica, life)).collect()
+}
+
+fn member(replica: &Replica<Ratings>, life: ReplicaId) -> v1::Member {
+    let membership = if has_ended(replica, life.server) {
+        Membership::Retired
+    } else if replica.has_retired(life) {
+        Membership::Superseded
+    } else {
+        Membership::Remains
+    };
+    let reported = match membership {
+        Membership::Remains if life == replica.id() => Some(replica.replica_ts()),
+        Membership::Remains => replica.reported(life),
+        _ => None,
+    };
+    v1::Member {
+        id: Some(life.into()),
+        membership: membership.into(),
+        reported: reported.map(Into::into),
+        holds_back: replica.holds_back(life),
+        status: v1::ServerStatus::Unspecified.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use backfence_gossip::{Limits, Message, Offer, Standing, Timestamp};
+    use backfence_ratings::Base;
+
+    use super::*;
+
+    const OWN: ReplicaId = ReplicaId::new(1, 10);
+    const OLD: ReplicaId = ReplicaId::new(3, 10);
+    const GONE: ReplicaId = ReplicaId::new(3, 20);
+    const OTHER: ReplicaId = ReplicaId::new(2, 10);
+
+    fn replica(reports: &[(ReplicaId, &[(ReplicaId, u64)])]) -> Replica<Ratings> {
+        let movies = b"movieId,title,genres\n1,Toy Story (1995),Comedy\n";
+        let ratings = b"userId,movieId,rating,timestamp\n";
+        let base = Base::read(movies.as_slice(), ratings.as_slice(), false);
+        let value = Ratings::new(Arc::new(base.expect("it is well-formed").base));
+        let mut replica = Replica::new(OWN, value, Limits::default());
+        replica.found();
+        replica.meet([OTHER, OLD, GONE]);
+        for &(from, has) in reports {
+            let report = Offer {
+                from,
+                replica_ts: has.iter().copied().collect::<Timestamp>(),
+                members: Vec::new(),
+                records: Vec::new(),
+                more: false,
+                standing: Standing::Joined,
+            };
+            replica.receive(Message::Offer(report)).expect("a report");
+        }
+        replica
+    }
+
+    #[test]
+    fn what_stands_against_a_retirement_is_said() {
+        let check = |replica: &Replica<Ratings>, server, linked: &[_], texts: &[&str]| {
+            let refused = may_retire(replica, server, false, linked).expect_err("not by itself");
+            for text in texts {
+                assert!(refused.to_string().contains(text), "{refused}");
+            }
+            assert!(!refused.reason().is_empty());
+        };
+        let nothing = replica(&[]);
+        check(&nothing, 1, &[], &["server 1 cannot retire itself"]);
+        check(
+            &nothing,
+            3,
+            &[OTHER, GONE],
+            &["gossips with server 1", "stop it first"],
+        );
+        check(
+            &nothing,
+            3,
+            &[OTHER],
+            &["no other server has any update of it", "--force"],
+        );
+        let before = replica(&[(OTHER, &[(OLD, 4)])]);
+        check(&before, 3, &[], &["is 4 of its life 10; what"]);
+        let both = replica(&[(OTHER, &[(OLD, 4), (GONE, 2)]), (GONE, &[(GONE, 5)])]);
+        check(&both, 3, &[], &["is 2 of its life 20 (it had 3 more"]);
+
+        let known = vec![1, 2, 3];
+        let unknown = Err(NotRetired::Unknown { known });
+        assert_eq!(may_retire(&both, 4, true, &[]), unknown);
+        assert_eq!(may_retire(&both, 3, true, &[GONE]), Ok(false));
+    }
+
+    #[test]
+    fn the_retired_are_told_from_the_superseded() {
+        let mut replica = replica(&[(OTHER, &[])]);
+        let standing = |replica: &Replica<Ratings>| {
+            let known = known(replica).into_iter();
+            known.map(|member| member.membership()).collect::<Vec<_>>()
+        };
+        use Membership::{Remains, Retired, Superseded};
+        assert_eq!(standing(&replica), [Remains, Remains, Superseded, Remains]);
+        assert!(replica.retire(3));
+        assert_eq!(standing(&replica), [Remains, Remains, Retired, Retired]);
+        assert_eq!(may_retire(&replica, 3, false, &[]), Ok(true));
+        let known = vec![1, 2];
+        let unknown = Err(NotRetired::Unknown { known });
+        assert_eq!(may_retire(&replica, 4, false, &[]), unknown);
+    }
+}
