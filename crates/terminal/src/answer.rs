@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use backfence_client::{
-    Average, Found, Movie, Ranked, Rated, Rating, SavedSession, Search, Server, SessionId,
+    Average, Found, Member, Movie, Ranked, Rated, Rating, SavedSession, Search, Server, SessionId,
     StatusChange, Tag, Timestamp, UpdateId, UserId, UserRating,
 };
 use backfence_process::{Address, Exit};
@@ -58,6 +58,9 @@ pub(crate) enum Answer {
     Rated(Titled, UserId, Option<Rating>, UpdateId),
     Changed(u32, StatusChange),
     Status(Vec<Server>),
+    Members(Vec<Member>),
+    /// And whether only now.
+    Retired(u32, bool),
     Searched(Search, Found),
     /// And whether there are more.
     Ratings(UserId, Vec<Rated>, bool),
@@ -107,6 +110,14 @@ impl Answer {
                 "No server is known yet, please try again later".to_owned()
             }
             Self::Status(servers) => return table::servers(servers, framed),
+            Self::Members(members) if members.is_empty() => {
+                "No server answers, please try again later".to_owned()
+            }
+            Self::Members(members) => return table::members(members, framed),
+            Self::Retired(server, true) => {
+                format!("Server {server} is retired for good; its number is not used again")
+            }
+            Self::Retired(server, false) => format!("Server {server} was retired before"),
             Self::Searched(search, found) => return searched(search, found, framed),
             Self::Ratings(user, ratings, more) => return rated(*user, ratings, *more, framed),
             Self::Top(least, ranked) if ranked.is_empty() => {

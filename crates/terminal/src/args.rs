@@ -77,6 +77,7 @@ Examples:
   backfence --user 1 ratings --limit 10
   backfence top --genre drama --min-ratings 50
   backfence status --watch
+  backfence members
   backfence --json average 'toy story (1995)'
   backfence --session mine --user 1 delete Toy Story
   backfence --user 1 - --keep-going < commands

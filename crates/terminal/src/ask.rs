@@ -105,6 +105,21 @@ pub(crate) enum Ask {
         #[arg(value_parser = clap::value_parser!(u32).range(1..))]
         server: u32,
     },
+    /// Show every replica that was ever heard of, and what it holds back.
+    Members,
+    /// Retire a server for good, which is not coming back.
+    ///
+    /// What only it has is lost, and its number is never used again. Without --force
+    /// it is only looked at: one that runs is to be stopped first, so that it hands over
+    /// what only it has; of one that is away the last update that others have is named.
+    Retire {
+        /// The server's number, from 1.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        server: u32,
+        /// Do it, whatever is lost with it.
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 /// A command as it is typed at the prompt.
@@ -143,6 +158,8 @@ impl Ask {
             }
             Self::Change { server } => Ok(Request::Change(*server)),
             Self::Status { .. } => Ok(Request::Status),
+            Self::Members => Ok(Request::Members),
+            Self::Retire { server, force } => Ok(Request::Retire(*server, *force)),
             Self::Search {
                 text,
                 genre,

@@ -16,7 +16,7 @@ pub(crate) const COMMANDS: [(&str, &str); 7] = [
 ];
 
 /// The others, and how they are used.
-const MORE: [(&str, &str, &str); 9] = [
+const MORE: [(&str, &str, &str); 11] = [
     (
         "search",
         " WORDS [--genre G] [--year Y]",
@@ -37,6 +37,12 @@ const MORE: [(&str, &str, &str); 9] = [
     ("whoami", "", "who asks, and through which front end"),
     ("session", "", "what your session has seen"),
     ("status", " [--watch]", "every server, and how far it is"),
+    ("members", "", "every replica ever heard of"),
+    (
+        "retire",
+        " SERVER [--force]",
+        "give up a server that is not coming back",
+    ),
     ("help", " [COMMAND]", "this, or more about a command"),
 ];
 

@@ -1,7 +1,7 @@
 //! Answers for programs: one JSON object each.
 
 use backfence_client::{
-    Average, Movie, Ranked, Rated, Server, Timestamp, UpdateId, UserId, UserRating,
+    Average, Member, Movie, Ranked, Rated, Server, Timestamp, UpdateId, UserId, UserRating,
 };
 use serde_json::{Map, Value, json};
 
@@ -35,6 +35,10 @@ fn value(answer: &Answer) -> Value {
             let one = |server| self::server(server, table::lag(server, servers));
             json!({"servers": servers.iter().map(one).collect::<Value>()})
         }
+        Answer::Members(members) => {
+            json!({"members": members.iter().map(member).collect::<Value>()})
+        }
+        Answer::Retired(server, new) => json!({"server": server, "already": !new}),
         Answer::Searched(_, found) => {
             let movies = movies(&found.movies);
             json!({"movies": movies, "total": found.total, "near": found.near})
@@ -151,6 +155,16 @@ fn server(server: &Server, lag: Option<u64>) -> Value {
         "log_len": state.map(|state| state.log_len),
         "waiting": state.map(|state| state.waiting),
         "lag": lag,
+    })
+}
+
+fn member(member: &Member) -> Value {
+    json!({
+        "server": member.id.server,
+        "incarnation": member.id.incarnation,
+        "state": member.membership.to_string(),
+        "reported": member.reported.as_ref().map(timestamp),
+        "holds_back": member.holds_back,
     })
 }
 

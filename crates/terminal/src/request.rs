@@ -25,6 +25,9 @@ pub(crate) enum Request {
     Movie(String, About),
     Change(u32),
     Status,
+    Members,
+    /// And whether by force.
+    Retire(u32, bool),
     /// With how many to show.
     Search(Search, u32),
     /// With how many to show.
@@ -41,7 +44,7 @@ impl Request {
     pub(crate) fn changes(&self) -> bool {
         match self {
             Self::Movie(_, about) => about.changes(),
-            other => matches!(other, Self::Change(_)),
+            other => matches!(other, Self::Change(_) | Self::Retire(..)),
         }
     }
 
@@ -56,6 +59,11 @@ impl Request {
                 Ok(Answer::Changed(server, change))
             }
             Self::Status => Ok(Answer::Status(session.status().await?)),
+            Self::Members => Ok(Answer::Members(session.members().await?)),
+            Self::Retire(server, force) => {
+                let new = session.retire(server, force).await?;
+                Ok(Answer::Retired(server, new))
+            }
             Self::Search(search, limit) => {
                 let found = session.search(&search, limit).await?;
                 Ok(Answer::Searched(search, found))

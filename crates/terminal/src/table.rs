@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backfence_client::{Movie, Ranked, Rated, Server, Tag, Timestamp};
+use backfence_client::{Member, Movie, Ranked, Rated, Server, Tag, Timestamp};
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::output::{date, safe, stars};
@@ -49,6 +49,28 @@ fn cell(server: &Server, all: &[Server], column: &str) -> String {
         _ => lag(server, all).map(|lag| lag.to_string()),
     };
     shown.unwrap_or_else(|| "-".to_owned())
+}
+
+/// Every replica in a row.
+pub(crate) fn members(members: &[Member], framed: bool) -> String {
+    let narrow = framed && width().is_some_and(|width| width < ROOMY);
+    let mut header = vec!["server", "incarnation", "state", "holds_back"];
+    if !narrow {
+        header.push("reported");
+    }
+    let rows = members.iter().map(|member| {
+        let mut row = vec![
+            member.id.server.to_string(),
+            member.id.incarnation.to_string(),
+            member.membership.to_string(),
+            member.holds_back.to_string(),
+        ];
+        if !narrow {
+            row.push(member.reported.as_ref().map_or("-".to_owned(), short));
+        }
+        row
+    });
+    drawn(&header, rows, framed)
 }
 
 /// How many updates that some server has received this one does not show yet; `None`

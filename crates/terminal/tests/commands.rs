@@ -133,6 +133,11 @@ fn json_has_the_agreed_names() {
         json!({"server": 1, "from": "online", "status": "offline"}),
     );
     check(
+        &["retire", "3", "--force"],
+        0,
+        json!({"server": 3, "already": false}),
+    );
+    check(
         &["find", "unlistet"],
         3,
         json!({"error": "not found", "title": "unlistet", "near": [unlisted]}),

@@ -13,7 +13,7 @@ const MOVIE: &str = r#""movie_id" "title" "year" "genres""#;
 const TIMESTAMP: &str = r#""server" "incarnation" "count""#;
 
 /// Each command as it is documented, and as it is given here. They share a session.
-const COMMANDS: [(&str, &[&str]); 17] = [
+const COMMANDS: [(&str, &[&str]); 19] = [
     ("find", &["find", "toy", "story"]),
     ("rate", &["rate", "toy story", "4.5"]),
     ("view", &["view", "toy story"]),
@@ -26,6 +26,8 @@ const COMMANDS: [(&str, &[&str]); 17] = [
     ("whoami", &["whoami"]),
     ("session", &["session"]),
     ("status", &["status"]),
+    ("members", &["members"]),
+    ("retire", &["retire", "3", "--force"]),
     ("change", &["change", "1"]),
     ("a title of several", &["find", "hamlet"]),
     ("an unknown title", &["find", "toi story"]),
@@ -132,7 +134,7 @@ fn every_format_can_be_chosen() {
         );
         assert_eq!(shown(&[]), simple, "a pipe gets simple ones: {command}");
         assert_eq!(shown(&["--json"]), json, "{command}");
-        let framed = ["search", "ratings", "top", "tags", "status"].contains(&command);
+        let framed = ["search", "ratings", "top", "tags", "status", "members"].contains(&command);
         assert_eq!(table.1.contains('│'), framed, "{command}: {table:?}");
         assert!(!simple.1.contains('│'), "{command}: {simple:?}");
         // Near matches are a list where there are frames.

@@ -12,7 +12,7 @@ use house::{House, Terminal};
 
 /// Those that print the same everywhere, and much, are elsewhere: completions and man
 /// pages.
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 27] = [
     &["find", "toy", "story"],
     &["find", "hamlet"],
     &["find", "toi", "story"],
@@ -34,6 +34,9 @@ const COMMANDS: [&[&str]; 24] = [
     &["session"],
     &["change", "1"],
     &["status"],
+    &["members"],
+    &["retire", "3"],
+    &["retire", "3", "--force"],
     &["import", "mine.csv"],
     &["export"],
     &["script"],
