@@ -1,0 +1,177 @@
+//! Servers that are not coming back are retired by hand: the others forget what they
+//! waited for, and nobody waits for what is lost.
+
+// The harness sends signals.
+#![cfg(unix)]
+
+mod support;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use backfence_client::{Error, Membership, Server, ServerStatus, Session};
+use backfence_cluster::{Cluster, Finished, Role};
+use support::{change, client, converged, drained, ends, rate, run, session, until, view};
+
+const GONE: Role = Role::Replica(3);
+const OTHERS: [Role; 2] = [Role::Replica(1), Role::Replica(2)];
+/// Two servers that do not answer may come before the third one.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// What the program for people makes of it.
+fn told(cluster: &Cluster, words: &[&str]) -> Finished {
+    let front_end = cluster.front_end(1);
+    run("backfence", &[&["--frontend", &front_end], words].concat())
+}
+
+/// A session with an update that only server 3 had: the others are halted until it
+/// gossips with neither, and it is gone before they go on.
+async fn lose_an_update(cluster: &mut Cluster) -> Session {
+    let mut session = client(cluster, &[1]).await.with_limit(LIMIT).session();
+    change(&mut session, &[1, 2]).await;
+    assert_eq!(rate(&mut session, 1, "1.0").await, Ok(3));
+    drained(&mut session, 3).await;
+    for role in OTHERS {
+        cluster.stop(role).expect("it is halted");
+    }
+    for server in ["1", "2"] {
+        let away = format!("server {server} is away");
+        until("server 3 gives the others up", &mut session, async |_| {
+            let looked_at = told(cluster, &["--timeout", "20s", "retire", server]);
+            looked_at.stderr.contains(&away).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(rate(&mut session, 1, "2.0").await, Ok(3));
+    cluster.kill(GONE).expect("it is killed");
+    for role in OTHERS {
+        cluster.cont(role).expect("it goes on");
+    }
+    let mut operator = client(cluster, &[1]).await.session();
+    until("the others answer", &mut operator, async |session| {
+        let servers = session.status().await.ok()?;
+        let offline = |server: &&Server| server.status == ServerStatus::Offline;
+        (servers.iter().filter(offline).count() == 2).then_some(())
+    })
+    .await;
+    change(&mut operator, &[1, 2]).await;
+    session
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_gone_is_retired_and_nobody_waits_for_it() {
+    let mut cluster = Cluster::builder()
+        .data_dirs(true)
+        .start()
+        .expect("a cluster");
+    session(&cluster, 3).await;
+    let mut past = lose_an_update(&mut cluster).await;
+    let mut other = client(&cluster, &[1]).await.session();
+    until("an update is taken", &mut other, async |session| {
+        rate(session, 2, "3.0").await.ok()
+    })
+    .await;
+    assert!(
+        matches!(
+            view(&mut past, 1).await,
+            Err(Error::Behind {
+                server: 3,
+                number: 2,
+                ..
+            })
+        ),
+        "its past is nowhere"
+    );
+    until("it holds something back", &mut other, async |session| {
+        let members = session.members().await.ok()?;
+        let gone = members.into_iter().find(|member| member.id.server == 3)?;
+        let away = Membership::Remains(ServerStatus::Unreachable);
+        (gone.membership == away && gone.holds_back > 0).then_some(())
+    })
+    .await;
+
+    // Until its link has ended it counts as running.
+    until("it is known to be away", &mut other, async |_| {
+        let refused = told(&cluster, &["retire", "3"]);
+        refused.stderr.contains("NEEDS_FORCE").then(|| {
+            let known = "the last of its updates that another server has is 1 of its life";
+            ends(
+                &refused,
+                4,
+                &["server 3 is away", known, "lost for good", "--force"],
+            );
+        })
+    })
+    .await;
+    let done = told(&cluster, &["retire", "3", "--force"]);
+    ends(&done, 0, &[]);
+    assert!(done.stdout.contains("Server 3 is retired"), "{done:?}");
+    // It was on disk before that was said.
+    for role in OTHERS {
+        cluster.kill(role).expect("it is killed");
+    }
+    cluster.restart_all(&OTHERS).expect("they come back");
+
+    drained(&mut other, 2).await;
+    let seen = until("its past is given up", &mut past, async |session| {
+        view(session, 1).await.ok()
+    })
+    .await;
+    assert_eq!(seen, "1.0");
+    assert_eq!(past.take_losses(), BTreeSet::from([3]));
+    rate(&mut past, 1, "4.5").await.expect("it goes on");
+    assert_eq!(view(&mut past, 1).await.as_deref(), Ok("4.5"));
+    assert_eq!(past.take_losses(), BTreeSet::new());
+
+    let again = told(&cluster, &["retire", "3"]);
+    ends(&again, 0, &[]);
+    assert!(again.stdout.contains("retired before"), "{again:?}");
+    let members = other.members().await.expect("they are listed");
+    let lives = members.iter().filter(|member| member.id.server == 3);
+    let retired = lives.map(|member| (member.membership, member.holds_back));
+    assert_eq!(retired.collect::<Vec<_>>(), [(Membership::Retired, 0)]);
+    let finished = run("backfence-replica", &cluster.arguments(GONE));
+    ends(
+        &finished,
+        4,
+        &["server 3 was retired for good", "another --server"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_runs_is_to_be_stopped_first() {
+    let mut cluster = Cluster::builder().start().expect("a cluster");
+    let mut session = session(&cluster, 3).await;
+    rate(&mut session, 1, "1.0").await.expect("it is taken");
+    converged(&mut session, 3).await;
+    let refused = |server: &str, code: i32, texts: &[&str]| {
+        ends(&told(&cluster, &["retire", server]), code, texts);
+    };
+    refused(
+        "3",
+        4,
+        &["STILL_RUNNING", "server 3 gossips with server 1", "SIGTERM"],
+    );
+    refused("1", 4, &["STILL_RUNNING", "server 1 gossips with server 2"]);
+    refused("9", 3, &["there is no server 9", "1, 2, 3"]);
+
+    // By force it hears of it, and ends.
+    ends(&told(&cluster, &["retire", "3", "--force"]), 0, &[]);
+    assert_eq!(cluster.wait_for_end(GONE).expect("it ends"), Some(4));
+    assert!(
+        cluster.log(GONE).contains("server 3 was retired for good"),
+        "{}",
+        cluster.log(GONE)
+    );
+    drained(&mut session, 2).await;
+    // One that was stopped has handed over what it had.
+    rate(&mut session, 1, "2.0").await.expect("it is taken");
+    assert_eq!(cluster.terminate(OTHERS[0]).expect("it ends"), Some(0));
+    ends(&told(&cluster, &["retire", "1", "--force"]), 0, &[]);
+    assert_eq!(view(&mut session, 1).await.as_deref(), Ok("2.0"));
+    drained(&mut session, 1).await;
+    ends(
+        &told(&cluster, &["retire", "2", "--force"]),
+        4,
+        &["cannot retire itself"],
+    );
+}
