@@ -17,7 +17,7 @@ use backfence_client::Error;
 use backfence_cluster::{Cluster, Role};
 use support::{
     change, converged, drained,
-    ledger::{Load, draw, seed},
+    ledger::{Load, cycles, draw, seed},
     online, rate, session, until, view,
 };
 use tempfile::TempDir;
@@ -205,11 +205,9 @@ async fn a_crash_within_a_sync_loses_nothing() {
         .expect("a cluster");
     let load = Load::start(&cluster, 6).await;
     let mut random = seed();
-    for (fault, ends) in [
-        ("signal=SIGKILL", None),
-        ("error=EIO", Some(1)),
-        ("signal=SIGKILL", None),
-    ] {
+    let faults = [("signal=SIGKILL", None), ("error=EIO", Some(1))];
+    for cycle in 0..cycles(3) {
+        let (fault, ends) = faults[cycle % faults.len()];
         load.acknowledged(10).await;
         cluster.kill(ONE).expect("it is killed");
         let sync = 1 + draw(&mut random) % 40;

@@ -6,19 +6,48 @@
 
 mod support;
 
-use std::{collections::BTreeSet, env, fs};
+use std::{collections::BTreeSet, fs};
 
 use backfence_client::{ReplicaId, Session};
 use backfence_cluster::{Builder, Cluster, Role, write_small_data};
 use support::{
     TOY_STORY, converged, ends,
-    ledger::{Load, draw, registered, seed},
+    ledger::{Load, cycles, draw, registered, seed},
     online, rate, run, session, stars, view,
 };
 
 /// Sessions of a load.
 const SESSIONS: u64 = 6;
 const REPLICAS: [Role; 3] = [Role::Replica(1), Role::Replica(2), Role::Replica(3)];
+
+/// What is killed at once: in the first cycles each of these, ...
+const EACH: [&[Role]; 6] = [
+    &[REPLICAS[0]],
+    &REPLICAS,
+    &[REPLICAS[1]],
+    &[Role::FrontEnd(1)],
+    &[REPLICAS[2]],
+    &[Role::Registry],
+];
+
+/// ... then any.
+fn victims(cycle: usize, random: &mut u64) -> Vec<Role> {
+    let [one, two, three] = REPLICAS;
+    match EACH.get(cycle) {
+        Some(roles) => roles.to_vec(),
+        None => [
+            Role::Registry,
+            one,
+            two,
+            three,
+            Role::FrontEnd(1),
+            Role::FrontEnd(2),
+        ]
+        .into_iter()
+        .filter(|_| draw(random).is_multiple_of(2))
+        .collect(),
+    }
+}
 
 fn durable() -> Builder {
     Cluster::builder().data_dirs(true)
@@ -30,38 +59,22 @@ async fn lives(session: &mut Session, replicas: usize) -> BTreeSet<ReplicaId> {
     states.into_iter().map(|state| state.id).collect()
 }
 
-/// `BACKFENCE_CYCLES`, or one of each kind.
-fn cycles() -> usize {
-    match env::var("BACKFENCE_CYCLES") {
-        Ok(cycles) => cycles.parse().expect("BACKFENCE_CYCLES is a number"),
-        Err(_) => 6,
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_process_is_killed_under_load() {
     let mut cluster = durable().front_ends(2).start().expect("a cluster");
     let load = Load::start(&cluster, SESSIONS).await;
     let mut random = seed();
-    let victims: [&[Role]; 6] = [
-        &REPLICAS[..1],
-        &REPLICAS,
-        &REPLICAS[1..2],
-        &[Role::FrontEnd(1)],
-        &REPLICAS[2..],
-        &[Role::Registry],
-    ];
-    for cycle in 0..cycles() {
+    for cycle in 0..cycles(EACH.len()) {
         load.acknowledged(10 + draw(&mut random) % 40).await;
-        let killed = victims[cycle % victims.len()];
-        for &role in killed {
+        let killed = victims(cycle, &mut random);
+        for &role in &killed {
             cluster.kill(role).expect("it is killed");
         }
         let others_serve = killed.len() == 1 && killed != [Role::Registry];
         if others_serve {
             load.acknowledged(10).await;
         }
-        cluster.restart_all(killed).expect("they come back");
+        cluster.restart_all(&killed).expect("they come back");
         println!("cycle {cycle}: {killed:?} came back");
     }
     load.acknowledged(20).await;
@@ -185,6 +198,27 @@ async fn a_cluster_that_was_stopped_goes_on_from_its_disks() {
         base.expect("it is answered").map(|seen| seen.rating),
         Some(stars("4.0"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_started_first_with_a_wiped_disk_finds_the_others_past() {
+    let mut cluster = durable().start().expect("a cluster");
+    let load = Load::start(&cluster, SESSIONS).await;
+    load.acknowledged(60).await;
+    let mut ledger = load.end(&cluster, 3).await;
+    for role in REPLICAS.into_iter().chain([Role::Registry]) {
+        cluster.kill(role).expect("it is killed");
+    }
+    cluster.wipe(1).expect("its disk is wiped");
+    cluster.restart(Role::Registry).expect("it comes back");
+    // It is the first, so it goes on as a cluster of its own until they meet.
+    cluster.restart(REPLICAS[0]).expect("it comes back");
+    let load = Load::start(&cluster, SESSIONS).await;
+    load.acknowledged(40).await;
+    cluster.restart_all(&REPLICAS[1..]).expect("they come back");
+    load.acknowledged(40).await;
+    ledger.join(load.end(&cluster, 3).await);
+    ledger.check(&cluster, 3).await;
 }
 
 #[test]

@@ -352,6 +352,29 @@ fn what_a_later_record_makes_stable_is_applied() {
     assert_eq!((one.waiting_len(), one.value()), (1, &Trace(vec![3, 2])));
 }
 
+/// D2: a driver that stores can ask for the parts of the state one by one; together they
+/// are the state.
+#[test]
+fn the_parts_of_a_state_are_the_state() {
+    let mut one = replica(ONE);
+    one.update(update(1, []), NOW).expect("accepted");
+    one.receive(offer(TWO, [], vec![record((TWO, 1), 2, [(THREE, 1)])]))
+        .expect("records");
+    let whole = one.state();
+    let id = |sequence| UpdateId::new(SessionId(7), sequence);
+    assert_eq!(one.executed(id(1)), whole.executed.first().cloned());
+    assert!(one.executed(id(1)).is_some() && one.executed(id(2)).is_none());
+    assert_eq!(one.waiting().collect::<Vec<_>>(), [(TWO, 1)]);
+    let cut = one.cut(whole.value.clone());
+    assert!(cut.log.is_empty() && cut.executed.is_empty());
+    let parts = State {
+        log: whole.log.clone(),
+        executed: whole.executed.clone(),
+        ..cut
+    };
+    assert_eq!(parts, whole);
+}
+
 /// [L] 3.3: a record is discarded once it is known to be everywhere; trap 7: by
 /// what the others reported. [+] And once it is applied here.
 #[test]

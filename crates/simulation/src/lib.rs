@@ -21,6 +21,8 @@
 //! The same plan gives the same run, always. [`shrink`] makes a plan that breaks a
 //! promise shorter, [`picture`] draws it.
 
+mod disk;
+mod faults;
 mod ledger;
 mod node;
 mod oracle;

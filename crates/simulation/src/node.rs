@@ -1,18 +1,9 @@
 //! A server: its replica while it lives, its disk, and what waits for the disk.
 
-use backfence_gossip::{
-    Limits, Message, Offer, Received, Record, Replica, ReplicaId, Standing, State, Time, Timestamp,
-};
+use backfence_gossip::{Limits, Message, Received, Replica, ReplicaId, Time, Timestamp};
 use fixedbitset::FixedBitSet;
 
-use crate::{
-    ledger::{Ledger, Write},
-    oracle::Seen,
-    packet::Packet,
-};
-
-/// Records on a disk after which a checkpoint takes their place.
-const CHECKPOINT: usize = 16;
+use crate::{disk::Disk, ledger::Ledger, oracle::Seen, packet::Packet};
 
 pub(crate) struct Node {
     server: u32,
@@ -54,17 +45,6 @@ impl Held {
         let hoped = self.hoped.as_ref();
         hoped.is_some_and(|hoped| hoped.beyond(ts).next().is_some())
     }
-}
-
-/// What the core's return values say must be stored: a checkpoint, and the records
-/// accepted after it.
-#[derive(Clone, Default)]
-pub(crate) struct Disk {
-    checkpoint: Option<State<Ledger>>,
-    records: Vec<Record<Write>>,
-    members: Vec<ReplicaId>,
-    /// The indices of the updates on it.
-    pub(crate) indices: FixedBitSet,
 }
 
 /// With what a server comes back.
@@ -182,7 +162,7 @@ impl Node {
     pub(crate) fn sync(&mut self) -> Vec<Packet> {
         let written = std::mem::take(&mut self.written);
         self.disk.append(written);
-        if self.disk.records.len() > CHECKPOINT
+        if self.disk.wants_checkpoint()
             && let Some(replica) = &self.replica
         {
             self.disk = Disk::of(Some(replica.state()));
@@ -237,72 +217,5 @@ impl Node {
         }
         self.disk = Disk::of(Some(replica.state()));
         self.replica = Some(replica);
-    }
-}
-
-impl Disk {
-    fn of(checkpoint: Option<State<Ledger>>) -> Self {
-        let indices = checkpoint.as_ref().map_or_else(FixedBitSet::new, |state| {
-            let mut indices = state.value.applied().clone();
-            for entry in &state.log {
-                indices.grow_and_insert(entry.record.update().operation.index);
-            }
-            indices
-        });
-        Self {
-            checkpoint,
-            records: Vec::new(),
-            members: Vec::new(),
-            indices,
-        }
-    }
-
-    /// How many records of each origin are on it, or were before a checkpoint.
-    pub(crate) fn replica_ts(&self) -> Timestamp {
-        let checkpoint = self.checkpoint.as_ref();
-        let mut ts = checkpoint.map_or_else(Timestamp::new, |state| state.replica_ts.clone());
-        for record in &self.records {
-            ts.raise(record.origin(), record.number());
-        }
-        ts
-    }
-
-    fn members(&self) -> Vec<ReplicaId> {
-        let checkpoint = self.checkpoint.iter().flat_map(|state| &state.members);
-        checkpoint.chain(&self.members).copied().collect()
-    }
-
-    fn push(&mut self, record: Record<Write>) {
-        self.indices
-            .grow_and_insert(record.update().operation.index);
-        self.records.push(record);
-    }
-
-    fn append(&mut self, written: Self) {
-        if written.checkpoint.is_some() {
-            *self = written;
-        } else {
-            self.records.extend(written.records);
-            if !written.members.is_empty() {
-                self.members = written.members;
-            }
-            self.indices.union_with(&written.indices);
-        }
-    }
-
-    /// Its contents, as if the replica itself had sent them.
-    fn messages(&self, own: ReplicaId) -> Vec<Message<Ledger>> {
-        let checkpoint = self.checkpoint.clone();
-        let replica_ts = checkpoint.as_ref().map(|state| state.replica_ts.clone());
-        let state = checkpoint.map(|state| Message::State(Box::new(State { from: own, ..state })));
-        let records = Message::Offer(Offer {
-            from: own,
-            replica_ts: replica_ts.unwrap_or_default(),
-            members: self.members.clone(),
-            records: self.records.clone(),
-            more: false,
-            standing: Standing::New,
-        });
-        state.into_iter().chain([records]).collect()
     }
 }

@@ -111,6 +111,14 @@ pub(crate) fn seed() -> u64 {
     }
 }
 
+/// `BACKFENCE_CYCLES`: how often to crash something.
+pub(crate) fn cycles(unless_said: usize) -> usize {
+    match env::var("BACKFENCE_CYCLES") {
+        Ok(cycles) => cycles.parse().expect("BACKFENCE_CYCLES is a number"),
+        Err(_) => unless_said,
+    }
+}
+
 /// The next number of a sequence that looks random (splitmix64).
 pub(crate) fn draw(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
