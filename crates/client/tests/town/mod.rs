@@ -24,6 +24,7 @@ pub async fn start() -> Result<Address, Box<dyn std::error::Error>> {
         overload_probability: 0.0,
         gossip_interval: Duration::from_secs(1),
         limits: Default::default(),
+        data_dir: None,
     };
     let listener = bind(&"127.0.0.1:0".parse()?).await?;
     let (base, world) = (Arc::new(base), environment.clone());
