@@ -95,7 +95,7 @@ pub(crate) fn failure(error: Error) -> Failure {
 }
 
 /// What to say when servers have come back without something that the session had
-/// seen; nothing when none has.
+/// seen, or will not come back; nothing when none has.
 pub(crate) fn loss(servers: &BTreeSet<u32>) -> Option<String> {
     let names: Vec<_> = servers
         .iter()
@@ -103,7 +103,7 @@ pub(crate) fn loss(servers: &BTreeSet<u32>) -> Option<String> {
         .collect();
     (!names.is_empty()).then(|| {
         let names = names.join(" and ");
-        format!("Note: {names} started anew and lost updates that you had seen")
+        format!("Note: {names} started anew or was retired, and updates that you had seen are lost")
     })
 }
 
