@@ -1,5 +1,7 @@
 //! This replica's copy: the protocol behind one lock, and who waits for it.
 
+mod written;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -10,12 +12,11 @@ use std::{
 };
 
 use backfence_gossip::{
-    Accepted, MalformedState, Message, Offer, Received, Record, Refusal, Replica, ReplicaId, Scope,
-    Standing, State, Timestamp, Update, View,
+    Accepted, MalformedState, Message, Received, Record, Refusal, Replica, ReplicaId, Scope,
+    Timestamp, Update, View,
 };
 use backfence_process::{Address, Environment};
 use backfence_ratings::{Base, Operation, Ratings, UnknownMovie};
-use backfence_store::{Batch, Recovered};
 use backfence_wire::v1;
 use tokio::sync::{Notify, watch};
 
@@ -27,8 +28,6 @@ use crate::{
     unwritten::{Position, Unwritten},
 };
 
-/// How long a leaving replica waits for its disk.
-const FLUSH: Duration = Duration::from_secs(2);
 /// How long a replica waits for somebody to join by before it says that it is ready.
 const JOIN: Duration = Duration::from_secs(2);
 
@@ -87,7 +86,7 @@ impl Copy {
         let (disk, recovered) = start.disk.unzip();
         let mut unwritten = recovered.as_ref().map(Unwritten::after);
         if let Some(recovered) = recovered {
-            recover(&mut replica, recovered)?;
+            written::recover(&mut replica, recovered)?;
         }
         replica.meet(start.members.iter().copied());
         if start.first {
@@ -222,68 +221,6 @@ impl Copy {
     pub(crate) async fn report(&self) -> Message<Ratings> {
         self.when_written(|replica| Message::Offer(replica.report()))
             .await
-    }
-
-    async fn when_written<T>(&self, say: impl FnOnce(&Replica<Ratings>) -> T) -> T {
-        let told = {
-            let held = self.held();
-            let after = held.unwritten.as_ref().map(Unwritten::position);
-            let what = say(&held.replica);
-            Told {
-                what,
-                after: after.unwrap_or_default(),
-            }
-        };
-        self.reach(told.after).await;
-        told.what
-    }
-
-    /// Waits a while until all is written.
-    pub(crate) async fn flush(&self) {
-        let all = self.held().unwritten.as_ref().map(Unwritten::position);
-        if tokio::time::timeout(FLUSH, self.reach(all.unwrap_or_default()))
-            .await
-            .is_err()
-        {
-            tracing::warn!("ended before all was written; nobody was told of the rest");
-        }
-    }
-
-    /// Waits until the disk has come so far.
-    pub(crate) async fn reach(&self, position: Position) {
-        if let Some(disk) = &self.disk {
-            disk.reach(position).await;
-        }
-    }
-
-    /// Whether what is told after `position` may be told at once.
-    pub(crate) fn has_reached(&self, position: Position) -> bool {
-        self.disk
-            .as_ref()
-            .is_none_or(|disk| disk.has_reached(position))
-    }
-
-    /// Whether the disk takes nothing now.
-    pub(crate) fn is_full(&self) -> bool {
-        self.disk.as_ref().is_some_and(Disk::is_full)
-    }
-
-    /// The disk, where there is one.
-    pub(crate) const fn disk(&self) -> Option<&Disk> {
-        self.disk.as_ref()
-    }
-
-    /// For the disk: all that is to be written.
-    pub(crate) fn take_unwritten(&self) -> Option<(Batch, Position)> {
-        let mut held = self.held();
-        let Held { replica, unwritten } = &mut *held;
-        unwritten.as_mut()?.take(replica)
-    }
-
-    fn wake_disk(&self) {
-        if let Some(disk) = &self.disk {
-            disk.wake();
-        }
     }
 
     /// Whether a peer lacks something.
@@ -453,27 +390,6 @@ impl Held {
             .map(Unwritten::own)
             .unwrap_or_default()
     }
-}
-
-/// Takes in what a former life has stored, as if it had said it.
-fn recover(replica: &mut Replica<Ratings>, recovered: Recovered) -> Result<(), MalformedState> {
-    let from = replica.id();
-    let replica_ts = recovered
-        .state
-        .as_ref()
-        .map(|state| state.replica_ts.clone());
-    if let Some(state) = recovered.state {
-        replica.receive(Message::State(Box::new(State { from, ..state })))?;
-    }
-    replica.receive(Message::Offer(Offer {
-        from,
-        replica_ts: replica_ts.unwrap_or_default(),
-        members: recovered.members,
-        records: recovered.records,
-        more: false,
-        standing: Standing::New,
-    }))?;
-    Ok(())
 }
 
 /// Why an update was not taken. Nothing has changed.

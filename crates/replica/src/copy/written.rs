@@ -1,0 +1,105 @@
+//! The copy and its disk: what is said waits for what it tells.
+
+use std::time::Duration;
+
+use backfence_gossip::{MalformedState, Message, Offer, Replica, Standing, State};
+use backfence_ratings::Ratings;
+use backfence_store::{Batch, Recovered};
+
+use super::{Copy, Held, Told};
+use crate::{
+    disk::Disk,
+    unwritten::{Position, Unwritten},
+};
+
+/// How long a leaving replica waits for its disk.
+const FLUSH: Duration = Duration::from_secs(2);
+
+impl Copy {
+    /// What is said of the state as it is, when it may be told.
+    pub(super) async fn when_written<T>(&self, say: impl FnOnce(&Replica<Ratings>) -> T) -> T {
+        let told = {
+            let held = self.held();
+            let after = held.unwritten.as_ref().map(Unwritten::position);
+            let what = say(&held.replica);
+            Told {
+                what,
+                after: after.unwrap_or_default(),
+            }
+        };
+        self.reach(told.after).await;
+        told.what
+    }
+
+    /// Waits a while until all is written.
+    pub(crate) async fn flush(&self) {
+        let all = self.held().unwritten.as_ref().map(Unwritten::position);
+        if tokio::time::timeout(FLUSH, self.reach(all.unwrap_or_default()))
+            .await
+            .is_err()
+        {
+            tracing::warn!("ended before all was written; nobody was told of the rest");
+        }
+    }
+
+    /// Waits until the disk has come so far.
+    pub(crate) async fn reach(&self, position: Position) {
+        if let Some(disk) = &self.disk {
+            disk.reach(position).await;
+        }
+    }
+
+    /// Whether what is told after `position` may be told at once.
+    pub(crate) fn has_reached(&self, position: Position) -> bool {
+        self.disk
+            .as_ref()
+            .is_none_or(|disk| disk.has_reached(position))
+    }
+
+    /// Whether the disk takes nothing now.
+    pub(crate) fn is_full(&self) -> bool {
+        self.disk.as_ref().is_some_and(Disk::is_full)
+    }
+
+    /// The disk, where there is one.
+    pub(crate) const fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
+    }
+
+    /// For the disk: all that is to be written.
+    pub(crate) fn take_unwritten(&self) -> Option<(Batch, Position)> {
+        let mut held = self.held();
+        let Held { replica, unwritten } = &mut *held;
+        unwritten.as_mut()?.take(replica)
+    }
+
+    pub(super) fn wake_disk(&self) {
+        if let Some(disk) = &self.disk {
+            disk.wake();
+        }
+    }
+}
+
+/// Takes in what a former life has stored, as if it had said it.
+pub(super) fn recover(
+    replica: &mut Replica<Ratings>,
+    recovered: Recovered,
+) -> Result<(), MalformedState> {
+    let from = replica.id();
+    let replica_ts = recovered
+        .state
+        .as_ref()
+        .map(|state| state.replica_ts.clone());
+    if let Some(state) = recovered.state {
+        replica.receive(Message::State(Box::new(State { from, ..state })))?;
+    }
+    replica.receive(Message::Offer(Offer {
+        from,
+        replica_ts: replica_ts.unwrap_or_default(),
+        members: recovered.members,
+        records: recovered.records,
+        more: false,
+        standing: Standing::New,
+    }))?;
+    Ok(())
+}
