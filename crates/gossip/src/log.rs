@@ -155,22 +155,7 @@ impl<O> Run<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{SessionId, Time, Update, UpdateId};
-
-    /// Operations of as many bytes as they say.
-    struct Bytes;
-
-    impl Value for Bytes {
-        type Operation = usize;
-
-        fn apply(&mut self, _: &Update<usize>) {}
-
-        fn merge(&mut self, _: Self) {}
-
-        fn size(bytes: &usize) -> usize {
-            *bytes
-        }
-    }
+    use crate::{SessionId, Time, Update, UpdateId, update::tests::Bytes};
 
     const ONE: ReplicaId = ReplicaId::new(1, 1);
     const TWO: ReplicaId = ReplicaId::new(2, 1);

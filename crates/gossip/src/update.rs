@@ -97,12 +97,12 @@ impl<O> Record<O> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::SessionId;
 
     /// Operations of as many bytes as they say.
-    struct Bytes;
+    pub(crate) struct Bytes;
 
     impl Value for Bytes {
         type Operation = usize;

@@ -141,14 +141,14 @@ impl Node {
     /// Whether all that a message tells is on the disk; one that an earlier life has sent
     /// was judged then.
     pub(crate) fn has_stored(&self, message: &Message<Ledger>) -> bool {
+        if message.from() != self.id() {
+            return true;
+        }
         let (replica_ts, members) = match message {
             Message::Offer(offer) => (&offer.replica_ts, &offer.members),
             Message::State(state) => (&state.replica_ts, &state.members),
         };
         let stored = self.disk.members();
-        if message.from() != self.id() {
-            return true;
-        }
         *replica_ts <= self.disk.replica_ts()
             && members.iter().all(|member| stored.contains(member))
     }

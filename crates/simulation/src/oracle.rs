@@ -97,8 +97,8 @@ impl Oracle {
         self.records.insert((origin, number), index);
     }
 
-    /// A disk was lost or given up, and these are on no other: updates, and records by origin and
-    /// how many are left.
+    /// A disk was lost or given up, and these are on no other: updates, and records by
+    /// origin and how many are left.
     pub(crate) fn lost(
         &mut self,
         updates: impl Iterator<Item = usize>,
@@ -201,9 +201,7 @@ impl Oracle {
             None => Ok(()),
         }
     }
-}
 
-impl Oracle {
     /// Of the updates that are reflected, the last in order has won each cell.
     fn check_winners(&self, ledger: &Ledger) -> Verdict {
         let mut winners = BTreeMap::new();
