@@ -140,20 +140,18 @@ impl Copy {
     pub(crate) fn retire(&self, server: u32, force: bool) -> Result<Told<bool>, NotRetired> {
         let linked: Vec<_> = self.pulls().keys().copied().collect();
         let mut held = self.held();
-        let Held { replica, unwritten } = &mut *held;
-        let already = members::may_retire(replica, server, force, &linked)?;
-        let new = replica.retire(server);
-        if let (true, Some(unwritten)) = (new, unwritten) {
-            unwritten.met(replica);
+        let already = members::may_retire(&held.replica, server, force, &linked)?;
+        if held.replica.retire(server) {
+            held.note_members();
         }
-        let after = held.unwritten.as_ref().map(Unwritten::position);
+        let after = held.position();
         drop(held);
         self.wake_disk();
         self.grown.send_replace(());
         self.news.send_replace(());
         Ok(Told {
             what: already,
-            after: after.unwrap_or_default(),
+            after,
         })
     }
 
@@ -269,11 +267,8 @@ impl Copy {
     /// Hears of a peer that opens a stream.
     pub(crate) fn meet(&self, peer: ReplicaId) {
         let mut held = self.held();
-        let Held { replica, unwritten } = &mut *held;
-        if replica.meet([peer])
-            && let Some(unwritten) = unwritten
-        {
-            unwritten.met(replica);
+        if held.replica.meet([peer]) {
+            held.note_members();
         }
         drop(held);
         self.wake_disk();
@@ -286,11 +281,8 @@ impl Copy {
         let linked = self.pulls().len() >= others;
         let mut held = self.held();
         if linked && !held.replica.has_joined() {
-            let Held { replica, unwritten } = &mut *held;
-            replica.found();
-            if let Some(unwritten) = unwritten {
-                unwritten.met(replica);
-            }
+            held.replica.found();
+            held.note_members();
             drop(held);
             self.wake_disk();
             self.grown.send_replace(());
@@ -383,6 +375,21 @@ impl Copy {
 }
 
 impl Held {
+    /// Has who takes part written.
+    fn note_members(&mut self) {
+        if let Some(unwritten) = &mut self.unwritten {
+            unwritten.met(&self.replica);
+        }
+    }
+
+    /// Up to here everything is to be written first.
+    fn position(&self) -> Position {
+        self.unwritten
+            .as_ref()
+            .map(Unwritten::position)
+            .unwrap_or_default()
+    }
+
     /// Up to this record its own are to be written first.
     fn own(&self) -> Position {
         self.unwritten

@@ -29,7 +29,8 @@ pub(crate) struct Start {
 }
 
 /// The incarnation is the time in milliseconds, made greater than any of `server` that
-/// a reachable peer has heard of, and than the `stored` one: a clock that was set back does not matter.
+/// a reachable peer has heard of, and than the `stored` one: a clock that was set back
+/// does not matter.
 pub(crate) async fn start(
     environment: &Environment,
     discovery: &Discovery,

@@ -7,10 +7,7 @@ use backfence_ratings::Ratings;
 use backfence_store::{Batch, Recovered};
 
 use super::{Copy, Held, Told};
-use crate::{
-    disk::Disk,
-    unwritten::{Position, Unwritten},
-};
+use crate::{disk::Disk, unwritten::Position};
 
 /// How long a leaving replica waits for its disk.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -20,11 +17,9 @@ impl Copy {
     pub(super) async fn when_written<T>(&self, say: impl FnOnce(&Replica<Ratings>) -> T) -> T {
         let told = {
             let held = self.held();
-            let after = held.unwritten.as_ref().map(Unwritten::position);
-            let what = say(&held.replica);
             Told {
-                what,
-                after: after.unwrap_or_default(),
+                what: say(&held.replica),
+                after: held.position(),
             }
         };
         self.reach(told.after).await;
@@ -33,11 +28,8 @@ impl Copy {
 
     /// Waits a while until all is written.
     pub(crate) async fn flush(&self) {
-        let all = self.held().unwritten.as_ref().map(Unwritten::position);
-        if tokio::time::timeout(FLUSH, self.reach(all.unwrap_or_default()))
-            .await
-            .is_err()
-        {
+        let all = self.held().position();
+        if tokio::time::timeout(FLUSH, self.reach(all)).await.is_err() {
             tracing::warn!("ended before all was written; nobody was told of the rest");
         }
     }
