@@ -55,6 +55,9 @@ pub struct Received {
     pub joined: bool,
     /// Members are new here: they are to be on stable storage before the next report.
     pub met: bool,
+    /// The sender has reported members that it had not reported before: who may be sent
+    /// what may have changed.
+    pub heard: bool,
     /// The records that were there already, or came after a hole.
     pub ignored: usize,
     /// The sender is retired: nothing was taken from it.
@@ -128,11 +131,7 @@ impl<V: Value> Replica<V> {
                 ..Received::default()
             }),
             Message::Offer(offer) => Ok(self.accept(offer)),
-            Message::State(state) => Ok(Received {
-                met: self.join(*state)?,
-                joined: true,
-                ..Received::default()
-            }),
+            Message::State(state) => self.join(*state),
         }
     }
 
@@ -184,7 +183,7 @@ impl<V: Value> Replica<V> {
             }
             self.append(record);
         }
-        self.learn(Report {
+        received.heard = self.learn(Report {
             from: offer.from,
             replica_ts: offer.replica_ts,
             members: offer.members,
@@ -194,19 +193,22 @@ impl<V: Value> Replica<V> {
     }
 
     /// Notes what a peer reported, lets retirements count, and discards what everyone
-    /// has.
-    pub(crate) fn learn(&mut self, report: Report) {
-        if report.from == self.id {
+    /// has. Whether the reporter knows members that it had not reported to know.
+    pub(crate) fn learn(&mut self, report: Report) -> bool {
+        let heard = if report.from == self.id {
             self.members.recover(self.id, report.members);
+            false
         } else {
             let joins = report.standing == Standing::Joined
                 && report.members.contains(&self.id)
                 && report.replica_ts <= self.replica_ts;
-            self.members.report(report);
+            let heard = self.members.report(report);
             self.members.join(self.id, joins);
-        }
+            heard
+        };
         self.end_retired();
         self.discard();
+        heard
     }
 
     /// Discards what everyone has.

@@ -87,14 +87,23 @@ impl Members {
         self.all.len() > before
     }
 
-    /// Notes what a peer reported of itself.
-    pub(crate) fn report(&mut self, report: Report) {
+    /// Notes what a peer reported of itself. Whether it knows members that it had not
+    /// reported to know.
+    pub(crate) fn report(&mut self, report: Report) -> bool {
         let known = self.reports.entry(report.from).or_default();
+        let before = known.members.len();
         known.replica_ts.merge(&report.replica_ts);
         known.members.insert(report.from);
         known.members.extend(report.members);
         known.standing = known.standing.max(report.standing);
         self.all.extend(&known.members);
+        known.members.len() > before
+    }
+
+    /// Whether `peer` has reported to know every member.
+    fn knows_all(&self, peer: ReplicaId) -> bool {
+        let report = self.reports.get(&peer);
+        report.is_some_and(|report| self.all.is_subset(&report.members))
     }
 
     /// Whether a later incarnation of its server is known.
@@ -261,6 +270,12 @@ impl<V: Value> Replica<V> {
     /// What `peer` last reported to have received: the paper's ts_table.
     pub fn reported(&self, peer: ReplicaId) -> Option<&Timestamp> {
         self.members.reported(peer)
+    }
+
+    /// Whether `peer` has reported to know every replica heard of here. One that has not
+    /// is to be told at once: a new server is sent nothing before two know it.
+    pub fn knows_all(&self, peer: ReplicaId) -> bool {
+        self.members.knows_all(peer)
     }
 
     /// How many records stay in the log only since `peer` has not reported to have

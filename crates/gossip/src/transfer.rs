@@ -8,7 +8,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use core::fmt;
 
 use crate::{
-    LogEntry, Replica, ReplicaId, Standing, Time, Timestamp, UpdateId, Value,
+    LogEntry, Received, Replica, ReplicaId, Standing, Time, Timestamp, UpdateId, Value,
     executed::First,
     log::{Log, Place},
     members::Report,
@@ -143,12 +143,12 @@ impl<V: Value> Replica<V> {
     }
 
     /// Joins a peer's state into this replica's; its own, where it comes back from a
-    /// disk in a new incarnation. Whether it brought new members.
+    /// disk in a new incarnation.
     ///
     /// # Errors
     ///
     /// [`MalformedState`] for a state that no replica can be in; nothing is changed.
-    pub(crate) fn join(&mut self, state: State<V>) -> Result<bool, MalformedState> {
+    pub(crate) fn join(&mut self, state: State<V>) -> Result<Received, MalformedState> {
         state.check()?;
         let log = self.joined_log(&state);
         self.value.merge(state.value);
@@ -164,13 +164,18 @@ impl<V: Value> Replica<V> {
         let waiting = self.log.iter().filter(|entry| entry.waiting);
         let places = waiting.map(|entry| (entry.record.origin(), entry.record.number()));
         self.settle(places.collect());
-        self.learn(Report {
+        let heard = self.learn(Report {
             from: state.from,
             replica_ts: state.replica_ts,
             members: state.members,
             standing: state.standing,
         });
-        Ok(met)
+        Ok(Received {
+            joined: true,
+            met,
+            heard,
+            ..Received::default()
+        })
     }
 
     /// The records above both floors. A record that waits at one side goes on

@@ -48,7 +48,8 @@ pub(crate) struct Copy {
     disk: Option<Disk>,
     /// Marked changed whenever the value has grown: held queries ask again.
     grown: watch::Sender<()>,
-    /// Marked changed whenever a front end's update was accepted: peers are pushed.
+    /// Marked changed whenever there may be something to tell a peer: a front end's
+    /// update was accepted, or it was heard who knows whom.
     news: watch::Sender<()>,
     /// The peers with a stream to them; told to pull at once.
     pulls: Mutex<BTreeMap<ReplicaId, Arc<Notify>>>,
@@ -221,14 +222,16 @@ impl Copy {
             .await
     }
 
-    /// Whether a peer lacks something.
+    /// Whether a peer lacks something, be it records or the news of a member.
     pub(crate) fn has_news_for(&self, peer: ReplicaId, scope: Scope) -> bool {
-        self.held().replica.has_news_for(peer, scope)
+        let replica = &self.held().replica;
+        replica.has_news_for(peer, scope) || !replica.knows_all(peer)
     }
 
-    /// What a peer last reported.
-    pub(crate) fn reported(&self, peer: ReplicaId) -> Option<Timestamp> {
-        self.held().replica.reported(peer).cloned()
+    /// What a peer last reported: its records, and whether it knows every member.
+    pub(crate) fn reported(&self, peer: ReplicaId) -> (Option<Timestamp>, bool) {
+        let replica = &self.held().replica;
+        (replica.reported(peer).cloned(), replica.knows_all(peer))
     }
 
     /// Takes a message of a peer. Whatever it brings, held queries ask again: also a
@@ -261,6 +264,9 @@ impl Copy {
         drop(held);
         self.wake_disk();
         self.grown.send_replace(());
+        if received.as_ref().is_ok_and(|received| received.heard) {
+            self.news.send_replace(());
+        }
         received
     }
 

@@ -28,12 +28,31 @@ fn each_new_member_is_told_once() {
     let joined = Received {
         joined: true,
         met: true,
+        heard: true,
         ..Received::default()
     };
     assert_eq!(
         four.receive(Message::State(Box::new(one.state()))),
         Ok(joined)
     );
+}
+
+/// [+] Members: who knows whom is told as soon as it is known, since a new server is sent
+/// nothing before two know it.
+#[test]
+fn a_member_that_a_peer_has_not_reported_is_news_for_it() {
+    let mut one = replica(ONE);
+    let heard = |one: &mut Replica<Trace>, message| one.receive(message).expect("a message").heard;
+    assert!(!one.knows_all(TWO));
+    assert!(heard(&mut one, knowing(offer(TWO, [], vec![]), [ONE])));
+    assert!(one.knows_all(TWO));
+    assert!(!heard(&mut one, knowing(offer(TWO, [], vec![]), [ONE])));
+    one.meet([THREE]);
+    assert!(!one.knows_all(TWO));
+    assert!(heard(&mut one, knowing(offer(TWO, [], vec![]), [THREE])));
+    assert!(one.knows_all(TWO));
+    let four = Message::State(Box::new(replica(ReplicaId::new(4, 1)).state()));
+    assert!(heard(&mut one, four));
 }
 
 /// [+] Members: one that has all that a joined member reports, which knows it, has joined;
