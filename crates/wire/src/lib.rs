@@ -10,7 +10,7 @@ mod serve;
 use thiserror::Error;
 
 pub use causality::{all, session, session_id, timestamp, token};
-pub use peers::{cell, offer, read_offer, read_state, state};
+pub use peers::{cell, executed, offer, read_offer, read_state, state};
 
 /// The generated types of package `backfence.v1`.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
