@@ -37,6 +37,7 @@ pub(crate) enum Request {
     User(UserId),
     Whoami(Option<UserId>),
     Session,
+    Reset,
 }
 
 impl Request {
@@ -95,6 +96,10 @@ impl Request {
                 ))
             }
             Self::Session => Ok(Answer::Session(session.save(), session.seen())),
+            Self::Reset => {
+                session.reset();
+                Ok(Answer::Reset(session.id()))
+            }
         }
     }
 }
