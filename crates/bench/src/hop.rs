@@ -190,6 +190,24 @@ impl FrontEnd for Front {
         Err(only_views())
     }
 
+    async fn digest(
+        &self,
+        _: Request<v1::DigestRequest>,
+    ) -> Result<Response<v1::DigestResponse>, Status> {
+        Err(only_views())
+    }
+
+    async fn log(&self, _: Request<v1::LogRequest>) -> Result<Response<v1::LogResponse>, Status> {
+        Err(only_views())
+    }
+
+    async fn gossip(
+        &self,
+        _: Request<v1::GossipRequest>,
+    ) -> Result<Response<v1::GossipResponse>, Status> {
+        Err(only_views())
+    }
+
     async fn retire(
         &self,
         _: Request<v1::RetireRequest>,

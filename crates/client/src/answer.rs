@@ -166,6 +166,41 @@ pub struct Member {
     pub holds_back: u64,
 }
 
+/// The digest of a server's value at one moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ValueDigest {
+    /// Of the loaded data and of every last write: equal where values are.
+    pub digest: u128,
+    /// What is reflected in the value.
+    pub value_ts: Timestamp,
+    /// How many last writes there are, deletions included.
+    pub writes: u64,
+}
+
+/// What a server's log holds.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Log {
+    /// By origin and number.
+    pub records: Vec<Logged>,
+    /// How many there are, those beyond the limit included.
+    pub total: u64,
+}
+
+/// A record in a server's log.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Logged {
+    /// The replica that accepted the update.
+    pub origin: ReplicaId,
+    /// The number that it gave to it.
+    pub number: u64,
+    /// What the record brings.
+    pub update: Prepared,
+    /// What the update depends on.
+    pub prev: Timestamp,
+    /// Something that it depends on has not come.
+    pub waiting: bool,
+}
+
 /// How far a replica is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReplicaState {

@@ -26,6 +26,8 @@ pub(crate) enum Effect {
     Update(UpdateId),
     /// It turns this server's status round, each time.
     Change(u32),
+    /// Nothing, or the same however often it is sent, at this server and no other.
+    One(u32),
 }
 
 /// A request in work.
@@ -157,7 +159,7 @@ impl<'a> Call<'a> {
                 }
                 return match self.effect {
                     Effect::Change(server) => Err(Error::ChangeUnknown { server }),
-                    Effect::None | Effect::Update(_) => Ok(()),
+                    Effect::None | Effect::Update(_) | Effect::One(_) => Ok(()),
                 };
             }
             Failed::Behind(error) => {
@@ -167,7 +169,7 @@ impl<'a> Call<'a> {
             }
             Failed::Final(error @ (Error::UnknownMovie | Error::Invalid(_))) => return Err(error),
             Failed::Busy => match self.effect {
-                Effect::Change(server) => Error::ServerAway { server },
+                Effect::Change(server) | Effect::One(server) => Error::ServerAway { server },
                 Effect::None | Effect::Update(_) => Error::AllBusy,
             },
             Failed::Ahead(_, error) | Failed::Final(error) => error,

@@ -62,8 +62,8 @@ mod read;
 mod session;
 
 pub use answer::{
-    Found, Member, Membership, Page, Prepared, Ranked, Rated, ReplicaState, Resolution, Server,
-    ServerStatus, StatusChange, Tag, Title, Updated,
+    Found, Log, Logged, Member, Membership, Page, Prepared, Ranked, Rated, ReplicaState,
+    Resolution, Server, ServerStatus, StatusChange, Tag, Title, Updated, ValueDigest,
 };
 pub use backfence_gossip::{ReplicaId, SessionId, Time, Timestamp, UpdateId};
 pub use backfence_ratings::{Average, Movie, MovieId, Rating, RatingError, UserId, UserRating};

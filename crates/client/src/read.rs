@@ -1,13 +1,13 @@
 //! Answers, read from the wire once: whatever a front end says, what comes out of here
 //! makes sense.
 
-use backfence_gossip::{Timestamp, UpdateId};
+use backfence_gossip::{Time, Timestamp, UpdateId};
 use backfence_ratings::{Average, Movie, MovieId, Rating, UserId, UserRating};
-use backfence_wire::{Malformed, v1};
+use backfence_wire::{Malformed, timestamp, v1};
 
 use crate::{
-    Found, Member, Membership, Page, Ranked, Rated, ReplicaState, Resolution, Server, ServerStatus,
-    StatusChange, Tag, Title, Updated,
+    Found, Log, Logged, Member, Membership, Page, Prepared, Ranked, Rated, ReplicaState,
+    Resolution, Server, ServerStatus, StatusChange, Tag, Title, Updated, ValueDigest,
 };
 
 pub(crate) fn resolution(resolution: Option<v1::Resolution>) -> Result<Resolution, Malformed> {
@@ -155,6 +155,53 @@ pub(crate) fn member(member: v1::Member) -> Result<Member, Malformed> {
         membership,
         reported: member.reported.map(Timestamp::try_from).transpose()?,
         holds_back: member.holds_back,
+    })
+}
+
+/// A server, and what it says of its value if it answered.
+pub(crate) fn server_digest(
+    server: v1::ServerDigest,
+) -> Result<(u32, Option<ValueDigest>), Malformed> {
+    let value = server.value.map(|value| {
+        let digest = value.digest.try_into().map(u128::from_be_bytes);
+        Ok::<_, Malformed>(ValueDigest {
+            digest: digest.map_err(|_| Malformed("a digest has not 16 bytes"))?,
+            value_ts: timestamp(value.value_ts)?,
+            writes: value.writes,
+        })
+    });
+    Ok((server.server, value.transpose()?))
+}
+
+pub(crate) fn log(log: Option<v1::LoggedRecords>) -> Result<Log, Malformed> {
+    let log = log.ok_or(Malformed("an answer without a log"))?;
+    Ok(Log {
+        records: log
+            .records
+            .into_iter()
+            .map(logged)
+            .collect::<Result<_, _>>()?,
+        total: log.total,
+    })
+}
+
+fn logged(record: v1::LoggedRecord) -> Result<Logged, Malformed> {
+    let origin = record.origin.ok_or(Malformed("a record without origin"))?;
+    let id = record
+        .update_id
+        .ok_or(Malformed("a record without update"))?;
+    Ok(Logged {
+        origin: origin.try_into()?,
+        number: record.number,
+        update: Prepared {
+            id: id.try_into()?,
+            time: Time(record.time_us),
+            user: UserId(record.user_id),
+            movie: MovieId(record.movie_id),
+            rating: record.rating.map(given).transpose()?,
+        },
+        prev: timestamp(record.prev)?,
+        waiting: record.waiting,
     })
 }
 

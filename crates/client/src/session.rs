@@ -245,6 +245,14 @@ impl Session {
     }
 }
 
+/// The same error of a request about this server.
+fn named(error: Error, server: u32) -> Error {
+    match error {
+        Error::UnknownServer { servers, .. } => Error::UnknownServer { server, servers },
+        other => other,
+    }
+}
+
 fn wrong(front_end: &Address, why: Malformed) -> Error {
     Error::WrongAnswer {
         front_end: front_end.clone(),

@@ -85,11 +85,26 @@ async fn every_request_is_answered() {
     assert_eq!(servers[1].status, ServerStatus::Offline);
     assert_eq!(servers[1].state.as_ref().unwrap().log_len, 2);
 
+    let digests = session.digest().await.unwrap();
+    let digest = |server| {
+        digests[&server]
+            .as_ref()
+            .map(|value| (value.digest, value.writes))
+    };
+    assert_eq!((digest(1), digest(3)), (Some((0xdead_beef, 2)), None));
+    let log = session.log(2, 5).await.unwrap();
+    assert_eq!((log.total, log.records[0].waiting), (6, true));
+    assert_eq!(log.records[0].origin.server, 2);
+    let peers = session.gossip(2).await.unwrap().into_iter();
+    assert_eq!(peers.map(|peer| peer.server).collect::<Vec<_>>(), [1, 3]);
+
     let refused = session.retire(3, false).await.unwrap_err();
     assert!(refused.to_string().starts_with("refused (NEEDS_FORCE): "));
     let servers = vec![1, 2, 3];
-    let unknown = Err(Error::UnknownServer { server: 4, servers });
-    assert_eq!(session.retire(4, true).await, unknown);
+    let unknown = Error::UnknownServer { server: 4, servers };
+    assert_eq!(session.retire(4, true).await, Err(unknown.clone()));
+    assert_eq!(session.log(4, 5).await.unwrap_err(), unknown);
+    assert_eq!(session.gossip(4).await.unwrap_err(), unknown);
     assert_eq!(session.retire(3, true).await, Ok(true));
     assert_eq!(session.retire(3, true).await, Ok(false));
     let members = session.members().await.unwrap();

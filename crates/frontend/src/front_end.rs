@@ -133,6 +133,23 @@ impl FrontEnd {
         Ok(answer)
     }
 
+    /// Asks one server, whatever its status.
+    pub(crate) async fn ask_one(
+        &self,
+        work: &Work<'_>,
+        number: u32,
+        body: Body,
+    ) -> Result<Outcome, Error> {
+        let server = self.router.server(number)?;
+        let limit = work.deadline.saturating_duration_since(Instant::now());
+        let reply = self.router.ask(&server, body, limit).await;
+        match reply.map_err(|_| Error::ServerAway(number))?.outcome {
+            Outcome::Refused(refused) => Err(Error::Refused(refused)),
+            Outcome::Declined(_) => Err(Error::ServerAway(number)),
+            outcome => Ok(outcome),
+        }
+    }
+
     /// `signature` is the update's id and time, if its client made them.
     pub(crate) async fn update(
         &self,

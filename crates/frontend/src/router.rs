@@ -43,6 +43,9 @@ pub(crate) struct Served {
     pub(crate) reply: Reply,
 }
 
+/// What each server says, or that it says nothing.
+pub(crate) type Answers<T> = JoinSet<(Arc<Server>, Option<T>)>;
+
 #[derive(Debug)]
 struct Table {
     entries: watch::Receiver<BTreeMap<Name, Entry>>,
@@ -169,28 +172,36 @@ impl Router {
         Ok(reply)
     }
 
-    /// Asks all servers at once what they have. The answers come as they arrive,
-    /// `None` for a server that gave none within `limit`.
-    pub(crate) fn describe_all(
+    /// Asks all servers at once what they have.
+    pub(crate) fn describe_all(self: &Arc<Self>, limit: Duration) -> Answers<DescribeResponse> {
+        self.ask_all(
+            Body::Describe(DescribeRequest {}),
+            limit,
+            |outcome| match outcome {
+                Outcome::Description(description) => Some(description),
+                _ => None,
+            },
+        )
+    }
+
+    /// Asks all servers at once. The answers come as they arrive, `None` for a server
+    /// that gave none which can be `read` within `limit`.
+    pub(crate) fn ask_all<T: Send + 'static>(
         self: &Arc<Self>,
+        body: Body,
         limit: Duration,
-    ) -> JoinSet<(Arc<Server>, Option<DescribeResponse>)> {
-        let mut descriptions = JoinSet::new();
+        read: fn(Outcome) -> Option<T>,
+    ) -> Answers<T> {
+        let mut answers = JoinSet::new();
         for server in self.servers().iter().cloned() {
-            let router = Arc::clone(self);
-            descriptions.spawn(async move {
-                let body = Body::Describe(DescribeRequest {});
-                let description = match router.ask(&server, body, limit).await {
-                    Ok(Reply {
-                        outcome: Outcome::Description(description),
-                        ..
-                    }) => Some(description),
-                    _ => None,
-                };
-                (server, description)
+            let (router, body) = (Arc::clone(self), body.clone());
+            answers.spawn(async move {
+                let reply = router.ask(&server, body, limit).await.ok();
+                let answer = reply.and_then(|reply| read(reply.outcome));
+                (server, answer)
             });
         }
-        descriptions
+        answers
     }
 }
 

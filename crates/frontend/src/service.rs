@@ -8,8 +8,8 @@ use backfence_wire::v1::{
     answer::Kind as Answer,
     front_end_server::FrontEnd as Service,
     query::Kind,
-    serve_reply::{Outcome, Retired, UnknownServer},
-    serve_request,
+    serve_reply::{Gossiping, Outcome, Retired, UnknownServer},
+    serve_request::{self, Body},
 };
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, async_trait};
@@ -21,6 +21,9 @@ use crate::{
     request,
     server::Server,
 };
+
+/// Records of a log that are shown where nobody says how many.
+const LOGGED: u32 = 100;
 
 #[async_trait]
 impl Service for FrontEnd {
@@ -129,19 +132,62 @@ impl Service for FrontEnd {
         &self,
         request: Request<v1::ChangeStatusRequest>,
     ) -> Result<Response<v1::ChangeStatusResponse>, Status> {
-        let (work, v1::ChangeStatusRequest { server: number }) = self.admit(request)?;
-        let server = self.router.server(number)?;
-        let body = serve_request::Body::ChangeStatus(serve_request::ChangeStatus {});
-        let limit = work.deadline.saturating_duration_since(Instant::now());
-        let reply = self.router.ask(&server, body, limit).await;
-        let reply = reply.map_err(|_| Error::ServerAway(number))?;
-        match reply.outcome {
+        let (work, v1::ChangeStatusRequest { server }) = self.admit(request)?;
+        let body = Body::ChangeStatus(serve_request::ChangeStatus {});
+        match self.ask_one(&work, server, body).await? {
             Outcome::StatusChanged(changed) => Ok(Response::new(v1::ChangeStatusResponse {
                 from: changed.from,
                 to: changed.to,
             })),
-            Outcome::Refused(refused) => Err(Error::Refused(refused).into()),
-            Outcome::Declined(_) => Err(Error::ServerAway(number).into()),
+            _ => Err(Error::WrongAnswer.into()),
+        }
+    }
+
+    async fn digest(
+        &self,
+        request: Request<v1::DigestRequest>,
+    ) -> Result<Response<v1::DigestResponse>, Status> {
+        let (work, _) = self.admit(request)?;
+        // So that there is time to tell what the others say.
+        let limit = work.deadline.saturating_duration_since(Instant::now()) / 2;
+        let body = Body::Digest(serve_request::Digest {});
+        let mut digests = self.router.ask_all(body, limit, |outcome| match outcome {
+            Outcome::ValueDigest(value) => Some(value),
+            _ => None,
+        });
+        let mut servers = BTreeMap::new();
+        while let Some(answered) = digests.join_next().await {
+            let (server, value) = answered.map_err(|_| Error::WrongAnswer)?;
+            let server = server.number;
+            servers.insert(server, v1::ServerDigest { server, value });
+        }
+        let servers = servers.into_values().collect();
+        Ok(Response::new(v1::DigestResponse { servers }))
+    }
+
+    async fn log(
+        &self,
+        request: Request<v1::LogRequest>,
+    ) -> Result<Response<v1::LogResponse>, Status> {
+        let (work, v1::LogRequest { server, limit }) = self.admit(request)?;
+        let limit = if limit == 0 { LOGGED } else { limit };
+        let body = Body::Log(serve_request::Log { limit });
+        match self.ask_one(&work, server, body).await? {
+            Outcome::Log(log) => Ok(Response::new(v1::LogResponse { log: Some(log) })),
+            _ => Err(Error::WrongAnswer.into()),
+        }
+    }
+
+    async fn gossip(
+        &self,
+        request: Request<v1::GossipRequest>,
+    ) -> Result<Response<v1::GossipResponse>, Status> {
+        let (work, v1::GossipRequest { server }) = self.admit(request)?;
+        let body = Body::GossipNow(serve_request::GossipNow {});
+        match self.ask_one(&work, server, body).await? {
+            Outcome::Gossiping(Gossiping { peers }) => {
+                Ok(Response::new(v1::GossipResponse { peers }))
+            }
             _ => Err(Error::WrongAnswer.into()),
         }
     }

@@ -490,6 +490,28 @@ async fn members_are_listed_with_who_answers() {
 }
 
 #[tokio::test]
+async fn an_operator_sees_digests_and_logs_and_has_servers_gossip() {
+    let house = House::new(&[(1, answers()), (2, Act::Absent)]).await;
+    let digests = house.front_end.digest(within(v1::DigestRequest {})).await;
+    let servers = digests.unwrap().into_inner().servers.into_iter();
+    let answered = servers.map(|said| (said.server, said.value.map(|value| value.digest)));
+    assert_eq!(
+        answered.collect::<Vec<_>>(),
+        [(1, Some(vec![7; 16])), (2, None)]
+    );
+    for (limit, asked) in [(0, 100), (5, 5)] {
+        let log = v1::LogRequest { server: 1, limit };
+        let log = house.front_end.log(within(log)).await.unwrap();
+        assert_eq!(log.into_inner().log.unwrap().total, asked);
+    }
+    let gossip = |server| house.front_end.gossip(within(v1::GossipRequest { server }));
+    let peers = gossip(1).await.unwrap().into_inner().peers;
+    assert_eq!(peers, [ReplicaId::new(2, 1).into()]);
+    assert_eq!(info(gossip(2).await).reason, "SERVER_AWAY");
+    assert_eq!(info(gossip(3).await).reason, "UNKNOWN_SERVER");
+}
+
+#[tokio::test]
 async fn a_front_end_is_connected_when_a_server_answers() {
     let mut house = House::new(&[(1, Act::Absent)]).await;
     let front_end = Arc::clone(&house.front_end);

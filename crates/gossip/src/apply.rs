@@ -4,8 +4,7 @@ use alloc::{collections::BinaryHeap, vec::Vec};
 use core::cmp::Reverse;
 
 use crate::{
-    LogEntry, Record, Replica, ReplicaId, Timestamp, Value,
-    executed::{First, digest},
+    FirstReply, LogEntry, Record, Replica, ReplicaId, Timestamp, Value, executed::digest,
     log::Place,
 };
 
@@ -84,11 +83,14 @@ impl<V: Value> Replica<V> {
         }
         // An update that was sent to two replicas has two records. It is executed
         // once, but both timestamps count: a session may hold either.
-        if self.executed.find(id).is_none() {
+        if !self.executed.contains(id) {
             self.value.apply(update);
-            let ts = entry.record.ts();
-            let digest = digest(update);
-            self.executed.insert(id, First { ts, digest });
+            let reply = FirstReply {
+                sequence: id.sequence,
+                ts: entry.record.ts(),
+                digest: digest(update),
+            };
+            self.executed.insert(id.session, reply);
         }
         // Of `prev` only entries that are lost for good can be beyond the value. They
         // are merged too: whoever sees this effect must not have it count as stable

@@ -1,68 +1,139 @@
 //! Which updates are reflected in the value.
 
 use alloc::{collections::BTreeMap, vec::Vec};
-use core::hash::{Hash, Hasher};
+use core::{
+    hash::{Hash, Hasher},
+    ops::RangeInclusive,
+};
 
-use crate::{Executed, SessionId, Timestamp, Update, UpdateId};
+use crate::{SessionId, Timestamp, Update, UpdateId};
 
-/// The executed table: the cids that are reflected in the value, each with the
-/// timestamp first given to it, so that a retry gets the first reply again.
+/// First replies that are remembered of one session. A session makes one update at a
+/// time, so one would do; the rest are for clients that do not keep to that.
+const REPLIES: usize = 8;
+
+/// The executed table: which updates are reflected in the value, and what retries of
+/// them are told.
 ///
-/// Kept by session, in order of sequence. A session makes one update at a time, so
-/// nearly every insertion is a push and nearly every look-up hits the last entry:
-/// the cost does not grow with the number of updates.
+/// It grows with the sessions, not with their updates: of each it holds which of its
+/// updates are executed, as runs without gaps, and the first replies to the latest.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct ExecutedTable {
-    sessions: BTreeMap<SessionId, Vec<(u64, First)>>,
+    sessions: BTreeMap<SessionId, Executed>,
 }
 
-/// The first reply to an update.
+/// What is executed of one session.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Executed {
+    /// The sequence numbers of all executed updates, in ascending order, with a gap
+    /// between any two.
+    pub runs: Vec<RangeInclusive<u64>>,
+    /// The first replies to the latest of them, at most 8, by sequence number.
+    pub replies: Vec<FirstReply>,
+    /// The merge of the timestamps first given to the others.
+    pub older: Timestamp,
+}
+
+/// What an update was first answered.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct First {
-    pub(crate) ts: Timestamp,
-    /// Of the contents; see [`digest`].
-    pub(crate) digest: u64,
-}
-
-impl First {
-    pub(crate) fn of(&self, id: UpdateId) -> Executed {
-        Executed {
-            id,
-            ts: self.ts.clone(),
-            digest: self.digest,
-        }
-    }
+pub struct FirstReply {
+    /// The update's number in its session.
+    pub sequence: u64,
+    /// The timestamp given to it.
+    pub ts: Timestamp,
+    /// Of its time and operation.
+    pub digest: u64,
 }
 
 impl ExecutedTable {
-    pub(crate) fn find(&self, id: UpdateId) -> Option<&First> {
-        let entries = self.sessions.get(&id.session)?;
-        let at = position(entries, id.sequence).ok()?;
-        Some(&entries[at].1)
+    pub(crate) fn contains(&self, id: UpdateId) -> bool {
+        let executed = self.sessions.get(&id.session);
+        executed.is_some_and(|executed| executed.contains(id.sequence))
     }
 
-    /// Enters an update, unless it is there: what was given first stays.
-    pub(crate) fn insert(&mut self, id: UpdateId, first: First) {
-        let entries = self.sessions.entry(id.session).or_default();
-        if let Err(at) = position(entries, id.sequence) {
-            entries.insert(at, (id.sequence, first));
+    /// What a retry of an executed update is told, and the digest of what was executed
+    /// where that is remembered.
+    ///
+    /// It is the first reply, or, where its session has made several since, the merge
+    /// of all replies as old: that names it too, and nothing that the session has not
+    /// done.
+    pub(crate) fn reply(&self, id: UpdateId) -> Option<(Timestamp, Option<u64>)> {
+        let executed = self.sessions.get(&id.session)?;
+        if !executed.contains(id.sequence) {
+            return None;
+        }
+        Some(match executed.position(id.sequence) {
+            Ok(at) => {
+                let reply = &executed.replies[at];
+                (reply.ts.clone(), Some(reply.digest))
+            }
+            Err(_) => (executed.older.clone(), None),
+        })
+    }
+
+    /// Enters an update; what was given first stays.
+    pub(crate) fn insert(&mut self, session: SessionId, reply: FirstReply) {
+        self.sessions.entry(session).or_default().insert(reply);
+    }
+
+    /// Enters all that another replica has executed of a session.
+    pub(crate) fn join(&mut self, session: SessionId, other: Executed) {
+        let executed = self.sessions.entry(session).or_default();
+        executed.older.merge(&other.older);
+        for run in other.runs {
+            executed.include(run);
+        }
+        for reply in other.replies {
+            executed.insert(reply);
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (UpdateId, &First)> {
-        self.sessions.iter().flat_map(|(&session, entries)| {
-            entries
-                .iter()
-                .map(move |(sequence, first)| (UpdateId::new(session, *sequence), first))
-        })
+    pub(crate) fn of(&self, session: SessionId) -> Option<&Executed> {
+        self.sessions.get(&session)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &Executed)> {
+        self.sessions.iter().map(|(&session, of)| (session, of))
     }
 }
 
-fn position(entries: &[(u64, First)], sequence: u64) -> Result<usize, usize> {
-    match entries.last() {
-        Some((last, _)) if *last < sequence => Err(entries.len()),
-        Some((last, _)) if *last == sequence => Ok(entries.len() - 1),
-        _ => entries.binary_search_by_key(&sequence, |entry| entry.0),
+impl Executed {
+    fn contains(&self, sequence: u64) -> bool {
+        let at = self.runs.partition_point(|run| *run.end() < sequence);
+        self.runs
+            .get(at)
+            .is_some_and(|run| *run.start() <= sequence)
+    }
+
+    /// Adds a run, and closes the gaps that it fills.
+    fn include(&mut self, run: RangeInclusive<u64>) {
+        let (mut first, mut last) = run.into_inner();
+        let touched = |other: &RangeInclusive<u64>| other.end().saturating_add(1) < first;
+        let from = self.runs.partition_point(touched);
+        let reached = |other: &RangeInclusive<u64>| *other.start() <= last.saturating_add(1);
+        let to = self.runs.partition_point(reached);
+        if from < to {
+            first = first.min(*self.runs[from].start());
+            last = last.max(*self.runs[to - 1].end());
+        }
+        self.runs.splice(from..to.max(from), [first..=last]);
+    }
+
+    fn insert(&mut self, reply: FirstReply) {
+        self.include(reply.sequence..=reply.sequence);
+        let Err(at) = self.position(reply.sequence) else {
+            return;
+        };
+        self.replies.insert(at, reply);
+        if self.replies.len() > REPLIES {
+            let oldest = self.replies.remove(0);
+            self.older.merge(&oldest.ts);
+        }
+    }
+
+    fn position(&self, sequence: u64) -> Result<usize, usize> {
+        self.replies
+            .binary_search_by_key(&sequence, |reply| reply.sequence)
     }
 }
 
@@ -117,33 +188,124 @@ impl Hasher for Fnv {
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeSet;
+
     use super::*;
     use crate::{ReplicaId, Time};
 
-    fn first(count: u64) -> First {
-        let ts = [(ReplicaId::new(1, 1), count)].into_iter().collect();
-        First { ts, digest: count }
+    const SESSION: SessionId = SessionId(7);
+
+    fn ts(count: u64) -> Timestamp {
+        [(ReplicaId::new(1, 1), count)].into_iter().collect()
+    }
+
+    fn insert(table: &mut ExecutedTable, sequence: u64, given: u64) {
+        let reply = FirstReply {
+            sequence,
+            ts: ts(given),
+            digest: given,
+        };
+        table.insert(SESSION, reply);
+    }
+
+    fn reply(table: &ExecutedTable, sequence: u64) -> Option<(u64, Option<u64>)> {
+        let id = UpdateId::new(SESSION, sequence);
+        let reply = table
+            .reply(id)
+            .map(|(ts, digest)| (ts.sum() as u64, digest));
+        assert_eq!(reply.is_some(), table.contains(id));
+        reply
     }
 
     #[test]
     fn what_was_given_first_stays_in_any_order_of_insertion() {
-        let session = SessionId(7);
         let mut table = ExecutedTable::default();
-        for sequence in [3, 1, 2, 3, 1] {
-            let given = if table.find(UpdateId::new(session, sequence)).is_some() {
-                99
-            } else {
-                sequence
-            };
-            table.insert(UpdateId::new(session, sequence), first(given));
+        for (sequence, given) in [(3, 30), (1, 10), (2, 20), (3, 99), (1, 99)] {
+            insert(&mut table, sequence, given);
         }
-        let all: Vec<_> = table
-            .iter()
-            .map(|(id, f)| (id.sequence, f.digest))
-            .collect();
-        assert_eq!(all, [(1, 1), (2, 2), (3, 3)]);
-        assert_eq!(table.find(UpdateId::new(session, 4)), None);
-        assert_eq!(table.find(UpdateId::new(SessionId(8), 1)), None);
+        for sequence in 1..=3 {
+            let first = sequence * 10;
+            assert_eq!(reply(&table, sequence), Some((first, Some(first))));
+        }
+        assert_eq!(reply(&table, 4), None);
+        assert_eq!(table.reply(UpdateId::new(SessionId(8), 1)), None);
+    }
+
+    /// [L] 3.2: a cid is forgotten when no message with it can come any more. Here it
+    /// never is, only its reply.
+    #[test]
+    fn of_each_session_the_latest_replies_are_remembered_and_all_that_is_executed() {
+        let mut table = ExecutedTable::default();
+        for sequence in (1..=1_000).filter(|sequence| *sequence != 500) {
+            insert(&mut table, sequence, sequence);
+        }
+        assert_eq!(reply(&table, 1_000), Some((1_000, Some(1_000))));
+        assert_eq!(reply(&table, 993), Some((993, Some(993))));
+        assert_eq!(reply(&table, 992), Some((992, None)));
+        assert_eq!(reply(&table, 1), Some((992, None)));
+        assert_eq!(reply(&table, 500), None);
+        let of = table.of(SESSION).expect("it is there");
+        assert_eq!((of.runs.len(), of.replies.len()), (2, REPLIES));
+        // What comes late is executed, and forgotten at once.
+        insert(&mut table, 500, 2_000);
+        assert_eq!(reply(&table, 500), Some((2_000, None)));
+        assert_eq!(table.of(SESSION).map(|of| of.runs.len()), Some(1));
+    }
+
+    /// Against a set of numbers: the runs hold the same, whatever is joined.
+    #[test]
+    fn runs_are_the_union_of_what_is_joined() {
+        let mut state: u64 = 1;
+        let mut below = |end: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) % end
+        };
+        for _ in 0..2_000 {
+            let mut table = ExecutedTable::default();
+            let mut all = BTreeSet::new();
+            for _ in 0..below(6) {
+                let first = below(20);
+                let run = first..=first + below(5);
+                all.extend(run.clone());
+                let executed = Executed {
+                    runs: [run].into(),
+                    ..Executed::default()
+                };
+                table.join(SESSION, executed);
+            }
+            for sequence in 0..30 {
+                let id = UpdateId::new(SESSION, sequence);
+                assert_eq!(table.contains(id), all.contains(&sequence));
+            }
+            let runs = table.of(SESSION).map_or(&[][..], |of| &of.runs);
+            let apart = |pair: &[RangeInclusive<u64>]| pair[0].end() + 1 < *pair[1].start();
+            assert!(runs.windows(2).all(apart), "{runs:?}");
+        }
+        let mut table = ExecutedTable::default();
+        for run in [0..=0, u64::MAX..=u64::MAX, 1..=u64::MAX - 1] {
+            let executed = Executed {
+                runs: [run].into(),
+                ..Executed::default()
+            };
+            table.join(SESSION, executed);
+        }
+        assert_eq!(table.of(SESSION).map(|of| of.runs.len()), Some(1));
+    }
+
+    #[test]
+    fn a_join_keeps_what_either_side_was_told() {
+        let (mut one, mut two) = (ExecutedTable::default(), ExecutedTable::default());
+        (1..=10).for_each(|sequence| insert(&mut one, sequence, sequence));
+        (5..=20).for_each(|sequence| insert(&mut two, sequence, 100 + sequence));
+        for (session, executed) in two.iter() {
+            one.join(session, executed.clone());
+        }
+        assert_eq!(reply(&one, 20), Some((120, Some(120))));
+        assert_eq!(reply(&one, 13), Some((113, Some(113))));
+        assert_eq!(reply(&one, 3), Some((112, None)));
+        assert_eq!(reply(&one, 21), None);
     }
 
     /// The expected value was computed apart, byte by byte.

@@ -146,6 +146,7 @@ mod update;
 mod waiting;
 
 pub use exchange::{Message, Offer, Received, Scope};
+pub use executed::{Executed, FirstReply};
 pub use id::{ReplicaId, SessionId, UpdateId};
 pub use log::LogEntry;
 pub use members::Standing;
@@ -154,5 +155,5 @@ pub use replica::{Accepted, Limits, Replica, View};
 pub use session::{Freshness, Session};
 pub use time::{HybridClock, Time};
 pub use timestamp::Timestamp;
-pub use transfer::{Executed, MalformedState, State};
+pub use transfer::{MalformedState, State};
 pub use update::{Record, Update, Value};

@@ -114,7 +114,8 @@ impl<V: Value> Replica<V> {
     /// then it waits in the log, but the reply does not.
     ///
     /// `now` is physical time. A retry is answered with the timestamp of the first
-    /// time.
+    /// time. One that comes after eight later updates of its session is answered with
+    /// a timestamp that covers it, and is not compared with what was executed.
     ///
     /// # Errors
     ///
@@ -124,7 +125,7 @@ impl<V: Value> Replica<V> {
     pub fn update(&mut self, update: Update<V::Operation>, now: Time) -> Result<Accepted, Refusal> {
         let lost = self.lost(&update.prev);
         if let Some((ts, first)) = self.first_reply(update.id) {
-            return if first == digest(&update) {
+            return if first.is_none_or(|first| first == digest(&update)) {
                 Ok(Accepted {
                     ts,
                     clock: self.clock(now),
@@ -239,13 +240,13 @@ impl<V: Value> Replica<V> {
     }
 
     /// The reply first given to an update that is executed or waits, and the
-    /// digest of its contents.
-    fn first_reply(&self, id: UpdateId) -> Option<(Timestamp, u64)> {
-        if let Some(first) = self.executed.find(id) {
-            return Some((first.ts.clone(), first.digest));
+    /// digest of its contents where that is still known.
+    fn first_reply(&self, id: UpdateId) -> Option<(Timestamp, Option<u64>)> {
+        if let Some(first) = self.executed.reply(id) {
+            return Some(first);
         }
         let entry = self.log.entry(self.waiting.find(id)?)?;
-        Some((entry.record.ts(), digest(entry.record.update())))
+        Some((entry.record.ts(), Some(digest(entry.record.update()))))
     }
 
     fn refuse(&self, update: &Update<V::Operation>, now: Time) -> Result<(), Refusal> {

@@ -8,8 +8,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use core::fmt;
 
 use crate::{
-    LogEntry, Received, Replica, ReplicaId, Standing, Time, Timestamp, UpdateId, Value,
-    executed::First,
+    Executed, LogEntry, Received, Replica, ReplicaId, SessionId, Standing, Time, Timestamp, Value,
     log::{Log, Place},
     members::Report,
     waiting::Waiting,
@@ -30,25 +29,14 @@ pub struct State<V: Value> {
     pub members: Vec<ReplicaId>,
     /// The records above the floors, by origin and number.
     pub log: Vec<LogEntry<V::Operation>>,
-    /// The updates that `value` reflects.
-    pub executed: Vec<Executed>,
+    /// The updates that `value` reflects, by session.
+    pub executed: Vec<(SessionId, Executed)>,
     /// The value.
     pub value: V,
     /// The greatest time of a record received.
     pub clock: Time,
     /// What the sender knows of who takes part.
     pub standing: Standing,
-}
-
-/// An update that is reflected in a value.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Executed {
-    /// The paper's cid.
-    pub id: UpdateId,
-    /// The timestamp first given to it.
-    pub ts: Timestamp,
-    /// Of its time and operation.
-    pub digest: u64,
 }
 
 /// A state that no replica can be in. The receiver's state is unchanged.
@@ -110,10 +98,12 @@ impl<V: Value> State<V> {
 impl<V: Value + Clone> Replica<V> {
     /// This replica's state, for a peer that lacks discarded records.
     pub fn state(&self) -> State<V> {
-        let executed = self.executed.iter().map(|(id, first)| first.of(id));
+        let executed = self.executed.iter();
         State {
             log: self.log.iter().cloned().collect(),
-            executed: executed.collect(),
+            executed: executed
+                .map(|(session, of)| (session, of.clone()))
+                .collect(),
             ..self.cut(self.value.clone())
         }
     }
@@ -137,9 +127,9 @@ impl<V: Value> Replica<V> {
         }
     }
 
-    /// An update that the value reflects, if it is still remembered.
-    pub fn executed(&self, id: UpdateId) -> Option<Executed> {
-        self.executed.find(id).map(|first| first.of(id))
+    /// Which updates of a session the value reflects; `None` where it reflects none.
+    pub fn executed(&self, session: SessionId) -> Option<&Executed> {
+        self.executed.of(session)
     }
 
     /// Joins a peer's state into this replica's; its own, where it comes back from a
@@ -152,8 +142,8 @@ impl<V: Value> Replica<V> {
         state.check()?;
         let log = self.joined_log(&state);
         self.value.merge(state.value);
-        for Executed { id, ts, digest } in state.executed {
-            self.executed.insert(id, First { ts, digest });
+        for (session, executed) in state.executed {
+            self.executed.join(session, executed);
         }
         let met = self.members.extend(state.members.iter().copied());
         self.value_ts.merge(&state.value_ts);

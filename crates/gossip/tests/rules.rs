@@ -361,9 +361,11 @@ fn the_parts_of_a_state_are_the_state() {
     one.receive(offer(TWO, [], vec![record((TWO, 1), 2, [(THREE, 1)])]))
         .expect("records");
     let whole = one.state();
-    let id = |sequence| UpdateId::new(SessionId(7), sequence);
-    assert_eq!(one.executed(id(1)), whole.executed.first().cloned());
-    assert!(one.executed(id(1)).is_some() && one.executed(id(2)).is_none());
+    let session = SessionId(7);
+    let executed = one.executed(session).expect("one is executed").clone();
+    assert_eq!(whole.executed, [(session, executed.clone())]);
+    assert_eq!(executed.runs, [1..=1]);
+    assert_eq!(one.executed(SessionId(8)), None);
     assert_eq!(one.waiting().collect::<Vec<_>>(), [(TWO, 1)]);
     let cut = one.cut(whole.value.clone());
     assert!(cut.log.is_empty() && cut.executed.is_empty());

@@ -1,4 +1,4 @@
-//! A digest of loaded data.
+//! Digests: of loaded data, and of the value.
 
 /// FNV-1a with 128 bits.
 ///

@@ -8,7 +8,7 @@ use std::{
 
 use backfence_gossip::{Time, Update, UpdateId, Value};
 
-use crate::{Base, Catalogue, Movie, MovieId, Rating, Total, UserId};
+use crate::{Base, Catalogue, Movie, MovieId, Rating, Total, UserId, fingerprint::Fnv128};
 
 /// What an update does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -281,6 +281,30 @@ impl Ratings {
         self.overlay
             .iter()
             .map(|(&(user, movie), &cell)| (movie, user, cell))
+    }
+
+    /// A digest of the loaded data and of every last write, the same on every machine:
+    /// two values that are equal have the same, two that differ by accident have not.
+    /// It costs a pass over all writes.
+    pub fn digest(&self) -> u128 {
+        let mut digest = Fnv128::new();
+        digest.text(&self.base.fingerprint());
+        for (&(user, movie), cell) in &self.overlay {
+            digest.number(user.0);
+            digest.number(movie.0);
+            digest.bytes(&cell.time.0.to_le_bytes());
+            digest.bytes(&cell.update.session.0.to_le_bytes());
+            digest.bytes(&cell.update.sequence.to_le_bytes());
+            // No rating is as great.
+            let rating = cell.rating.map_or(u32::MAX, Rating::ten_thousandths);
+            digest.number(rating);
+        }
+        digest.finish()
+    }
+
+    /// How many last writes there are, deletions included.
+    pub fn writes(&self) -> usize {
+        self.overlay.len()
     }
 
     /// Joins one write into the value: it takes effect unless a greater one is

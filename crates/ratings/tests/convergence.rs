@@ -181,6 +181,28 @@ fn applied<'a>(updates: impl IntoIterator<Item = &'a Update<Operation>>) -> Rati
     value
 }
 
+#[test]
+fn digests_differ_where_values_do() {
+    let digest = |updates: &[Update<Operation>]| applied(updates).digest();
+    let (first, second) = (update(1, 7, rate(1, 1, "2")), update(2, 7, delete(1, 1)));
+    let both = [first.clone(), second.clone()];
+    let nothing = digest(&[]);
+    // On any machine.
+    assert_eq!(nothing, value().digest());
+    let all = [
+        nothing,
+        digest(&both),
+        digest(&both[..1]),
+        digest(&[update(2, 7, delete(1, 2))]),
+        digest(&[update(2, 7, delete(2, 1))]),
+        digest(&[update(2, 8, delete(1, 1))]),
+        digest(&[update(2, 7, rate(1, 1, "2"))]),
+    ];
+    let different: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!(different.len(), all.len());
+    assert_eq!(digest(&both), digest(&[second, first]));
+}
+
 proptest! {
     #[test]
     fn b6_any_order_of_the_same_updates_gives_the_same_value(

@@ -210,6 +210,14 @@ impl Copy {
         }
     }
 
+    /// Has everything pulled from every peer with a stream, and pushed to it, at once.
+    /// These are they.
+    pub(crate) fn pull_all(&self) -> Vec<ReplicaId> {
+        let pulls = self.pulls();
+        pulls.values().for_each(|pull| pull.notify_one());
+        pulls.keys().copied().collect()
+    }
+
     /// What to send to a peer, when it may be told.
     pub(crate) async fn message(&self, peer: ReplicaId, scope: Scope) -> Message<Ratings> {
         self.when_written(|replica| replica.message(peer, scope))

@@ -13,6 +13,7 @@ mod copy;
 mod disk;
 mod gossip;
 mod incarnation;
+mod inspect;
 mod members;
 mod peers;
 mod reserve;

@@ -9,7 +9,9 @@ use backfence_wire::{
     Malformed, timestamp,
     v1::{
         self, Declined, ServeReply,
-        serve_reply::{Accepted, Lacking, Outcome, Retired, StatusChanged, UnknownServer},
+        serve_reply::{
+            Accepted, Gossiping, Lacking, Outcome, Retired, StatusChanged, UnknownServer,
+        },
         serve_request::Body,
     },
 };
@@ -23,6 +25,7 @@ use tonic::{Status, Streaming};
 use crate::{
     answer,
     copy::{Copy, Told, UpdateError},
+    inspect,
     members::NotRetired,
     unwritten::Position,
 };
@@ -143,6 +146,17 @@ fn handle(
         Some(Body::Retire(asked)) => return Some(retire(copy, asked.server, asked.force)),
         Some(Body::Describe(_)) => {
             return Some(at_once(reply(Outcome::Description(copy.describe()))));
+        }
+        Some(Body::Digest(_)) => {
+            return Some(shown(copy.look(inspect::digest), Outcome::ValueDigest));
+        }
+        Some(Body::Log(asked)) => {
+            let log = |replica: &_| inspect::log(replica, asked.limit);
+            return Some(shown(copy.look(log), Outcome::Log));
+        }
+        Some(Body::GossipNow(_)) => {
+            let peers = wire_ids(&copy.pull_all());
+            return Some(at_once(reply(Outcome::Gossiping(Gossiping { peers }))));
         }
         body => body,
     };
@@ -343,6 +357,14 @@ fn refused(reason: &str, error: &dyn std::error::Error) -> ServeReply {
         message: error.to_string(),
         retry_after_ms: 0,
     }))
+}
+
+/// What an operator is shown, once it is written.
+fn shown<T>(told: Told<T>, outcome: impl FnOnce(T) -> Outcome) -> Told<ServeReply> {
+    Told {
+        what: reply(outcome(told.what)),
+        after: told.after,
+    }
 }
 
 /// What tells nothing that has to be written.

@@ -1,6 +1,6 @@
 //! What is still to be written, and what a checkpoint is to hold.
 
-use std::mem;
+use std::{collections::BTreeSet, mem};
 
 use backfence_gossip::{Record, Replica, UpdateId};
 use backfence_ratings::{MovieId, Operation, Ratings, UserId};
@@ -103,16 +103,15 @@ impl Unwritten {
         let cells = changed
             .iter()
             .map(|&(user, movie, _)| (movie, user, value.cell(user, movie)));
-        let executed: Vec<_> = changed
-            .iter()
-            .filter_map(|&(.., id)| replica.executed(id))
-            .collect();
+        let sessions: BTreeSet<_> = changed.iter().map(|(.., id)| id.session).collect();
+        let executed = sessions
+            .into_iter()
+            .filter_map(|session| Some((session, replica.executed(session)?.clone())));
         Checkpoint {
             cut: replica.cut(Ratings::new(value.base().clone())),
             waiting: replica.waiting().collect(),
             cells: cells.collect(),
-            executed,
-            forgotten: Vec::new(),
+            executed: executed.collect(),
             whole: None,
         }
     }

@@ -8,8 +8,8 @@
 use std::{env, error::Error, os::unix::fs::FileExt as _, path::Path, sync::Arc, time::Instant};
 
 use backfence_gossip::{
-    Executed, Limits, Message, Offer, Record, Replica, ReplicaId, SessionId, Standing, Time,
-    Timestamp, Update, UpdateId,
+    Executed, FirstReply, Limits, Message, Offer, Record, Replica, ReplicaId, SessionId, Standing,
+    Time, Timestamp, Update, UpdateId,
 };
 use backfence_ratings::{Base, Cell, MovieId, Operation, Rating, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered, Store};
@@ -75,7 +75,10 @@ fn record(number: u64) -> Record<Operation> {
         (ReplicaId::new(3, 1), number),
     ];
     let update = Update {
-        id: UpdateId::new(SessionId(u128::from(number % SESSIONS) << 64), number),
+        id: UpdateId::new(
+            SessionId(u128::from(number % SESSIONS) << 64),
+            number / SESSIONS + 1,
+        ),
         prev: prev.into_iter().collect(),
         time: Time(1_700_000_000_000_000 + number),
         operation: Operation::Rate {
@@ -122,16 +125,18 @@ fn checkpoints(
     for last in (63..batches.len()).step_by(64) {
         let since = &batches[last - 63..=last];
         let records = since.iter().flat_map(|batch| &batch.records);
+        let latest = &since[since.len() - (SESSIONS.div_ceil(size) as usize)..];
+        let latest = latest.iter().flat_map(|batch| &batch.records);
+        let latest = latest.skip((SESSIONS.div_ceil(size) * size - SESSIONS) as usize);
         let mut cut = empty.state();
         cut.replica_ts = [(ORIGIN, last as u64 * size + size)].into_iter().collect();
         cut.floor = cut.replica_ts.clone();
         cut.value_ts = cut.replica_ts.clone();
         batches[last].checkpoint = Some(Checkpoint {
             cells: records.clone().map(cell).collect(),
-            executed: records.map(executed).collect(),
+            executed: latest.map(executed).collect(),
             cut,
             waiting: Vec::new(),
-            forgotten: Vec::new(),
             whole: None,
         });
     }
@@ -157,12 +162,22 @@ fn cell(record: &Record<Operation>) -> (MovieId, UserId, Option<Cell>) {
     (operation.movie(), operation.user(), Some(cell))
 }
 
-fn executed(record: &Record<Operation>) -> Executed {
-    Executed {
-        id: record.update().id,
+/// What a session has executed when this was its latest update.
+fn executed(record: &Record<Operation>) -> (SessionId, Executed) {
+    let UpdateId { session, sequence } = record.update().id;
+    let reply = |sequence| FirstReply {
+        sequence,
         ts: record.ts(),
         digest: record.update().time.0,
-    }
+    };
+    let executed = Executed {
+        runs: vec![1..=sequence],
+        replies: (sequence.saturating_sub(8) + 1..=sequence)
+            .map(reply)
+            .collect(),
+        older: record.ts(),
+    };
+    (session, executed)
 }
 
 /// Of a directory that was closed, which makes no difference: all of it is checked and

@@ -1,8 +1,8 @@
 //! What is written, and how.
 
-use backfence_gossip::{Executed, LogEntry, Record, ReplicaId, State, UpdateId};
+use backfence_gossip::{Executed, LogEntry, Record, ReplicaId, SessionId, State};
 use backfence_ratings::{Cell, MovieId, Operation, Ratings, UserId};
-use backfence_wire::{cell, state, v1};
+use backfence_wire::{cell, executed, state, v1};
 use prost::Message as _;
 use redb::{Table, WriteTransaction};
 
@@ -34,10 +34,8 @@ pub struct Checkpoint {
     pub waiting: Vec<(ReplicaId, u64)>,
     /// The cells that have changed; `None` where there is none any more.
     pub cells: Vec<(MovieId, UserId, Option<Cell>)>,
-    /// The executed updates that are new.
-    pub executed: Vec<Executed>,
-    /// The executed updates that went.
-    pub forgotten: Vec<UpdateId>,
+    /// What is executed of the sessions of which more is.
+    pub executed: Vec<(SessionId, Executed)>,
     /// The log of the cut, where this replaces all that was stored before: after a
     /// state was joined. Then `cells` and `executed` hold all that there are.
     pub whole: Option<Vec<LogEntry<Operation>>>,
@@ -55,7 +53,6 @@ impl Checkpoint {
             cells: cells
                 .map(|(movie, user, cell)| (movie, user, Some(cell)))
                 .collect(),
-            forgotten: Vec::new(),
             executed: state.executed,
             whole: Some(state.log),
             cut: State {
@@ -160,14 +157,10 @@ impl Checkpoint {
     }
 
     fn put_executed(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
-        let key = |id: UpdateId| (id.session.0, id.sequence);
         let mut table = transaction.open_table(EXECUTED)?;
-        for &id in &self.forgotten {
-            table.remove(key(id))?;
-        }
-        for executed in &self.executed {
-            let value = v1::state::Executed::from(executed).encode_to_vec();
-            table.insert(key(executed.id), value.as_slice())?;
+        for (session, of) in &self.executed {
+            let value = executed(*session, of).encode_to_vec();
+            table.insert(session.0, value.as_slice())?;
         }
         Ok(())
     }

@@ -17,18 +17,19 @@ pub enum OpenError {
         /// The directory.
         directory: PathBuf,
     },
-    /// A later version of the program has written it.
+    /// A newer version of the program has written it, or a much older one.
     #[error(
-        "the data in {} has format {found}, and this program knows formats up to {known}: \
-         start a version that is at least as new as the one that wrote it",
-        file.display()
+        "the data in {} has format {found}, and this program reads format {known}: start {} \
+         version of it, or use an empty directory",
+        file.display(),
+        if found > known { "a newer" } else { "an older" }
     )]
-    Newer {
+    OtherFormat {
         /// The file.
         file: PathBuf,
         /// Its format.
         found: u32,
-        /// The latest that is known here.
+        /// The one that is read here.
         known: u32,
     },
     /// It belongs to another server.

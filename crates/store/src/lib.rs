@@ -29,7 +29,7 @@
 //! | `records` | server, incarnation, number | `backfence.v1.Record` |
 //! | `waiting` | server, incarnation, number | |
 //! | `cells` | user, movie | `backfence.v1.State.Cell` |
-//! | `executed` | session, sequence | `backfence.v1.State.Executed` |
+//! | `executed` | session | `backfence.v1.State.Executed` |
 //!
 //! The cut is a `backfence.v1.State` without log, executed and cells.
 

@@ -155,9 +155,9 @@ impl Store {
     fn check(&self, transaction: &ReadTransaction, owner: &Owner) -> Result<(), OpenError> {
         let file = self.file.clone();
         let found = number(transaction, name::FORMAT).map_err(|error| error.at(file.clone()))?;
-        if found > FORMAT {
+        if found != FORMAT {
             let known = FORMAT;
-            return Err(OpenError::Newer { file, found, known });
+            return Err(OpenError::OtherFormat { file, found, known });
         }
         let stored = number(transaction, name::SERVER).map_err(|error| error.at(file.clone()))?;
         if stored != owner.server {

@@ -4,9 +4,8 @@ use backfence_gossip::{Record, ReplicaId};
 use backfence_ratings::Operation;
 use redb::TableDefinition;
 
-/// The version of all this. A directory with a greater one is refused, since a newer
-/// program may rely on what this one would not keep up.
-pub(crate) const FORMAT: u32 = 1;
+/// The version of all this. A directory with another one is refused.
+pub(crate) const FORMAT: u32 = 2;
 
 /// Server, incarnation, number.
 pub(crate) type Place = (u32, u64, u64);
@@ -16,8 +15,7 @@ pub(crate) const MEMBERS: TableDefinition<'_, (u32, u64), ()> = TableDefinition:
 pub(crate) const RECORDS: TableDefinition<'_, Place, &[u8]> = TableDefinition::new("records");
 pub(crate) const WAITING: TableDefinition<'_, Place, ()> = TableDefinition::new("waiting");
 pub(crate) const CELLS: TableDefinition<'_, (u32, u32), &[u8]> = TableDefinition::new("cells");
-pub(crate) const EXECUTED: TableDefinition<'_, (u128, u64), &[u8]> =
-    TableDefinition::new("executed");
+pub(crate) const EXECUTED: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("executed");
 
 /// Names in `meta`.
 pub(crate) mod name {

@@ -32,10 +32,13 @@ fn put(directory: &Path, name: &str, value: &[u8]) {
 fn what_belongs_elsewhere_is_refused() {
     let directory = filled();
     let path = directory.path();
+    let other = |error: &OpenError| matches!(error, OpenError::OtherFormat { .. });
+    for (format, remedy) in [(1_u32, "an older version"), (3, "a newer version")] {
+        put(path, "format", &format.to_le_bytes());
+        let found = format!("format {format}");
+        check(path, other, &[&found, "reads format 2", remedy]);
+    }
     put(path, "format", &2_u32.to_le_bytes());
-    let newer = |error: &OpenError| matches!(error, OpenError::Newer { .. });
-    check(path, newer, &["format 2", "up to 1"]);
-    put(path, "format", &1_u32.to_le_bytes());
 
     put(path, "server", &9_u32.to_le_bytes());
     let other = |error: &OpenError| matches!(error, OpenError::OtherServer { .. });

@@ -3,8 +3,8 @@
 mod support;
 
 use backfence_gossip::{
-    Executed, LogEntry, Record, ReplicaId, SessionId, Standing, State, Time, Timestamp, Update,
-    UpdateId,
+    Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State, Time, Timestamp,
+    Update, UpdateId,
 };
 use backfence_ratings::{Cell, MovieId, Operation, Rating, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered, Store};
@@ -44,12 +44,19 @@ fn records(origin: ReplicaId, numbers: std::ops::RangeInclusive<u64>) -> Vec<Rec
     numbers.map(|number| record(origin, number)).collect()
 }
 
-fn executed(sequence: u64) -> Executed {
-    Executed {
-        id: UpdateId::new(SessionId(5), sequence),
-        ts: ts(&[(HERE, sequence)]),
-        digest: u64::MAX - sequence,
-    }
+/// So many updates of a session, of which one reply is remembered.
+fn executed(session: u128, last: u64) -> (SessionId, Executed) {
+    let reply = FirstReply {
+        sequence: last,
+        ts: ts(&[(HERE, last)]),
+        digest: u64::MAX - last,
+    };
+    let executed = Executed {
+        runs: vec![1..=3, 5..=last],
+        replies: vec![reply],
+        older: ts(&[(HERE, 5), (THERE, u64::MAX)]),
+    };
+    (SessionId(u128::MAX - session), executed)
 }
 
 fn cell(time: u64, rating: Option<Rating>) -> Cell {
@@ -108,15 +115,15 @@ fn first() -> State<Ratings> {
         floor: ts(&[(HERE, 1), (THERE, 2)]),
         members: vec![HERE, THERE],
         log: vec![entry(record(HERE, 2), false), entry(record(HERE, 3), true)],
-        executed: vec![executed(1), executed(2)],
+        executed: vec![executed(2, 7), executed(1, 9)],
         value,
         clock: Time(u64::MAX),
         standing: Standing::Joined,
     }
 }
 
-/// The second: all of `HERE` is discarded, a cell is gone and one has changed, and one
-/// update is forgotten.
+/// The second: all of `HERE` is discarded, a cell is gone and one has changed, and more
+/// is executed of one session, and of a new one.
 fn second() -> (State<Ratings>, Checkpoint) {
     let mut value = Ratings::new(base("4.0"));
     value.insert(MovieId(1), UserId(1), cell(9, None));
@@ -125,7 +132,7 @@ fn second() -> (State<Ratings>, Checkpoint) {
         value_ts: ts(&[(HERE, 5), (THERE, 2)]),
         floor: ts(&[(HERE, 5), (THERE, 2)]),
         log: vec![],
-        executed: vec![executed(2), executed(3)],
+        executed: vec![executed(3, 5), executed(2, 8), executed(1, 9)],
         value,
         ..first()
     };
@@ -134,8 +141,7 @@ fn second() -> (State<Ratings>, Checkpoint) {
             (MovieId(2), UserId(u32::MAX), None),
             (MovieId(1), UserId(1), Some(cell(9, None))),
         ],
-        executed: vec![executed(3)],
-        forgotten: vec![executed(1).id],
+        executed: vec![executed(2, 8), executed(3, 5)],
         whole: None,
         ..Checkpoint::whole(state.clone())
     };

@@ -1,10 +1,13 @@
 //! Answers, in the words of the original.
 
-use std::fmt::Write as _;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use backfence_client::{
-    Average, Found, Member, Movie, Ranked, Rated, Rating, SavedSession, Search, Server, SessionId,
-    StatusChange, Tag, Timestamp, UpdateId, UserId, UserRating,
+    Average, Found, Log, Member, Movie, Ranked, Rated, Rating, ReplicaId, SavedSession, Search,
+    Server, SessionId, StatusChange, Tag, Timestamp, UpdateId, UserId, UserRating, ValueDigest,
 };
 use backfence_process::{Address, Exit};
 
@@ -59,6 +62,11 @@ pub(crate) enum Answer {
     Changed(u32, StatusChange),
     Status(Vec<Server>),
     Members(Vec<Member>),
+    /// By server; `None` for one that does not answer.
+    Digest(BTreeMap<u32, Option<ValueDigest>>),
+    Log(u32, Log),
+    /// And with whom.
+    Gossip(u32, Vec<ReplicaId>),
     /// And whether only now.
     Retired(u32, bool),
     Searched(Search, Found),
@@ -116,6 +124,18 @@ impl Answer {
                 "No server answers, please try again later".to_owned()
             }
             Self::Members(members) => return table::members(members, framed),
+            Self::Digest(servers) if servers.is_empty() => {
+                "No server is known yet, please try again later".to_owned()
+            }
+            Self::Digest(servers) => return table::digests(servers, framed) + equality(servers),
+            Self::Log(server, log) if log.records.is_empty() => {
+                format!("The log of server {server} is empty: every peer has everything")
+            }
+            Self::Log(_, log) => return logged(log, framed),
+            Self::Gossip(server, peers) if peers.is_empty() => {
+                format!("Server {server} has no peer to gossip with at the moment")
+            }
+            Self::Gossip(server, peers) => gossiping(*server, peers),
             Self::Retired(server, true) => {
                 format!("Server {server} is retired for good; its number is not used again")
             }
@@ -177,6 +197,45 @@ fn searched(search: &Search, found: &Found, framed: bool) -> String {
         );
     }
     text
+}
+
+/// What several digests say together.
+fn equality(servers: &BTreeMap<u32, Option<ValueDigest>>) -> &'static str {
+    match all_equal(servers) {
+        Some(true) => "All servers hold the same\n",
+        Some(false) => "They differ; if that stays so while nobody writes, something is wrong\n",
+        None => "A server has not answered, so it is not known whether all hold the same\n",
+    }
+}
+
+/// Whether all digests are the same; `None` where one is missing.
+pub(crate) fn all_equal(servers: &BTreeMap<u32, Option<ValueDigest>>) -> Option<bool> {
+    let digests: Option<BTreeSet<u128>> = servers
+        .values()
+        .map(|value| value.as_ref().map(|value| value.digest))
+        .collect();
+    digests.map(|digests| digests.len() <= 1)
+}
+
+fn logged(log: &Log, framed: bool) -> String {
+    let mut text = table::records(&log.records, framed);
+    let more = log.total.saturating_sub(log.records.len() as u64);
+    if more > 0 {
+        let _ = writeln!(text, "and {more} more; --limit N shows up to 1000");
+    }
+    text
+}
+
+fn gossiping(server: u32, peers: &[ReplicaId]) -> String {
+    let peers: Vec<_> = peers.iter().map(|peer| peer.server.to_string()).collect();
+    let name = match peers.len() {
+        1 => "server",
+        _ => "servers",
+    };
+    format!(
+        "Server {server} gossips now with {name} {}",
+        peers.join(", ")
+    )
 }
 
 fn rated(user: UserId, ratings: &[Rated], more: bool, framed: bool) -> String {

@@ -78,6 +78,8 @@ Examples:
   backfence top --genre drama --min-ratings 50
   backfence status --watch
   backfence members
+  backfence digest
+  backfence log 1 --limit 5
   backfence --json average 'toy story (1995)'
   backfence --session mine --user 1 delete Toy Story
   backfence --user 1 - --keep-going < commands

@@ -115,6 +115,23 @@ pub(crate) enum Ask {
     },
     /// Show every replica that was ever heard of, and what it holds back.
     Members,
+    /// Show a digest of every server's value: at rest all are equal.
+    Digest,
+    /// Show what a server's log holds: records that a peer may lack, or that wait.
+    Log {
+        /// The server's number, from 1.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        server: u32,
+        /// Show so many at most.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// Have a server gossip with every peer now, once.
+    Gossip {
+        /// The server's number, from 1.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        server: u32,
+    },
     /// Retire a server for good, which is not coming back.
     ///
     /// What only it has is lost, and its number is never used again. Without --force
@@ -174,6 +191,9 @@ impl Ask {
             Self::Change { server } => Ok(Request::Change(*server)),
             Self::Status { .. } => Ok(Request::Status),
             Self::Members => Ok(Request::Members),
+            Self::Digest => Ok(Request::Digest),
+            Self::Log { server, limit } => Ok(Request::Log(*server, *limit)),
+            Self::Gossip { server } => Ok(Request::Gossip(*server)),
             Self::Retire { server, force } => Ok(Request::Retire(*server, *force)),
             Self::Search {
                 text,

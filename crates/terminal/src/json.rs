@@ -1,12 +1,13 @@
 //! Answers for programs: one JSON object each.
 
 use backfence_client::{
-    Average, Member, Movie, Ranked, Rated, Server, Timestamp, UpdateId, UserId, UserRating,
+    Average, Logged, Member, Movie, Ranked, Rated, Server, Timestamp, UpdateId, UserId, UserRating,
+    ValueDigest,
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
-    answer::{Answer, Summary, Titled},
+    answer::{Answer, Summary, Titled, all_equal},
     output::safe,
     table,
 };
@@ -37,6 +38,20 @@ fn value(answer: &Answer) -> Value {
         }
         Answer::Members(members) => {
             json!({"members": members.iter().map(member).collect::<Value>()})
+        }
+        Answer::Digest(servers) => {
+            let all = servers
+                .iter()
+                .map(|(&server, value)| digest(server, value.as_ref()));
+            json!({"servers": all.collect::<Value>(), "equal": all_equal(servers)})
+        }
+        Answer::Log(server, log) => {
+            let records: Value = log.records.iter().map(logged).collect();
+            json!({"server": server, "records": records, "total": log.total})
+        }
+        Answer::Gossip(server, peers) => {
+            let peers: Value = peers.iter().map(|peer| peer.server).collect();
+            json!({"server": server, "peers": peers})
         }
         Answer::Retired(server, new) => json!({"server": server, "already": !new}),
         Answer::Searched(_, found) => {
@@ -166,6 +181,31 @@ fn member(member: &Member) -> Value {
         "state": member.membership.to_string(),
         "reported": member.reported.as_ref().map(timestamp),
         "holds_back": member.holds_back,
+    })
+}
+
+fn digest(server: u32, value: Option<&ValueDigest>) -> Value {
+    json!({
+        "server": server,
+        "digest": value.map(|value| format!("{:032x}", value.digest)),
+        "writes": value.map(|value| value.writes),
+        "value_ts": value.map(|value| timestamp(&value.value_ts)),
+    })
+}
+
+fn logged(record: &Logged) -> Value {
+    let Logged { origin, update, .. } = record;
+    json!({
+        "server": origin.server,
+        "incarnation": origin.incarnation,
+        "number": record.number,
+        "update_id": update_id(update.id),
+        "prev": timestamp(&record.prev),
+        "time_us": update.time.0,
+        "user_id": update.user.0,
+        "movie_id": update.movie.0,
+        "rating": update.rating.map(f64::from),
+        "waiting": record.waiting,
     })
 }
 

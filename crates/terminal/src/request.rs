@@ -26,6 +26,10 @@ pub(crate) enum Request {
     Change(u32),
     Status,
     Members,
+    Digest,
+    /// With how many to show.
+    Log(u32, u32),
+    Gossip(u32),
     /// And whether by force.
     Retire(u32, bool),
     /// With how many to show.
@@ -61,6 +65,9 @@ impl Request {
             }
             Self::Status => Ok(Answer::Status(session.status().await?)),
             Self::Members => Ok(Answer::Members(session.members().await?)),
+            Self::Digest => Ok(Answer::Digest(session.digest().await?)),
+            Self::Log(server, limit) => Ok(Answer::Log(server, session.log(server, limit).await?)),
+            Self::Gossip(server) => Ok(Answer::Gossip(server, session.gossip(server).await?)),
             Self::Retire(server, force) => {
                 let new = session.retire(server, force).await?;
                 Ok(Answer::Retired(server, new))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backfence_client::{Member, Movie, Ranked, Rated, Server, Tag, Timestamp};
+use backfence_client::{Logged, Member, Movie, Ranked, Rated, Server, Tag, Timestamp, ValueDigest};
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::output::{date, safe, stars};
@@ -67,6 +67,55 @@ pub(crate) fn members(members: &[Member], framed: bool) -> String {
         ];
         if !narrow {
             row.push(member.reported.as_ref().map_or("-".to_owned(), short));
+        }
+        row
+    });
+    drawn(&header, rows, framed)
+}
+
+/// Every server with the digest of its value.
+pub(crate) fn digests(servers: &BTreeMap<u32, Option<ValueDigest>>, framed: bool) -> String {
+    let narrow = framed && width().is_some_and(|width| width < ROOMY);
+    let mut header = vec!["server", "digest", "writes"];
+    if !narrow {
+        header.push("value_ts");
+    }
+    let rows = servers.iter().map(|(server, value)| {
+        let shown = |say: fn(&ValueDigest) -> String| value.as_ref().map_or("-".to_owned(), say);
+        let mut row = vec![
+            server.to_string(),
+            shown(|value| format!("{:032x}", value.digest)),
+            shown(|value| value.writes.to_string()),
+        ];
+        if !narrow {
+            row.push(shown(|value| short(&value.value_ts)));
+        }
+        row
+    });
+    drawn(&header, rows, framed)
+}
+
+/// Every record in a row.
+pub(crate) fn records(records: &[Logged], framed: bool) -> String {
+    let narrow = framed && width().is_some_and(|width| width < ROOMY);
+    let mut header = vec!["origin", "number", "user", "movie", "rating", "waits"];
+    if !narrow {
+        header.extend(["update_id", "depends on"]);
+    }
+    let rows = records.iter().map(|record| {
+        let update = &record.update;
+        let mut row = vec![
+            record.origin.to_string(),
+            record.number.to_string(),
+            update.user.to_string(),
+            format!("#{}", update.movie),
+            update
+                .rating
+                .map_or("deleted".to_owned(), |rating| rating.to_string()),
+            if record.waiting { "yes" } else { "no" }.to_owned(),
+        ];
+        if !narrow {
+            row.extend([update.id.to_string(), short(&record.prev)]);
         }
         row
     });

@@ -38,7 +38,7 @@ fn the_examples_of_the_help_work() {
         assert_eq!((code, stderr.as_str()), (0, ""), "{example}");
         tried += 1;
     }
-    assert_eq!(tried, 14);
+    assert_eq!(tried, 16);
     let exported = fs::read_to_string(folder.join("ratings.csv")).unwrap();
     assert!(exported.contains("\n1,2,4.5,"), "{exported}");
 }
@@ -48,7 +48,8 @@ fn completions_and_man_pages_name_every_command() {
     let house = House::new();
     let commands = [
         "find", "view", "average", "rate", "delete", "search", "ratings", "top", "tags", "user",
-        "whoami", "session", "status", "change", "members", "retire", "script", "import", "export",
+        "whoami", "session", "status", "change", "members", "digest", "log", "gossip", "retire",
+        "script", "import", "export",
     ];
     for shell in ["bash", "zsh", "fish", "powershell"] {
         let (code, text, _) = house.run(&["completions", shell], "");

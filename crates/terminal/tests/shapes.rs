@@ -13,7 +13,7 @@ const MOVIE: &str = r#""movie_id" "title" "year" "genres""#;
 const TIMESTAMP: &str = r#""server" "incarnation" "count""#;
 
 /// Each command as it is documented, and as it is given here. They share a session.
-const COMMANDS: [(&str, &[&str]); 20] = [
+const COMMANDS: [(&str, &[&str]); 23] = [
     ("find", &["find", "toy", "story"]),
     ("rate", &["rate", "toy story", "4.5"]),
     ("view", &["view", "toy story"]),
@@ -28,6 +28,9 @@ const COMMANDS: [(&str, &[&str]); 20] = [
     ("session reset", &["session", "reset"]),
     ("status", &["status"]),
     ("members", &["members"]),
+    ("digest", &["digest"]),
+    ("log", &["log", "1"]),
+    ("gossip", &["gossip", "1"]),
     ("retire", &["retire", "3", "--force"]),
     ("change", &["change", "1"]),
     ("a title of several", &["find", "hamlet"]),
@@ -135,7 +138,10 @@ fn every_format_can_be_chosen() {
         );
         assert_eq!(shown(&[]), simple, "a pipe gets simple ones: {command}");
         assert_eq!(shown(&["--json"]), json, "{command}");
-        let framed = ["search", "ratings", "top", "tags", "status", "members"].contains(&command);
+        let tables = [
+            "search", "ratings", "top", "tags", "status", "members", "digest", "log",
+        ];
+        let framed = tables.contains(&command);
         assert_eq!(table.1.contains('│'), framed, "{command}: {table:?}");
         assert!(!simple.1.contains('│'), "{command}: {simple:?}");
         // Near matches are a list where there are frames.

@@ -12,7 +12,7 @@ use house::{House, Terminal};
 
 /// Those that print the same everywhere, and much, are elsewhere: completions and man
 /// pages.
-const COMMANDS: [&[&str]; 27] = [
+const COMMANDS: [&[&str]; 31] = [
     &["find", "toy", "story"],
     &["find", "hamlet"],
     &["find", "toi", "story"],
@@ -35,6 +35,10 @@ const COMMANDS: [&[&str]; 27] = [
     &["change", "1"],
     &["status"],
     &["members"],
+    &["digest"],
+    &["log", "1"],
+    &["log", "4"],
+    &["gossip", "1"],
     &["retire", "3"],
     &["retire", "3", "--force"],
     &["import", "mine.csv"],

@@ -11,7 +11,7 @@ mod token;
 use thiserror::Error;
 
 pub use causality::{all, session_id, timestamp};
-pub use peers::{cell, offer, read_offer, read_state, state};
+pub use peers::{cell, executed, offer, read_offer, read_state, state};
 pub use token::{Seal, sealed, session, token, unsealed};
 
 /// The generated types of package `backfence.v1`.

@@ -1,15 +1,16 @@
 //! What replicas send each other.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use backfence_gossip::{
-    Executed, LogEntry, Offer, Record, ReplicaId, Standing, State, Time, UpdateId,
+    Executed, FirstReply, LogEntry, Offer, Record, ReplicaId, SessionId, Standing, State, Time,
+    UpdateId,
 };
 use backfence_ratings::{Base, Cell, MovieId, Operation, Rating, Ratings, UserId};
 
 use crate::{
     Malformed,
-    causality::{all, timestamp},
+    causality::{all, session_id, timestamp},
     v1,
 };
 
@@ -76,13 +77,16 @@ pub fn state(state: &State<Ratings>) -> v1::State {
         waiting: entry.waiting,
     };
     let cells = state.value.cells();
+    let executed = state.executed.iter();
     v1::State {
         replica_ts: Some((&state.replica_ts).into()),
         value_ts: Some((&state.value_ts).into()),
         floor: Some((&state.floor).into()),
         members: state.members.iter().map(|&id| id.into()).collect(),
         log: state.log.iter().map(entry).collect(),
-        executed: state.executed.iter().map(Into::into).collect(),
+        executed: executed
+            .map(|(session, of)| self::executed(*session, of))
+            .collect(),
         cells: cells
             .map(|(movie, user, at)| cell(movie, user, at))
             .collect(),
@@ -118,6 +122,7 @@ pub fn read_state(
         let (movie, user) = (MovieId(cell.movie_id), UserId(cell.user_id));
         value.insert(movie, user, read_cell(cell)?);
     }
+    let executed = state.executed.into_iter().map(read_executed);
     Ok(State {
         from,
         replica_ts: timestamp(state.replica_ts)?,
@@ -125,7 +130,7 @@ pub fn read_state(
         floor: timestamp(state.floor)?,
         members: all(state.members)?,
         log: all(state.log)?,
-        executed: all(state.executed)?,
+        executed: executed.collect::<Result<_, _>>()?,
         value,
         clock: Time(state.clock_us),
         standing,
@@ -164,26 +169,52 @@ impl TryFrom<v1::state::LogEntry> for LogEntry<Operation> {
     }
 }
 
-impl From<&Executed> for v1::state::Executed {
-    fn from(executed: &Executed) -> Self {
-        Self {
-            id: Some(executed.id.into()),
-            ts: Some((&executed.ts).into()),
-            digest: executed.digest,
-        }
+/// Encodes what is executed of one session.
+pub fn executed(session: SessionId, executed: &Executed) -> v1::state::Executed {
+    let run = |run: &RangeInclusive<u64>| v1::state::executed::Run {
+        first: *run.start(),
+        last: *run.end(),
+    };
+    let reply = |reply: &FirstReply| v1::state::executed::Reply {
+        sequence: reply.sequence,
+        ts: Some((&reply.ts).into()),
+        digest: reply.digest,
+    };
+    v1::state::Executed {
+        session: session.0.to_be_bytes().into(),
+        runs: executed.runs.iter().map(run).collect(),
+        replies: executed.replies.iter().map(reply).collect(),
+        older: Some((&executed.older).into()),
     }
 }
 
-impl TryFrom<v1::state::Executed> for Executed {
-    type Error = Malformed;
-
-    fn try_from(executed: v1::state::Executed) -> Result<Self, Malformed> {
-        Ok(Self {
-            id: update_id(executed.id)?,
-            ts: timestamp(executed.ts)?,
-            digest: executed.digest,
+fn read_executed(executed: v1::state::Executed) -> Result<(SessionId, Executed), Malformed> {
+    let run = |run: v1::state::executed::Run| match run.first..=run.last {
+        run if run.is_empty() => Err(Malformed("a run ends before it begins")),
+        run => Ok(run),
+    };
+    let reply = |reply: v1::state::executed::Reply| {
+        Ok(FirstReply {
+            sequence: reply.sequence,
+            ts: timestamp(reply.ts)?,
+            digest: reply.digest,
         })
-    }
+    };
+    let session = session_id(&executed.session)?;
+    let executed = Executed {
+        runs: executed
+            .runs
+            .into_iter()
+            .map(run)
+            .collect::<Result<_, _>>()?,
+        replies: executed
+            .replies
+            .into_iter()
+            .map(reply)
+            .collect::<Result<_, _>>()?,
+        older: timestamp(executed.older)?,
+    };
+    Ok((session, executed))
 }
 
 fn read_cell(cell: v1::state::Cell) -> Result<Cell, Malformed> {

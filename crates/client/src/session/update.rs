@@ -5,7 +5,7 @@ use backfence_ratings::{MovieId, Rating, UserId};
 use backfence_wire::v1;
 use tokio::time::Instant;
 
-use super::{Session, wrong};
+use super::{Session, named, wrong};
 use crate::{Error, Prepared, StatusChange, Updated, call::Effect, read};
 
 impl Session {
@@ -86,10 +86,7 @@ impl Session {
                 |mut service, request| async move { service.change_status(request).await },
             )
             .await;
-        let (reply, from) = changed.map_err(|error| match error {
-            Error::UnknownServer { servers, .. } => Error::UnknownServer { server, servers },
-            other => other,
-        })?;
+        let (reply, from) = changed.map_err(|error| named(error, server))?;
         read::status_change(reply).map_err(|why| wrong(&from, why))
     }
 
@@ -113,10 +110,7 @@ impl Session {
                 |mut service, request| async move { service.retire(request).await },
             )
             .await;
-        let (reply, _) = retired.map_err(|error| match error {
-            Error::UnknownServer { servers, .. } => Error::UnknownServer { server, servers },
-            other => other,
-        })?;
+        let (reply, _) = retired.map_err(|error| named(error, server))?;
         Ok(!reply.already)
     }
 

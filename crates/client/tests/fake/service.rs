@@ -243,16 +243,80 @@ impl FrontEnd for Service {
         .await
     }
 
+    async fn digest(
+        &self,
+        _: Request<v1::DigestRequest>,
+    ) -> Result<Response<v1::DigestResponse>, Status> {
+        self.meet(|world| {
+            let ts: Timestamp = [(ReplicaId::new(1, 1), world.count)].into_iter().collect();
+            let digest = |server| v1::ServerDigest {
+                server,
+                // Of the third nothing is heard.
+                value: (server < 3).then(|| v1::ValueDigest {
+                    digest: 0xdead_beef_u128.to_be_bytes().into(),
+                    value_ts: Some((&ts).into()),
+                    writes: world.count,
+                }),
+            };
+            let servers = (1..=3).map(digest).collect();
+            Ok(v1::DigestResponse { servers })
+        })
+        .await
+    }
+
+    /// One record, and there are others.
+    async fn log(
+        &self,
+        request: Request<v1::LogRequest>,
+    ) -> Result<Response<v1::LogResponse>, Status> {
+        let v1::LogRequest { server, limit } = request.into_inner();
+        self.meet(|_| {
+            known(server)?;
+            let prev: Timestamp = [(ReplicaId::new(2, 1), 4)].into_iter().collect();
+            let record = v1::LoggedRecord {
+                origin: Some(ReplicaId::new(server, 1).into()),
+                number: 1,
+                update_id: Some(v1::UpdateId {
+                    session: vec![0xab; 16],
+                    sequence: 1,
+                }),
+                prev: Some((&prev).into()),
+                time_us: 1,
+                user_id: 1,
+                movie_id: 1,
+                rating: Some(4.5),
+                waiting: true,
+            };
+            let records = vec![record];
+            let total = u64::from(limit) + 1;
+            let log = Some(v1::LoggedRecords { records, total });
+            Ok(v1::LogResponse { log })
+        })
+        .await
+    }
+
+    async fn gossip(
+        &self,
+        request: Request<v1::GossipRequest>,
+    ) -> Result<Response<v1::GossipResponse>, Status> {
+        let v1::GossipRequest { server } = request.into_inner();
+        self.meet(|_| {
+            known(server)?;
+            let others = (1..=3).filter(|&other| other != server);
+            let peers = others.map(|other| ReplicaId::new(other, 1).into());
+            let peers = peers.collect();
+            Ok(v1::GossipResponse { peers })
+        })
+        .await
+    }
+
     async fn retire(
         &self,
         request: Request<v1::RetireRequest>,
     ) -> Result<Response<v1::RetireResponse>, Status> {
         let v1::RetireRequest { server, force } = request.into_inner();
         self.meet(|world| {
-            if !(1..=3).contains(&server) {
-                let servers = [("servers", "1, 2, 3")];
-                return Err(said(Code::NotFound, "UNKNOWN_SERVER", &servers));
-            }
+            known(server)?;
             if !force {
                 return Err(said(Code::FailedPrecondition, "NEEDS_FORCE", &[]));
             }
@@ -387,4 +451,12 @@ fn status_of(online: bool) -> v1::ServerStatus {
     } else {
         v1::ServerStatus::Offline
     }
+}
+
+fn known(server: u32) -> Result<(), Status> {
+    if (1..=3).contains(&server) {
+        return Ok(());
+    }
+    let servers = [("servers", "1, 2, 3")];
+    Err(said(Code::NotFound, "UNKNOWN_SERVER", &servers))
 }

@@ -287,6 +287,17 @@ fn served(request: &ServeRequest) -> Option<Outcome> {
             }),
             ..v1::DescribeResponse::default()
         }),
+        Body::Digest(_) => Outcome::ValueDigest(v1::ValueDigest {
+            digest: vec![7; 16],
+            ..v1::ValueDigest::default()
+        }),
+        Body::Log(asked) => Outcome::Log(v1::LoggedRecords {
+            records: Vec::new(),
+            total: asked.limit.into(),
+        }),
+        Body::GossipNow(_) => Outcome::Gossiping(v1::serve_reply::Gossiping {
+            peers: vec![ReplicaId::new(2, 1).into()],
+        }),
         Body::Cancel(_) => return None,
     })
 }

@@ -13,15 +13,18 @@ use crate::{disk::Disk, unwritten::Position};
 const FLUSH: Duration = Duration::from_secs(2);
 
 impl Copy {
-    /// What is said of the state as it is, when it may be told.
+    /// What is said of the state as it is.
+    pub(crate) fn look<T>(&self, say: impl FnOnce(&Replica<Ratings>) -> T) -> Told<T> {
+        let held = self.held();
+        Told {
+            what: say(&held.replica),
+            after: held.position(),
+        }
+    }
+
+    /// The same, when it may be told.
     pub(super) async fn when_written<T>(&self, say: impl FnOnce(&Replica<Ratings>) -> T) -> T {
-        let told = {
-            let held = self.held();
-            Told {
-                what: say(&held.replica),
-                after: held.position(),
-            }
-        };
+        let told = self.look(say);
         self.reach(told.after).await;
         told.what
     }

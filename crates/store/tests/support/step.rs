@@ -1,9 +1,6 @@
 //! A call of the store, and what must be found after it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use backfence_gossip::State;
 use backfence_ratings::{Base, Ratings};
@@ -77,13 +74,14 @@ pub(crate) fn since(last: &State<Ratings>, now: &State<Ratings>) -> Checkpoint {
     let changed = written.map(|(key, cell)| (key.1, key.0, Some(*cell)));
     let changed = changed.chain(gone.map(|key| (key.1, key.0, None)));
     let whole = Checkpoint::whole(now.clone());
-    let ids = |state: &State<Ratings>| state.executed.iter().map(|e| e.id).collect::<BTreeSet<_>>();
-    let (known, kept) = (ids(last), ids(now));
-    let new = now.executed.iter().filter(|e| !known.contains(&e.id));
+    let known: BTreeMap<_, _> = last.executed.iter().cloned().collect();
+    let more = now
+        .executed
+        .iter()
+        .filter(|(session, of)| known.get(session) != Some(of));
     Checkpoint {
         cells: changed.collect(),
-        executed: new.cloned().collect(),
-        forgotten: known.difference(&kept).copied().collect(),
+        executed: more.cloned().collect(),
         whole: None,
         ..whole
     }

@@ -1,0 +1,46 @@
+//! What an operator sees of a replica: the digest of its value, and its log.
+
+use backfence_gossip::{LogEntry, Replica};
+use backfence_ratings::{Operation, Ratings};
+use backfence_wire::v1;
+
+/// Most records of the log in one answer; its oldest.
+const RECORDS: usize = 1000;
+
+/// A pass over all writes, while which nothing else happens.
+pub(crate) fn digest(replica: &Replica<Ratings>) -> v1::ValueDigest {
+    let value = replica.value();
+    v1::ValueDigest {
+        digest: value.digest().to_be_bytes().into(),
+        value_ts: Some(replica.value_ts().into()),
+        writes: value.writes() as u64,
+    }
+}
+
+/// The first records of the log, by origin and number.
+pub(crate) fn log(replica: &Replica<Ratings>, limit: u32) -> v1::LoggedRecords {
+    let limit = usize::try_from(limit).unwrap_or(RECORDS).min(RECORDS);
+    v1::LoggedRecords {
+        records: replica.log().take(limit).map(logged).collect(),
+        total: replica.log_len() as u64,
+    }
+}
+
+fn logged(entry: &LogEntry<Operation>) -> v1::LoggedRecord {
+    let (record, update) = (&entry.record, entry.record.update());
+    let rating = match update.operation {
+        Operation::Rate { rating, .. } => Some(rating.into()),
+        Operation::Delete { .. } => None,
+    };
+    v1::LoggedRecord {
+        origin: Some(record.origin().into()),
+        number: record.number(),
+        update_id: Some(update.id.into()),
+        prev: Some((&update.prev).into()),
+        time_us: update.time.0,
+        user_id: update.operation.user().0,
+        movie_id: update.operation.movie().0,
+        rating,
+        waiting: entry.waiting,
+    }
+}
