@@ -57,6 +57,7 @@ impl Cluster {
             gossip_interval: None,
             data: None,
             disks: Disks::None,
+            hosts: BTreeMap::new(),
         }
     }
 
@@ -245,7 +246,7 @@ impl Cluster {
             flag("listen", &self.registry);
             return args;
         }
-        flag("listen", &"127.0.0.1:0");
+        flag("listen", &self.builder.any_port(role));
         flag("registry", &self.registry());
         match role {
             Role::Replica(number) => {
@@ -281,11 +282,12 @@ impl Cluster {
             }
         };
         write_key(&folder.path().join(KEY))?;
+        let registry = builder.any_port(Role::Registry);
         let mut cluster = Self {
             running: BTreeMap::new(),
             builder,
             data,
-            registry: "127.0.0.1:0".to_owned(),
+            registry,
             starts: 0,
             folder: Some(folder),
         };
@@ -314,6 +316,11 @@ impl Cluster {
         let (program, mut args) = (program(role.program())?, self.arguments(role));
         change(&mut args);
         let (program, args) = wrapped(wrapper, program, args);
+        let host = self.builder.hosts.get(&role);
+        let (program, args) = match host {
+            Some(host) => wrapped(&host.wrapper, program, args),
+            None => (program, args),
+        };
         let process = Process::start(&name, &program, &args, b"", self.folder())?;
         let address = String::new();
         self.running.insert(role, Running { process, address });
@@ -379,13 +386,17 @@ impl Drop for Cluster {
 }
 
 /// What to start so that `wrapper` runs the program.
-fn wrapped(wrapper: &[&str], program: PathBuf, args: Vec<String>) -> (PathBuf, Vec<String>) {
+fn wrapped(
+    wrapper: &[impl AsRef<str>],
+    program: PathBuf,
+    args: Vec<String>,
+) -> (PathBuf, Vec<String>) {
     let Some((first, rest)) = wrapper.split_first() else {
         return (program, args);
     };
-    let rest = rest.iter().map(|&arg| arg.to_owned());
+    let rest = rest.iter().map(|arg| arg.as_ref().to_owned());
     let all = rest.chain([program.display().to_string()]).chain(args);
-    (first.into(), all.collect())
+    (first.as_ref().into(), all.collect())
 }
 
 fn deadline() -> Instant {
