@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::{
     Builder, Role,
     builder::Disks,
-    data::write_small_data,
+    data::{write_key, write_small_data},
     launch::program,
     process::{Process, Signal},
 };
@@ -21,6 +21,9 @@ use crate::{
 /// How long programs may take to become ready, to log what is waited for, or to
 /// end: far more than they need, on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The cluster key's file, in the cluster's folder.
+const KEY: &str = "cluster.key";
 
 /// A registry, replicas and front ends: real programs on this machine.
 #[derive(Debug)]
@@ -267,6 +270,9 @@ impl Cluster {
             Role::FrontEnd(number) => flag("name", &format_args!("FRONTEND{number}")),
             Role::Registry => {}
         }
+        if let Role::FrontEnd(_) = role {
+            flag("cluster-key", &self.folder().join(KEY).display());
+        }
         args
     }
 
@@ -279,6 +285,7 @@ impl Cluster {
                 folder.path().to_owned()
             }
         };
+        write_key(&folder.path().join(KEY))?;
         let registry = builder.any_port(Role::Registry);
         let mut cluster = Self {
             running: BTreeMap::new(),
