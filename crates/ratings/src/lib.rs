@@ -36,6 +36,7 @@ mod keep;
 mod load;
 mod movie;
 mod near;
+mod overlay;
 mod parse;
 mod rating;
 mod ratings;
