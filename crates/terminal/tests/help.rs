@@ -48,8 +48,8 @@ fn completions_and_man_pages_name_every_command() {
     let house = House::new();
     let commands = [
         "find", "view", "average", "rate", "delete", "search", "ratings", "top", "tags", "user",
-        "whoami", "session", "status", "change", "members", "digest", "log", "gossip", "retire",
-        "script", "import", "export",
+        "whoami", "session", "status", "change", "members", "digest", "log", "gossip", "at-risk",
+        "retire", "script", "import", "export",
     ];
     for shell in ["bash", "zsh", "fish", "powershell"] {
         let (code, text, _) = house.run(&["completions", shell], "");
