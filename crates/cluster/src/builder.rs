@@ -15,6 +15,7 @@ pub struct Builder {
     pub(crate) front_ends: u32,
     pub(crate) overload_probability: f64,
     pub(crate) gossip_interval: Option<String>,
+    pub(crate) log_budget: Option<u64>,
     pub(crate) data: Option<PathBuf>,
     pub(crate) disks: Disks,
     pub(crate) hosts: BTreeMap<Role, Host>,
@@ -69,6 +70,16 @@ impl Builder {
     pub fn gossip_interval(self, interval: &str) -> Self {
         Self {
             gossip_interval: Some(interval.to_owned()),
+            ..self
+        }
+    }
+
+    /// How many bytes of log a replica keeps for those who are away; else the default of
+    /// the replica.
+    #[must_use]
+    pub fn log_budget(self, bytes: u64) -> Self {
+        Self {
+            log_budget: Some(bytes),
             ..self
         }
     }

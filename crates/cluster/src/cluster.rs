@@ -55,6 +55,7 @@ impl Cluster {
             front_ends: 1,
             overload_probability: 0.0,
             gossip_interval: None,
+            log_budget: None,
             data: None,
             disks: Disks::None,
             hosts: BTreeMap::new(),
@@ -256,6 +257,9 @@ impl Cluster {
                 flag("overload-probability", &self.builder.overload_probability);
                 if let Some(interval) = &self.builder.gossip_interval {
                     flag("gossip-interval", interval);
+                }
+                if let Some(bytes) = &self.builder.log_budget {
+                    flag("log-budget", bytes);
                 }
                 if let Some(directory) = self.data_dir(number) {
                     flag("data-dir", &directory.display());

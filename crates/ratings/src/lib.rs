@@ -31,6 +31,7 @@ mod fingerprint;
 mod load;
 mod movie;
 mod near;
+mod overlay;
 mod rating;
 mod ratings;
 mod search;
