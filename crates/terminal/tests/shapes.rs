@@ -140,7 +140,7 @@ fn every_format_can_be_chosen() {
         assert_eq!(shown(&[]), simple, "a pipe gets simple ones: {command}");
         assert_eq!(shown(&["--json"]), json, "{command}");
         let tables = [
-            "search", "ratings", "top", "tags", "status", "members", "digest", "log",
+            "search", "ratings", "top", "tags", "status", "members", "digest", "log", "at-risk",
         ];
         let framed = tables.contains(&command);
         assert_eq!(table.1.contains('│'), framed, "{command}: {table:?}");
