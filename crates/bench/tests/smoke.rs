@@ -42,10 +42,6 @@ fn every_measurement_gives_figures() {
         #[cfg(unix)]
         (&["prompt", "--runs=1", "--json"], "/median_ms"),
         (&["start", "--runs=1", "--json"], "/median_ms"),
-        (
-            &["limit", "--sessions=2", "--requests=50", "--json"],
-            "/rows/0/one/p50_us",
-        ),
         (&["base", "--runs=1", "--lookups=10", "--json"], "/open_ms"),
         (
             &["memory", "--replicas=1", "--json"],
