@@ -178,7 +178,8 @@ impl Nemesis {
             Kind::Registry => vec![(Role::Registry, Harm::Kill)],
             Kind::FrontEnd => vec![(front_end, Harm::Kill)],
             Kind::HaltFrontEnd => vec![(front_end, Harm::Halt)],
-            Kind::Wipe => return self.replace_disk(None),
+            Kind::Wipe if self.plan.disks => return self.replace_disk(None),
+            Kind::Wipe => return Ok(None),
             Kind::Restore => {
                 let copy = self.copies.choose(&mut self.random).cloned();
                 return match copy {
@@ -231,6 +232,9 @@ impl Nemesis {
 
     /// Sometimes copies the directory of one that was killed.
     fn copy_some(&mut self, harmed: &[(Role, Harm)]) -> anyhow::Result<()> {
+        if !self.plan.disks {
+            return Ok(());
+        }
         for &(role, harm) in harmed {
             let (Role::Replica(replica), Harm::Kill) = (role, harm) else {
                 continue;
@@ -252,8 +256,13 @@ impl Nemesis {
         let replica = old.as_ref().map_or(drawn, Backup::replica);
         let role = Role::Replica(replica);
         let code = self.cluster.terminate(role)?;
-        ensure!(code == Some(0), "{role} was asked to end, and ended with {code:?}");
-        let others: Vec<_> = (1..=self.plan.replicas).filter(|&other| other != replica).collect();
+        ensure!(
+            code == Some(0),
+            "{role} was asked to end, and ended with {code:?}"
+        );
+        let others: Vec<_> = (1..=self.plan.replicas)
+            .filter(|&other| other != replica)
+            .collect();
         let shared = Arc::clone(&self.shared);
         let seen = self.runtime.block_on(async {
             // Nobody has a request in work, so all that was told is noted.

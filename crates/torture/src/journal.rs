@@ -164,13 +164,17 @@ impl Journals {
         doubtful: &mut BTreeSet<(u64, u64)>,
     ) -> anyhow::Result<u64> {
         let place = self.places.get(&update.session).copied();
-        let place = place.with_context(|| format!("update {update} was read, and nobody made it"))?;
+        let place =
+            place.with_context(|| format!("update {update} was read, and nobody made it"))?;
         let journal = &self.all[place];
         let value = value(place, update.sequence);
         if !journal.acknowledged.contains(&update.sequence) {
             let sent = journal.sent.get(&cell);
             let sent = sent.is_some_and(|all| all.iter().any(|sent| sent.id == update));
-            ensure!(sent, "update {update} was read in {cell:?}, where nobody sent it");
+            ensure!(
+                sent,
+                "update {update} was read in {cell:?}, where nobody sent it"
+            );
             doubtful.insert((cell.key(), value));
         }
         Ok(value)

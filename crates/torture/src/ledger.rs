@@ -21,7 +21,10 @@ pub(crate) async fn check(client: &Client, journals: &Journals) -> anyhow::Resul
     let mut session = client.session();
     for (cell, sent) in journals.cells() {
         let (user, movie) = (cell.user(), cell.movie());
-        let seen = answered(&mut session, async |session| session.view(user, movie).await).await?;
+        let seen = answered(&mut session, async |session| {
+            session.view(user, movie).await
+        })
+        .await?;
         check_cell(cell, seen, &sent)?;
     }
     check_averages(&mut session).await
@@ -117,7 +120,11 @@ mod tests {
                 update: Some(UpdateId::new(SessionId(7), sequence)),
             })
         };
-        let sent = [(update(1, true), true), (update(2, true), true), (update(3, true), false)];
+        let sent = [
+            (update(1, true), true),
+            (update(2, true), true),
+            (update(3, true), false),
+        ];
         let check = |seen| check_cell(cell, seen, &sent).is_ok();
         assert!(check(shown(2)) && check(shown(3)));
         assert!(!check(shown(1)) && !check(shown(4)) && !check(None));

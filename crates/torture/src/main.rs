@@ -65,6 +65,7 @@ fn torture(args: &Args) -> anyhow::Result<Verdict> {
         front_ends: args.frontends,
         rate: args.rate,
         seed: args.seed.unwrap_or_else(rand::random),
+        disks: true,
     };
     eprintln!("seed {}", plan.seed);
     let Ran {
@@ -79,7 +80,10 @@ fn torture(args: &Args) -> anyhow::Result<Verdict> {
         false => write!(stdout, "{report}"),
     };
     if let Some(kept) = &kept {
-        eprintln!("the cluster's logs and disks are kept in {}", kept.display());
+        eprintln!(
+            "the cluster's logs and disks are kept in {}",
+            kept.display()
+        );
     }
     let default = kept.map(|kept| kept.join("history.txt"));
     if let (Some(file), Some(history)) = (args.export.clone().or(default), history) {

@@ -19,6 +19,9 @@ pub struct Plan {
     pub rate: u32,
     /// Of all that is drawn.
     pub seed: u64,
+    /// Whether replicas have data directories. Without, a kill of all loses everything:
+    /// so it can be seen that a run notices that.
+    pub disks: bool,
 }
 
 impl Plan {

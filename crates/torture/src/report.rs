@@ -136,11 +136,21 @@ impl Report {
         if self.operations.moves == 0 && self.front_ends > 1 {
             return Some("no session changed its front end".to_owned());
         }
-        let others = self.found.history.map_or(0, |history| history.reads_of_others);
+        let others = self
+            .found
+            .history
+            .map_or(0, |history| history.reads_of_others);
         if others < 100 {
-            return Some(format!("only {others} reads were of what another session wrote"));
+            return Some(format!(
+                "only {others} reads were of what another session wrote"
+            ));
         }
-        let bit = |kind: &Kind| self.faults.kinds.get(kind).is_some_and(|tally| tally.bit > 0);
+        let bit = |kind: &Kind| {
+            self.faults
+                .kinds
+                .get(kind)
+                .is_some_and(|tally| tally.bit > 0)
+        };
         let missing = Kind::ALL.iter().find(|kind| !bit(kind))?;
         Some(format!("no fault of the kind {missing:?} was noticed"))
     }
@@ -182,7 +192,10 @@ impl fmt::Display for Operations {
             "  {updates:>9} updates acknowledged; of their sendings {sendings_failed} failed, \
              {sendings_unknown} stayed in doubt"
         )?;
-        writeln!(f, "  {moves:>9} changes of front end; the longest answer took {longest_ms} ms")
+        writeln!(
+            f,
+            "  {moves:>9} changes of front end; the longest answer took {longest_ms} ms"
+        )
     }
 }
 
@@ -204,7 +217,10 @@ impl fmt::Display for Faults {
             }
             writeln!(f)?;
         }
-        writeln!(f, "  not done: network cuts (the simulated network has them)")
+        writeln!(
+            f,
+            "  not done: network cuts (the simulated network has them)"
+        )
     }
 }
 
@@ -229,14 +245,20 @@ impl fmt::Display for Found {
         let nothing = || "not checked".to_owned();
         let digest = self.digest.clone().unwrap_or_else(nothing);
         let rest = self.rest_ms.map_or_else(nothing, |ms| format!("{ms} ms"));
-        writeln!(f, "  equal digests: {digest}; at rest with empty logs after: {rest}")?;
+        writeln!(
+            f,
+            "  equal digests: {digest}; at rest with empty logs after: {rest}"
+        )?;
         let acknowledged = match (self.acknowledged, self.unknown) {
             (Some(all), Some(unknown)) => {
                 format!("all of {all}, and {unknown} were never acknowledged")
             }
             _ => nothing(),
         };
-        writeln!(f, "  acknowledged updates visible or superseded: {acknowledged}")?;
+        writeln!(
+            f,
+            "  acknowledged updates visible or superseded: {acknowledged}"
+        )?;
         let history = self.history.map_or_else(nothing, |history| {
             format!(
                 "{} operations of {} sessions on {} keys, {} reads of others' writes",

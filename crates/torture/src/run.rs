@@ -45,7 +45,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<Ran> {
         .replicas(plan.replicas)
         .front_ends(plan.front_ends)
         .overload_probability(plan.overload())
-        .data_dirs(true)
+        .data_dirs(plan.disks)
         .start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

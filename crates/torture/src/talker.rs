@@ -119,10 +119,16 @@ impl Talker {
     async fn write(&mut self, cell: Cell, given: bool) -> anyhow::Result<()> {
         let rated = |sequence| given.then(|| rating(sequence));
         let next = self.session.save().next;
-        let prepared = self.session.prepare(cell.user(), cell.movie(), rated(next)).await;
+        let prepared = self
+            .session
+            .prepare(cell.user(), cell.movie(), rated(next))
+            .await;
         match prepared {
             Ok(update) => {
-                ensure!(update.id.sequence == next, "a session's numbers have a hole");
+                ensure!(
+                    update.id.sequence == next,
+                    "a session's numbers have a hole"
+                );
                 self.journal.sent(cell, update);
                 self.send(cell, update).await
             }
@@ -145,7 +151,9 @@ impl Talker {
             Ok(_) => {
                 Counts::add(&counts.writes);
                 let after = self.session.seen();
-                let new = after.iter().filter(|&(id, number)| number > before.count(id));
+                let new = after
+                    .iter()
+                    .filter(|&(id, number)| number > before.count(id));
                 self.journal.acknowledged(cell, &update, new);
             }
             Err(error) => {
@@ -214,7 +222,11 @@ impl Talker {
 
 /// The rating is the one that the update gave.
 fn check_rating(cell: Cell, seen: Option<UserRating>) -> anyhow::Result<()> {
-    if let Some(UserRating { rating: seen, update }) = seen {
+    if let Some(UserRating {
+        rating: seen,
+        update,
+    }) = seen
+    {
         let Some(update) = update else {
             bail!("{cell:?} shows a loaded rating, and there is none");
         };
