@@ -17,7 +17,8 @@
     The registry's port; the front end takes the next one.
 .PARAMETER State
     Where logs go, and what the servers keep: started again with the same folder,
-    they go on from it. By default a fresh folder, which is named.
+    they go on from it. By default a fresh folder, which is named. Its cluster.key
+    protects session tokens: a secret, which is made where there is none.
 .PARAMETER NoClient
     Run without a client until interrupted.
 .EXAMPLE
@@ -54,6 +55,23 @@ if (-not $State) {
 New-Item -ItemType Directory -Force -Path $State | Out-Null
 $State = (Resolve-Path $State).Path
 Write-Host "Logs are in $State"
+
+# What front ends seal session tokens with. Only this user, and who administers the
+# machine, may read it.
+$key = Join-Path $State 'cluster.key'
+if (-not (Test-Path $key)) {
+    $bytes = New-Object byte[] 32
+    $random = [System.Security.Cryptography.RandomNumberGenerator]::Create()
+    $random.GetBytes($bytes)
+    $random.Dispose()
+    New-Item -ItemType File -Path "$key.new" -Force | Out-Null
+    icacls "$key.new" /inheritance:r /grant:r "$([System.Security.Principal.WindowsIdentity]::GetCurrent().Name):F" | Out-Null
+    if ($LASTEXITCODE -ne 0) {
+        throw "Cannot make a key in $State."
+    }
+    [System.IO.File]::WriteAllBytes("$key.new", $bytes)
+    Move-Item "$key.new" $key
+}
 
 function Assert-PortIsFree([int]$number) {
     $listener = New-Object System.Net.Sockets.TcpListener ([System.Net.IPAddress]::Loopback), $number
@@ -125,7 +143,8 @@ try {
         )
     }
     $frontEnd = Start-Server 'frontend' 'backfence-frontend' @(
-        '--registry', $registry, '--listen', "127.0.0.1:$($Port + 1)"
+        '--registry', $registry, '--listen', "127.0.0.1:$($Port + 1)",
+        '--cluster-key', $key
     )
     foreach ($number in 1..$Replicas) {
         Wait-Ready "server$number" 'SERVER READY' $servers[$number]

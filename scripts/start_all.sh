@@ -22,7 +22,8 @@ When the client ends, all that was started is stopped.
                              one; default: 7400
   --state DIR                where logs go, and what the servers keep: started again with
                              the same folder, they go on from it; default: a fresh
-                             folder, which is named
+                             folder, which is named. Its cluster.key protects session
+                             tokens: a secret, which is made where there is none
   --no-client                run without a client until interrupted
   --help                     print this
 
@@ -169,6 +170,14 @@ mark=$state/running
 printf '%s\n' "$$" >"$mark" || fail "cannot write to $state"
 say "Logs are in $state"
 
+# What front ends seal session tokens with. Moved into place whole, so that a key that is
+# there is a key.
+key=$state/cluster.key
+if [ ! -e "$key" ]; then
+    (umask 077 && head -c 32 /dev/urandom >"$key.new") && mv "$key.new" "$key" ||
+        fail "cannot make a key in $state"
+fi
+
 cd "$project"
 cargo build --release --locked \
     -p backfence -p backfence-registry -p backfence-replica -p backfence-frontend >&2 ||
@@ -217,7 +226,8 @@ for ((server = 1; server <= replicas; server++)); do
         --listen 127.0.0.1:0 --movies "$data/movies.csv" --ratings "$data/ratings.csv" \
         --overload-probability "$overload" --data-dir "$state/server$server"
 done
-start frontend backfence-frontend --registry "http://$registry" --listen "$front_end"
+start frontend backfence-frontend --registry "http://$registry" --listen "$front_end" \
+    --cluster-key "$key"
 for ((server = 1; server <= replicas; server++)); do
     wait_for "server$server" "SERVER READY" "${pids[server]}"
 done

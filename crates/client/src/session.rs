@@ -104,6 +104,16 @@ impl Session {
         std::mem::take(&mut self.lost.news)
     }
 
+    /// Begins anew: another id, nothing seen, no update made. For a session whose past
+    /// is refused, or waited for in vain. What it has seen it may not see again.
+    pub fn reset(&mut self) {
+        let begun = self.client.session();
+        let ended = std::mem::replace(self, begun);
+        self.preferred = ended.preferred;
+        // Whoever watches goes on watching.
+        self.progress = ended.progress;
+    }
+
     /// What it takes to go on with it elsewhere. To be saved again after every
     /// request, and before an update is sent if a crash must not reuse its id.
     pub fn save(&self) -> SavedSession {

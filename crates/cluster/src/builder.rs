@@ -1,8 +1,12 @@
 //! What a cluster is to look like.
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
-use crate::Cluster;
+use crate::{Cluster, Role};
 
 /// What the cluster to be started looks like.
 #[derive(Clone, Debug)]
@@ -11,8 +15,19 @@ pub struct Builder {
     pub(crate) front_ends: u32,
     pub(crate) overload_probability: f64,
     pub(crate) gossip_interval: Option<String>,
+    pub(crate) log_budget: Option<u64>,
     pub(crate) data: Option<PathBuf>,
     pub(crate) disks: Disks,
+    pub(crate) hosts: BTreeMap<Role, Host>,
+}
+
+/// Where a program runs, in place of this host's loopback.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Where it listens.
+    pub address: IpAddr,
+    /// What starts it there, such as `ip netns exec NAME`; it must run it as itself.
+    pub wrapper: Vec<String>,
 }
 
 /// Where replicas keep what they have.
@@ -59,6 +74,16 @@ impl Builder {
         }
     }
 
+    /// How many bytes of log a replica keeps for those who are away; else the default of
+    /// the replica.
+    #[must_use]
+    pub fn log_budget(self, bytes: u64) -> Self {
+        Self {
+            log_budget: Some(bytes),
+            ..self
+        }
+    }
+
     /// The folder with `movies.csv` and `ratings.csv`; unless said otherwise,
     /// a few movies ([`write_small_data`](crate::write_small_data)).
     #[must_use]
@@ -87,6 +112,13 @@ impl Builder {
         }
     }
 
+    /// Runs a program elsewhere than on loopback, always.
+    #[must_use]
+    pub fn host(mut self, role: Role, host: Host) -> Self {
+        self.hosts.insert(role, host);
+        self
+    }
+
     /// Starts the registry, then everything else at once, and waits until all are
     /// ready.
     ///
@@ -95,5 +127,12 @@ impl Builder {
     /// If a program is missing, ends, or is not ready in time.
     pub fn start(self) -> anyhow::Result<Cluster> {
         Cluster::start(self)
+    }
+
+    /// Where a program is told to listen.
+    pub(crate) fn any_port(&self, role: Role) -> String {
+        let host = self.hosts.get(&role);
+        let address = host.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |host| host.address);
+        SocketAddr::new(address, 0).to_string()
     }
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::{
     Builder, Role,
     builder::Disks,
-    data::write_small_data,
+    data::{write_key, write_small_data},
     launch::program,
     process::{Process, Signal},
 };
@@ -21,6 +21,9 @@ use crate::{
 /// How long programs may take to become ready, to log what is waited for, or to
 /// end: far more than they need, on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The cluster key's file, in the cluster's folder.
+const KEY: &str = "cluster.key";
 
 /// A registry, replicas and front ends: real programs on this machine.
 #[derive(Debug)]
@@ -52,8 +55,10 @@ impl Cluster {
             front_ends: 1,
             overload_probability: 0.0,
             gossip_interval: None,
+            log_budget: None,
             data: None,
             disks: Disks::None,
+            hosts: BTreeMap::new(),
         }
     }
 
@@ -242,7 +247,7 @@ impl Cluster {
             flag("listen", &self.registry);
             return args;
         }
-        flag("listen", &"127.0.0.1:0");
+        flag("listen", &self.builder.any_port(role));
         flag("registry", &self.registry());
         match role {
             Role::Replica(number) => {
@@ -253,6 +258,9 @@ impl Cluster {
                 if let Some(interval) = &self.builder.gossip_interval {
                     flag("gossip-interval", interval);
                 }
+                if let Some(bytes) = &self.builder.log_budget {
+                    flag("log-budget", bytes);
+                }
                 if let Some(directory) = self.data_dir(number) {
                     flag("data-dir", &directory.display());
                 }
@@ -261,6 +269,9 @@ impl Cluster {
             Role::FrontEnd(1) => flag("name", &"FRONTEND"),
             Role::FrontEnd(number) => flag("name", &format_args!("FRONTEND{number}")),
             Role::Registry => {}
+        }
+        if let Role::FrontEnd(_) = role {
+            flag("cluster-key", &self.folder().join(KEY).display());
         }
         args
     }
@@ -274,11 +285,13 @@ impl Cluster {
                 folder.path().to_owned()
             }
         };
+        write_key(&folder.path().join(KEY))?;
+        let registry = builder.any_port(Role::Registry);
         let mut cluster = Self {
             running: BTreeMap::new(),
             builder,
             data,
-            registry: "127.0.0.1:0".to_owned(),
+            registry,
             starts: 0,
             folder: Some(folder),
         };
@@ -307,6 +320,11 @@ impl Cluster {
         let (program, mut args) = (program(role.program())?, self.arguments(role));
         change(&mut args);
         let (program, args) = wrapped(wrapper, program, args);
+        let host = self.builder.hosts.get(&role);
+        let (program, args) = match host {
+            Some(host) => wrapped(&host.wrapper, program, args),
+            None => (program, args),
+        };
         let process = Process::start(&name, &program, &args, b"", self.folder())?;
         let address = String::new();
         self.running.insert(role, Running { process, address });
@@ -380,13 +398,17 @@ impl Drop for Cluster {
 }
 
 /// What to start so that `wrapper` runs the program.
-fn wrapped(wrapper: &[&str], program: PathBuf, args: Vec<String>) -> (PathBuf, Vec<String>) {
+fn wrapped(
+    wrapper: &[impl AsRef<str>],
+    program: PathBuf,
+    args: Vec<String>,
+) -> (PathBuf, Vec<String>) {
     let Some((first, rest)) = wrapper.split_first() else {
         return (program, args);
     };
-    let rest = rest.iter().map(|&arg| arg.to_owned());
+    let rest = rest.iter().map(|arg| arg.as_ref().to_owned());
     let all = rest.chain([program.display().to_string()]).chain(args);
-    (first.into(), all.collect())
+    (first.as_ref().into(), all.collect())
 }
 
 fn deadline() -> Instant {

@@ -1,6 +1,6 @@
-//! A data set for tests that need none in particular.
+//! A data set for tests that need none in particular, and a cluster's key.
 
-use std::{fs, path::Path};
+use std::{fs, io::Write as _, path::Path};
 
 use anyhow::Context as _;
 
@@ -39,4 +39,16 @@ pub fn write_small_data(folder: &Path, last: &str) -> anyhow::Result<()> {
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
+}
+
+/// Writes a key for the front ends of a cluster, which only its owner can read.
+pub(crate) fn write_key(path: &Path) -> anyhow::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options
+        .open(path)
+        .and_then(|mut file| file.write_all(&[7; 32]));
+    written.with_context(|| format!("cannot write {}", path.display()))
 }

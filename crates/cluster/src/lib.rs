@@ -33,7 +33,7 @@ mod launch;
 mod process;
 mod role;
 
-pub use builder::Builder;
+pub use builder::{Builder, Host};
 pub use cluster::Cluster;
 pub use data::write_small_data;
 pub use disk::Backup;

@@ -147,6 +147,13 @@ fn a_second_start_with_the_same_state_has_the_ratings_of_the_first() {
     };
     let said = session("1\nrate toy story 2.5\nquit\n");
     assert!(said.contains("Your update has been sent"), "{said}");
+    let key = state.join("cluster.key");
+    let made = fs::read(&key).expect("the script makes a key");
+    let mode = fs::metadata(&key)
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!((made.len(), mode & 0o777), (32, 0o600));
     let said = session("1\nview toy story\nquit\n");
     assert!(said.contains("Toy Story was 2.5"), "{said}");
     for server in ["server1", "server2"] {
@@ -156,4 +163,7 @@ fn a_second_start_with_the_same_state_has_the_ratings_of_the_first() {
         );
     }
     assert!(!state.join("running").exists(), "it has ended");
+    assert_eq!(fs::read(&key).expect("it stays"), made);
+    let log = fs::read_to_string(state.join("frontend.log")).expect("a log");
+    assert!(log.contains("session tokens are protected"), "{log}");
 }

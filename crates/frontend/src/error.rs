@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use backfence_gossip::ReplicaId;
-use backfence_wire::{Malformed, v1::Refused};
+use backfence_wire::v1::Refused;
 use thiserror::Error;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::pass::Unserved;
+use crate::{cluster_key::NotOurs, pass::Unserved};
 
 const DOMAIN: &str = "backfence";
 
@@ -34,8 +34,11 @@ pub(crate) enum Error {
     ServerAway(u32),
     #[error("{field}: {why}")]
     Invalid { field: &'static str, why: String },
-    #[error("session: {0}; send the token of the last response, or none to start a session")]
-    BadToken(Malformed),
+    #[error(
+        "the session token is refused: {0}; begin a new session, with no token, which has no past \
+         (`backfence session reset`)"
+    )]
+    BadToken(NotOurs),
     #[error("{}", .0.message)]
     Refused(Refused),
     #[error("a server gave an answer that fits no such request; is it of another version?")]
@@ -56,6 +59,7 @@ impl Error {
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
             Self::UnknownServer { .. } => "UNKNOWN_SERVER",
             Self::Invalid { .. } => "INVALID",
+            Self::BadToken(NotOurs::OtherKey { .. }) => "OTHER_CLUSTER_KEY",
             Self::BadToken(_) => "BAD_TOKEN",
             Self::Refused(refused) => &refused.reason,
             Self::WrongAnswer => "WRONG_ANSWER",
@@ -104,9 +108,8 @@ fn code(reason: &str) -> Code {
         "BEHIND" | "OUTCOME_UNKNOWN" => Code::DeadlineExceeded,
         "UNKNOWN_MOVIE" | "UNKNOWN_SERVER" => Code::NotFound,
         "INVALID" | "BAD_TOKEN" => Code::InvalidArgument,
-        "FORGED_TIMESTAMP" | "CLOCK_AHEAD" | "RETIRES_ITSELF" | "STILL_RUNNING" | "NEEDS_FORCE" => {
-            Code::FailedPrecondition
-        }
+        "FORGED_TIMESTAMP" | "OTHER_CLUSTER_KEY" | "CLOCK_AHEAD" | "RETIRES_ITSELF"
+        | "STILL_RUNNING" | "NEEDS_FORCE" => Code::FailedPrecondition,
         "UPDATE_ID_REUSED" => Code::AlreadyExists,
         "LOG_FULL" => Code::ResourceExhausted,
         _ => Code::Internal,

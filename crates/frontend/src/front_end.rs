@@ -15,6 +15,7 @@ use tokio::{
 use tonic::Request;
 
 use crate::{
+    cluster_key::ClusterKey,
     deadline::deadline,
     error::Error,
     request,
@@ -30,6 +31,8 @@ pub(crate) const DESCRIBE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct FrontEnd {
     pub(crate) environment: Environment,
+    /// `None` where tokens are not protected.
+    cluster_key: Option<ClusterKey>,
     entries: watch::Receiver<BTreeMap<Name, Entry>>,
     pub(crate) router: Arc<Router>,
     in_work: Semaphore,
@@ -43,10 +46,16 @@ pub(crate) struct Work<'a> {
 
 impl FrontEnd {
     /// A front end for the servers among these entries, which may change. Nobody
-    /// is asked before the first request. Requests must come inside a runtime.
-    pub fn new(environment: &Environment, entries: watch::Receiver<BTreeMap<Name, Entry>>) -> Self {
+    /// is asked before the first request. Requests must come inside a runtime. With a
+    /// key it takes no tokens but those of front ends that have the same.
+    pub fn new(
+        environment: &Environment,
+        entries: watch::Receiver<BTreeMap<Name, Entry>>,
+        cluster_key: Option<ClusterKey>,
+    ) -> Self {
         Self {
             environment: environment.clone(),
+            cluster_key,
             router: Arc::new(Router::new(environment, entries.clone())),
             entries,
             in_work: Semaphore::new(MAX_IN_WORK),
@@ -82,7 +91,20 @@ impl FrontEnd {
     }
 
     pub(crate) fn session(&self, token: &[u8]) -> Result<Session, Error> {
-        request::session(token, &self.environment)
+        request::session(token, self.cluster_key.as_ref(), &self.environment)
+    }
+
+    /// A session as its client gets it back.
+    pub(crate) fn carried(&self, session: &Session) -> v1::Session {
+        v1::Session {
+            token: match &self.cluster_key {
+                Some(key) => key.seal(session),
+                None => backfence_wire::token(session),
+            },
+            id: session.id.0.to_be_bytes().into(),
+            clock_us: session.clock.0,
+            lost: session.lost.iter().map(|&replica| replica.into()).collect(),
+        }
     }
 
     pub(crate) async fn query(
@@ -156,7 +178,7 @@ impl FrontEnd {
         session.observe(&reply.ts, reply.clock);
         session.lose(&reply.lost);
         Ok(v1::UpdateResponse {
-            session: Some(carried(&session)),
+            session: Some(self.carried(&session)),
             update_id: Some(id.into()),
             server,
         })
@@ -175,15 +197,5 @@ impl FrontEnd {
         let open = Kind::Open(v1::query::Open {});
         self.query(work, session, open).await?;
         memory.sign(session.clock).ok_or(Error::AllBusy)
-    }
-}
-
-/// A session as its client gets it back.
-pub(crate) fn carried(session: &Session) -> v1::Session {
-    v1::Session {
-        token: backfence_wire::token(session),
-        id: session.id.0.to_be_bytes().into(),
-        clock_us: session.clock.0,
-        lost: session.lost.iter().map(|&replica| replica.into()).collect(),
     }
 }

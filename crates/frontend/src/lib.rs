@@ -2,7 +2,7 @@
 //!
 //! A client sends its session's token with each request and gets the next one
 //! back; the front end keeps nothing that a session depends on, so any front end
-//! will do. Each request makes one pass over the servers in order of their
+//! will do. Tokens are sealed with a key that all front ends share. Each request makes one pass over the servers in order of their
 //! numbers: each is tried once at most, for an equal share of the time that is
 //! left, until one serves it. An update keeps its id and time over these tries.
 //!
@@ -15,6 +15,7 @@
 //! beyond is answered with an error at once.
 
 mod breaker;
+mod cluster_key;
 mod deadline;
 mod error;
 mod front_end;
@@ -28,5 +29,6 @@ mod run;
 mod server;
 mod service;
 
+pub use cluster_key::{ClusterKey, KeyError};
 pub use front_end::FrontEnd;
 pub use run::{Config, run};

@@ -5,17 +5,29 @@ use backfence_process::Environment;
 use backfence_ratings::Rating;
 use backfence_wire::v1;
 
-use crate::error::Error;
+use crate::{
+    cluster_key::{ClusterKey, NotOurs},
+    error::Error,
+};
 
 /// Longest title or genre, in bytes. Real ones have up to 160.
 const MAX_TITLE: usize = 512;
 
-/// The session of a token; an empty one starts a session.
-pub(crate) fn session(token: &[u8], environment: &Environment) -> Result<Session, Error> {
+/// The session of a token, which this key has to have sealed where there is one; an
+/// empty token starts a session.
+pub(crate) fn session(
+    token: &[u8],
+    key: Option<&ClusterKey>,
+    environment: &Environment,
+) -> Result<Session, Error> {
     if token.is_empty() {
         return Ok(new_session(environment));
     }
-    backfence_wire::session(token).map_err(Error::BadToken)
+    let session = match key {
+        Some(key) => key.unseal(token),
+        None => backfence_wire::session(token).map_err(NotOurs::Malformed),
+    };
+    session.map_err(Error::BadToken)
 }
 
 /// A session under the id that the client chose, or a random one.
@@ -128,7 +140,11 @@ mod tests {
             (b"garbage", "session"),
             (&[0; 9], "session"),
         ] {
-            assert_eq!(field(session(token, &environment)), expected, "{token:?}");
+            assert_eq!(
+                field(session(token, None, &environment)),
+                expected,
+                "{token:?}"
+            );
         }
         for (id, expected) in [(&[][..], ""), (&[7; 16], ""), (&[7; 15], "id")] {
             assert_eq!(field(opened(id, &environment)), expected, "{id:?}");
@@ -162,7 +178,7 @@ mod tests {
     #[test]
     fn new_sessions_have_ids_of_their_own() {
         let environment = Environment::seeded(1);
-        let ids = [0; 3].map(|_| session(b"", &environment).unwrap().id);
+        let ids = [0; 3].map(|_| session(b"", None, &environment).unwrap().id);
         assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
     }
 }

@@ -9,7 +9,7 @@ use backfence_process::{
 use backfence_wire::{MAX_REQUEST, v1::front_end_server::FrontEndServer};
 use tonic::service::Routes;
 
-use crate::{front_end::FrontEnd, router::PREFIX};
+use crate::{ClusterKey, front_end::FrontEnd, router::PREFIX};
 
 /// Most bytes of a response: the choices for a title, and a session's token. A
 /// longer one fails, and only it.
@@ -24,6 +24,9 @@ pub struct Config {
     pub name: Name,
     /// Where clients reach it; `None` is where it listens.
     pub advertise: Option<Address>,
+    /// What tokens are sealed with, the same at every front end of the cluster; `None`
+    /// leaves them unprotected.
+    pub cluster_key: Option<ClusterKey>,
 }
 
 /// Registers, follows the servers' coming and going, and serves clients until
@@ -42,7 +45,15 @@ pub async fn run<L: Listener>(
 ) -> anyhow::Result<()> {
     let address = advertised(config.advertise, listener.local_addr()?)?;
     let discovery = Discovery::new(&environment, config.registry);
-    let front_end = Arc::new(FrontEnd::new(&environment, discovery.watch(PREFIX)));
+    match &config.cluster_key {
+        Some(key) => tracing::info!(key = %key.name(), "session tokens are protected"),
+        None => tracing::warn!(
+            "session tokens are not protected: whoever reaches this front end can claim any past; \
+             --cluster-key FILE protects them"
+        ),
+    }
+    let entries = discovery.watch(PREFIX);
+    let front_end = Arc::new(FrontEnd::new(&environment, entries, config.cluster_key));
     let service = FrontEndServer::from_arc(Arc::clone(&front_end))
         .max_decoding_message_size(MAX_REQUEST)
         .max_encoding_message_size(MAX_RESPONSE);

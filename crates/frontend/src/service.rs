@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     error::Error,
-    front_end::{DESCRIBE, FrontEnd, carried},
+    front_end::{DESCRIBE, FrontEnd},
     members::Members,
     request,
     server::Server,
@@ -36,7 +36,7 @@ impl Service for FrontEnd {
         let kind = Kind::Open(v1::query::Open {});
         match self.query(&work, &mut session, kind).await? {
             Answer::Opened(_) => Ok(Response::new(v1::OpenSessionResponse {
-                session: Some(carried(&session)),
+                session: Some(self.carried(&session)),
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -52,7 +52,7 @@ impl Service for FrontEnd {
         let kind = Kind::Find(v1::query::Find { title });
         match self.query(&work, &mut session, kind).await? {
             Answer::Resolution(resolution) => Ok(Response::new(v1::FindResponse {
-                session: Some(carried(&session)),
+                session: Some(self.carried(&session)),
                 resolution: Some(resolution),
             })),
             _ => Err(Error::WrongAnswer.into()),
@@ -71,7 +71,7 @@ impl Service for FrontEnd {
         });
         match self.query(&work, &mut session, kind).await? {
             Answer::Viewed(viewed) => Ok(Response::new(v1::ViewResponse {
-                session: Some(carried(&session)),
+                session: Some(self.carried(&session)),
                 rating: viewed.rating,
             })),
             _ => Err(Error::WrongAnswer.into()),
@@ -89,7 +89,7 @@ impl Service for FrontEnd {
         });
         match self.query(&work, &mut session, kind).await? {
             Answer::Averaged(averaged) => Ok(Response::new(v1::AverageResponse {
-                session: Some(carried(&session)),
+                session: Some(self.carried(&session)),
                 average: averaged.average,
                 ratings: averaged.ratings,
             })),
@@ -254,7 +254,7 @@ impl Service for FrontEnd {
         request::search(&query)?;
         match self.query(&work, &mut session, Kind::Search(query)).await? {
             Answer::Found(found) => Ok(Response::new(v1::SearchResponse {
-                session: Some(carried(&session)),
+                session: Some(self.carried(&session)),
                 found: Some(found),
             })),
             _ => Err(Error::WrongAnswer.into()),
@@ -273,7 +273,7 @@ impl Service for FrontEnd {
             .await?
         {
             Answer::Titles(titles) => Ok(Response::new(v1::ListTitlesResponse {
-                session: Some(carried(&session)),
+                session: Some(self.carried(&session)),
                 titles: Some(titles),
             })),
             _ => Err(Error::WrongAnswer.into()),
@@ -292,7 +292,7 @@ impl Service for FrontEnd {
             .await?
         {
             Answer::ListedRatings(ratings) => Ok(Response::new(v1::ListRatingsResponse {
-                session: Some(carried(&session)),
+                session: Some(self.carried(&session)),
                 ratings: Some(ratings),
             })),
             _ => Err(Error::WrongAnswer.into()),
@@ -309,7 +309,7 @@ impl Service for FrontEnd {
         request::genre(&query.genre)?;
         match self.query(&work, &mut session, Kind::Top(query)).await? {
             Answer::Ranking(ranking) => Ok(Response::new(v1::TopResponse {
-                session: Some(carried(&session)),
+                session: Some(self.carried(&session)),
                 ranking: Some(ranking),
             })),
             _ => Err(Error::WrongAnswer.into()),
@@ -328,7 +328,7 @@ impl Service for FrontEnd {
             .await?
         {
             Answer::Tags(tags) => Ok(Response::new(v1::ListTagsResponse {
-                session: Some(carried(&session)),
+                session: Some(self.carried(&session)),
                 tags: Some(tags),
             })),
             _ => Err(Error::WrongAnswer.into()),

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use backfence_frontend::Config;
+use backfence_frontend::{ClusterKey, Config};
 use backfence_gossip::Limits;
 use backfence_process::{Address, CancellationToken, Discovery, Environment, Name, bind};
 use backfence_ratings::Base;
@@ -70,6 +70,7 @@ impl Town {
             registry: self.registry.clone(),
             name: Name::new("FRONTEND").unwrap(),
             advertise: None,
+            cluster_key: ClusterKey::new(&[7; 32]),
         };
         let shutdown = self.shutdown.child_token();
         let environment = self.environment.clone();

@@ -4,7 +4,7 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
-use backfence_frontend::FrontEnd;
+use backfence_frontend::{ClusterKey, FrontEnd};
 use backfence_gossip::{ReplicaId, Session, SessionId, Time, Timestamp};
 use backfence_wire::v1::{
     self, ServerStatus, front_end_server::FrontEnd as _, serve_request::Body,
@@ -203,6 +203,44 @@ async fn every_reply_goes_into_the_next_token() {
     assert_eq!((averaged.average, averaged.ratings), (Some(3.5), 2));
     let prev = ts([(1, 3), (2, 4), (3, 1)]);
     assert_eq!(house.queries()[0].prev, Some((&prev).into()));
+}
+
+#[tokio::test]
+async fn no_past_is_believed_that_no_front_end_has_told() {
+    let key = || ClusterKey::new(&[7; 32]);
+    let house = House::with_key(&[(1, answers())], key()).await;
+    let front_end = &house.front_end;
+    let invented = token(ts([(1, 1_000)]));
+    for refused in [
+        info(front_end.view(view(&invented)).await),
+        info(front_end.rate(rate(&invented)).await),
+    ] {
+        assert_eq!(refused.reason, "BAD_TOKEN");
+    }
+    let status = front_end
+        .view(view(&invented))
+        .await
+        .expect_err("a forgery");
+    assert!(
+        status.message().contains("backfence session reset"),
+        "{status}"
+    );
+    assert_eq!(house.asked(), [] as [u32; 0], "no replica hears of it");
+
+    let started = front_end.view(view(b"")).await.unwrap().into_inner();
+    let sealed = started.session.unwrap().token;
+    front_end.view(view(&sealed)).await.unwrap();
+    let other = House::with_key(&[(1, answers())], key()).await;
+    other.front_end.view(view(&sealed)).await.unwrap();
+    let stranger = House::with_key(&[(1, answers())], ClusterKey::new(&[8; 32])).await;
+    let refused = info(stranger.front_end.view(view(&sealed)).await);
+    assert_eq!(refused.reason, "OTHER_CLUSTER_KEY");
+    // One without a key takes what it is given, and is not taken by those with one.
+    let open = House::new(&[(1, answers())]).await;
+    let carried = open.front_end.view(view(&sealed)).await.unwrap();
+    let unsealed = carried.into_inner().session.unwrap().token;
+    let refused = info(front_end.view(view(&unsealed)).await);
+    assert_eq!(refused.reason, "BAD_TOKEN");
 }
 
 #[tokio::test]

@@ -78,6 +78,8 @@ pub(crate) enum Answer {
     User(UserId, Summary),
     Whoami(Option<UserId>, SessionId, Option<Address>),
     Session(SavedSession, Timestamp),
+    /// Another session has begun.
+    Reset(SessionId),
     /// Several movies bear the title that was asked for.
     Ambiguous(String, Vec<Movie>),
     /// None does; these are near.
@@ -151,6 +153,9 @@ impl Answer {
             Self::User(user, summary) => about_user(*user, summary),
             Self::Whoami(user, session, front_end) => whoami(*user, *session, front_end.as_ref()),
             Self::Session(saved, seen) => about_session(saved, seen),
+            Self::Reset(session) => {
+                format!("Session {session} begins; what the last one had seen it may not see")
+            }
             Self::Ambiguous(asked, choices) => ambiguous(asked, choices),
             Self::Unknown(asked, near) => unknown(asked, near, framed),
         };

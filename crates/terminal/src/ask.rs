@@ -2,7 +2,7 @@
 
 use backfence_client::{Rating, Search, UserId};
 use backfence_process::{Exit, Failure};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::request::{About, Request};
 
@@ -91,8 +91,16 @@ pub(crate) enum Ask {
     },
     /// Show who asks, in which session, and through which front end.
     Whoami,
-    /// Show in words what the session has seen.
-    Session,
+    /// Show in words what the session has seen, or begin another.
+    ///
+    /// `session reset` drops what the session has seen and begins another, for the same
+    /// user: for a session that is refused, or waits for a server that is not coming
+    /// back. On the command line it goes with --session FILE.
+    Session {
+        /// Begin another session, which has seen nothing.
+        #[arg(value_enum)]
+        action: Option<SessionAction>,
+    },
     /// Show every server: address, status, and how far its replica is.
     Status {
         /// Show it again every second, until Ctrl-C.
@@ -137,6 +145,13 @@ pub(crate) enum Ask {
         #[arg(long)]
         force: bool,
     },
+}
+
+/// What can be done to a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum SessionAction {
+    /// Begin another, which has seen nothing.
+    Reset,
 }
 
 /// A command as it is typed at the prompt.
@@ -201,7 +216,10 @@ impl Ask {
             } => Ok(Request::Top(given(genre), *min_ratings, *limit)),
             Self::User { id } => Ok(Request::User(*id)),
             Self::Whoami => Ok(Request::Whoami(user)),
-            Self::Session => Ok(Request::Session),
+            Self::Session { action: None } => Ok(Request::Session),
+            Self::Session {
+                action: Some(SessionAction::Reset),
+            } => Ok(Request::Reset),
         }
     }
 }

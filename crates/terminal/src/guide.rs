@@ -35,7 +35,11 @@ const MORE: [(&str, &str, &str); 14] = [
         "how many ratings a user has given, and how high",
     ),
     ("whoami", "", "who asks, and through which front end"),
-    ("session", "", "what your session has seen"),
+    (
+        "session",
+        " [reset]",
+        "what your session has seen; or begin another",
+    ),
     ("status", " [--watch]", "every server, and how far it is"),
     ("members", "", "every replica ever heard of"),
     ("digest", "", "whether all servers hold the same"),

@@ -82,6 +82,7 @@ fn value(answer: &Answer) -> Value {
             "updates": saved.next - 1,
             "seen": timestamp(seen),
         }),
+        Answer::Reset(session) => json!({"session": session.to_string()}),
         Answer::Ambiguous(asked, choices) => {
             json!({"error": "ambiguous", "title": asked, "choices": movies(choices)})
         }

@@ -28,7 +28,7 @@ mod waiting;
 
 use std::{io::IsTerminal as _, time::Duration};
 
-use backfence_client::{Client, ConnectError, Session, Source};
+use backfence_client::{Client, ConnectError, Session, SessionId, Source};
 use backfence_process::{Environment, Exit, Failure};
 
 pub use args::Args;
@@ -37,10 +37,12 @@ pub use input::Input;
 pub use titles::Titles;
 
 use crate::{
+    answer::Answer,
     args::{Command, Format},
     ask::Ask,
     converse::{AGAIN, Setting, converse_in},
     editor::Editing,
+    request::Request,
     saved::SessionFile,
     script::Manner,
     signals::{interrupted, interruptible, terminable},
@@ -87,7 +89,9 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
 async fn serve(args: &Args, command: &Command) -> anyhow::Result<Exit> {
     if let Command::Ask(ask) = command {
         // What makes no sense is said before anybody is asked.
-        ask.request(args.user)?;
+        if ask.request(args.user)? == Request::Reset {
+            return reset(args);
+        }
     }
     let (client, file) = (connect(args).await?, session_file(args)?);
     let mut session = open(&client, file.as_ref())?;
@@ -106,6 +110,19 @@ async fn serve(args: &Args, command: &Command) -> anyhow::Result<Exit> {
         }
         Command::Completions { .. } | Command::Man { .. } => Ok(Exit::Done),
     }
+}
+
+/// Asks nobody: it is to work where nobody answers, and where the file is torn.
+fn reset(args: &Args) -> anyhow::Result<Exit> {
+    let Some(file) = session_file(args)? else {
+        let sentence = "which session? Pass --session FILE: without it each call begins another";
+        return Err(Failure::new(Exit::Usage, sentence).into());
+    };
+    let session = SessionId(Environment::real().random_u128());
+    if let Some(kept) = file.reset(session)? {
+        anstream::eprintln!("The last one is kept in {}", kept.display());
+    }
+    script::show(args.format(), Answer::Reset(session))
 }
 
 /// Shows the servers every second, until it is interrupted.

@@ -41,6 +41,7 @@ pub(crate) enum Request {
     User(UserId),
     Whoami(Option<UserId>),
     Session,
+    Reset,
 }
 
 impl Request {
@@ -102,6 +103,10 @@ impl Request {
                 ))
             }
             Self::Session => Ok(Answer::Session(session.save(), session.seen())),
+            Self::Reset => {
+                session.reset();
+                Ok(Answer::Reset(session.id()))
+            }
         }
     }
 }

@@ -28,8 +28,7 @@ impl SessionFile {
     /// A [`Failure`] when another process has it: two that go on with one session
     /// would give one update id to two updates.
     pub(crate) fn take(path: &Path) -> Result<Self, Failure> {
-        let mut lock = path.as_os_str().to_owned();
-        lock.push(".lock");
+        let lock = beside(path, ".lock");
         let cannot = |error: io::Error| {
             let message = format!("cannot use the session file {}: {error}", path.display());
             Failure::new(Exit::Usage, message)
@@ -63,9 +62,12 @@ impl SessionFile {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(client.session()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(self.no_session());
+            }
             Err(error) => return Err(self.failure(&error.to_string())),
         };
-        let saved = parse(&text).ok_or_else(|| self.failure("it holds no session"))?;
+        let saved = parse(&text).ok_or_else(|| self.no_session())?;
         Ok(client.resume(saved))
     }
 
@@ -76,7 +78,32 @@ impl SessionFile {
     ///
     /// A [`Failure`] when the file cannot be written.
     pub(crate) fn save(&self, session: &Session, ahead: u64) -> Result<(), Failure> {
-        let saved = session.save();
+        self.write(&session.save(), ahead)
+    }
+
+    /// Begins another session in the file, whatever is in it. Says where that is kept.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] when the file cannot be moved or written.
+    pub(crate) fn reset(&self, id: SessionId) -> Result<Option<PathBuf>, Failure> {
+        let old = beside(&self.path, ".old");
+        let kept = match fs::rename(&self.path, &old) {
+            Ok(()) => Some(old),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(self.failure(&error.to_string())),
+        };
+        let begun = SavedSession {
+            id,
+            token: Vec::new(),
+            clock: Time(0),
+            next: 1,
+        };
+        self.write(&begun, 0)?;
+        Ok(kept)
+    }
+
+    fn write(&self, saved: &SavedSession, ahead: u64) -> Result<(), Failure> {
         let value = json!({
             "session": saved.id.to_string(),
             "token": saved.token.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
@@ -92,6 +119,23 @@ impl SessionFile {
         let message = format!("cannot use the session file {path}: {why}; name another");
         Failure::new(Exit::Usage, message)
     }
+
+    /// What is written here is replaced whole, so something else has written it.
+    fn no_session(&self) -> Failure {
+        let path = self.path.display();
+        let message = format!(
+            "cannot use the session file {path}: it holds no session; name another, or begin one \
+             there with `backfence --session {path} session reset`"
+        );
+        Failure::new(Exit::Usage, message)
+    }
+}
+
+/// The file of the same name with this ending.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 fn parse(text: &str) -> Option<SavedSession> {

@@ -7,6 +7,7 @@ use backfence_process::{Exit, Failure};
 use clap::Parser as _;
 
 use crate::{
+    answer::Answer,
     args::Format,
     ask::{Ask, Spoken, reason},
     editor::Wants,
@@ -38,19 +39,23 @@ impl Manner<'_> {
         if let Some(sentence) = output::loss(&session.take_losses()) {
             anstream::eprintln!("{sentence}");
         }
-        let answer = answer.map_err(output::failure)?;
-        match self.format {
-            Format::Json => backfence_process::print(json::line(&answer) + "\n")?,
-            format => {
-                let text = answer.text(format == Format::Table);
-                backfence_process::print(&text)?;
-                if let (true, Some(stars)) = (std::io::stdout().is_terminal(), answer.stars()) {
-                    backfence_process::print(stars + "\n")?;
-                }
+        show(self.format, answer.map_err(output::failure)?)
+    }
+}
+
+/// Prints an answer on stdout. Gives the code that it would end a program with.
+pub(crate) fn show(format: Format, answer: Answer) -> anyhow::Result<Exit> {
+    match format {
+        Format::Json => backfence_process::print(json::line(&answer) + "\n")?,
+        format => {
+            let text = answer.text(format == Format::Table);
+            backfence_process::print(&text)?;
+            if let (true, Some(stars)) = (std::io::stdout().is_terminal(), answer.stars()) {
+                backfence_process::print(stars + "\n")?;
             }
         }
-        Ok(answer.exit())
     }
+    Ok(answer.exit())
 }
 
 /// Does the commands on standard input. Stops at the first that fails, unless it is

@@ -77,10 +77,62 @@ fn a_session_in_a_file_goes_on_in_the_next_program() {
             0o600
         );
     }
-    fs::write(&file, "nonsense").unwrap();
-    let (code, _, stderr) = with(&["view", "Toy Story"]);
-    assert_eq!(code, 2);
-    assert!(stderr.contains("it holds no session"), "{stderr}");
+    let whole = fs::read(&file).unwrap();
+    for torn in [
+        b"nonsense".as_slice(),
+        b"",
+        b"\xff\xfe",
+        &whole[..whole.len() - 9],
+    ] {
+        fs::write(&file, torn).unwrap();
+        let (code, _, stderr) = with(&["view", "Toy Story"]);
+        assert_eq!(code, 2);
+        for text in ["it holds no session", "session reset"] {
+            assert!(stderr.contains(text), "{stderr}");
+        }
+        assert_eq!(fs::read(&file).unwrap(), torn, "it is left as it is");
+    }
+    // Nobody is asked, and what was there is kept.
+    let (code, begun, stderr) = with(&["--registry", "http://127.0.0.1:1", "session", "reset"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(begun.starts_with("Session ") && stderr.contains("session.old"));
+    assert_eq!(
+        fs::read(folder.path().join("session.old")).unwrap(),
+        whole[..whole.len() - 9]
+    );
+    assert_eq!(with(&["view", "Toy Story"]).0, 0);
+    let (_, words, _) = with(&["session"]);
+    assert!(
+        begun[..40] == words[..40] && words.contains("0 updates"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_session_begins_anew_without_leaving() {
+    let server = House::new();
+    let ids = "rate toy story 2\nsession\nsession reset\nsession\nrate toy story 3\n";
+    let (code, stdout, _) = server.run(&["--user", "1", "-"], ids);
+    assert_eq!(code, 0, "{stdout}");
+    let id = |line: usize| stdout.lines().nth(line).unwrap().split(' ').nth(1).unwrap();
+    let line = |text: &str| stdout.lines().position(|line| line.contains(text)).unwrap();
+    let (old, begun, new) = (
+        id(line("1 update")),
+        id(line(" begins")),
+        id(line("0 updates")),
+    );
+    assert!(old != new && begun == new, "{stdout}");
+    let sessions: Vec<_> = server
+        .world
+        .lock()
+        .unwrap()
+        .taken
+        .keys()
+        .map(|id| id.sequence)
+        .collect();
+    assert_eq!(sessions, [1, 1], "each of a session of its own");
+    let (code, _, stderr) = server.run(&["session", "reset"], "");
+    assert!(code == 2 && stderr.contains("--session FILE"), "{stderr}");
 }
 
 fn csv(folder: &Path, rows: &str) -> String {

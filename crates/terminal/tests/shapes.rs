@@ -13,7 +13,7 @@ const MOVIE: &str = r#""movie_id" "title" "year" "genres""#;
 const TIMESTAMP: &str = r#""server" "incarnation" "count""#;
 
 /// Each command as it is documented, and as it is given here. They share a session.
-const COMMANDS: [(&str, &[&str]); 22] = [
+const COMMANDS: [(&str, &[&str]); 23] = [
     ("find", &["find", "toy", "story"]),
     ("rate", &["rate", "toy story", "4.5"]),
     ("view", &["view", "toy story"]),
@@ -25,6 +25,7 @@ const COMMANDS: [(&str, &[&str]); 22] = [
     ("user", &["user", "1"]),
     ("whoami", &["whoami"]),
     ("session", &["session"]),
+    ("session reset", &["session", "reset"]),
     ("status", &["status"]),
     ("members", &["members"]),
     ("digest", &["digest"]),

@@ -1,7 +1,6 @@
-//! Replica ids, timestamps, update ids and session tokens.
+//! Replica ids, timestamps and update ids.
 
-use backfence_gossip::{ReplicaId, Session, SessionId, Time, Timestamp, UpdateId};
-use prost::Message as _;
+use backfence_gossip::{ReplicaId, SessionId, Timestamp, UpdateId};
 
 use crate::{Malformed, v1};
 
@@ -115,70 +114,9 @@ impl TryFrom<v1::UpdateId> for UpdateId {
     }
 }
 
-/// Encodes a session for its client to carry.
-pub fn token(session: &Session) -> Vec<u8> {
-    v1::SessionToken {
-        session: session.id.0.to_be_bytes().into(),
-        prev: Some((&session.prev).into()),
-        clock_us: session.clock.0,
-        lost: session.lost.iter().map(|&replica| replica.into()).collect(),
-    }
-    .encode_to_vec()
-}
-
-/// Reads a token that a client brought.
-///
-/// # Errors
-///
-/// [`Malformed`] for bytes that [`token`] cannot have made.
-pub fn session(token: &[u8]) -> Result<Session, Malformed> {
-    let token = v1::SessionToken::decode(token).map_err(|_| Malformed("it is no session token"))?;
-    Ok(Session {
-        id: session_id(&token.session)?,
-        prev: timestamp(token.prev)?,
-        clock: Time(token.clock_us),
-        lost: all(token.lost)?.into_iter().collect(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn sessions() -> impl Strategy<Value = Session> {
-        let entry = (1..9u32, any::<u64>(), 1..=u64::MAX);
-        let prev = prop::collection::vec(entry, 0..9).prop_map(|entries| {
-            entries
-                .into_iter()
-                .map(|(server, life, count)| (ReplicaId::new(server, life), count))
-                .collect()
-        });
-        let lost = prop::collection::btree_set((1..9u32, any::<u64>()), 0..4);
-        (any::<u128>(), prev, any::<u64>(), lost).prop_map(|(id, prev, clock, lost)| Session {
-            id: SessionId(id),
-            prev,
-            clock: Time(clock),
-            lost: lost
-                .into_iter()
-                .map(|(server, life)| ReplicaId::new(server, life))
-                .collect(),
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn a_token_is_read_back(original in sessions()) {
-            let token = token(&original);
-            prop_assert_eq!(session(&token), Ok(original));
-        }
-
-        #[test]
-        fn no_bytes_crash_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = session(&bytes);
-        }
-    }
 
     #[test]
     fn disorder_in_a_timestamp_is_refused() {

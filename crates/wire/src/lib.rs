@@ -6,11 +6,13 @@
 mod causality;
 mod peers;
 mod serve;
+mod token;
 
 use thiserror::Error;
 
-pub use causality::{all, session, session_id, timestamp, token};
+pub use causality::{all, session_id, timestamp};
 pub use peers::{cell, executed, offer, read_offer, read_state, state};
+pub use token::{Seal, sealed, session, token, unsealed};
 
 /// The generated types of package `backfence.v1`.
 #[allow(missing_docs, unreachable_pub, clippy::all)]

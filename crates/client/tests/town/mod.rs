@@ -34,6 +34,7 @@ pub async fn start() -> Result<Address, Box<dyn std::error::Error>> {
         registry: registry.clone(),
         name: Name::new("FRONTEND")?,
         advertise: None,
+        cluster_key: None,
     };
     let listener = bind(&"127.0.0.1:0".parse()?).await?;
     let discovery = backfence_process::Discovery::new(&environment, registry.clone());

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub(crate) mod ledger;
+pub(crate) mod network;
 
 use std::time::{Duration, Instant};
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use backfence_frontend::FrontEnd;
+use backfence_frontend::{ClusterKey, FrontEnd};
 use backfence_gossip::{ReplicaId, Timestamp};
 use backfence_process::{
     Address, CancellationToken, Entry, Environment, Health, Name, bind, serve,
@@ -63,10 +63,15 @@ pub(crate) struct House {
 impl House {
     /// Servers with these numbers and what they do, registered in that order.
     pub(crate) async fn new(servers: &[(u32, Act)]) -> Self {
+        Self::with_key(servers, None).await
+    }
+
+    /// The same with a front end that seals tokens.
+    pub(crate) async fn with_key(servers: &[(u32, Act)], key: Option<ClusterKey>) -> Self {
         let environment = Environment::seeded(7);
         let (entries, receiver) = watch::channel(BTreeMap::new());
         let mut house = Self {
-            front_end: Arc::new(FrontEnd::new(&environment, receiver)),
+            front_end: Arc::new(FrontEnd::new(&environment, receiver, key)),
             entries,
             received: watch::channel(Vec::new()).0,
             acts: BTreeMap::new(),
