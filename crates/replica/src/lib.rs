@@ -90,6 +90,7 @@ pub async fn run<L: Listener>(
     let opened = open(&config, &base).await?;
     let discovery = Discovery::new(&environment, config.registry.clone());
     let registration = tokio::select! {
+        biased;
         registration = register(&discovery, &config, address.clone()) => registration?,
         () = shutdown.cancelled() => return Ok(()),
     };
@@ -119,6 +120,7 @@ pub async fn run<L: Listener>(
         tokio::spawn(Peers::new(copy.clone(), config, environment).run(entries, shutdown.clone()));
     starting.started(copy.clone());
     tokio::select! {
+        biased;
         () = copy.joined() => {}
         () = shutdown.cancelled() => {}
     }
@@ -126,6 +128,7 @@ pub async fn run<L: Listener>(
     announce("SERVER READY");
 
     let ended = tokio::select! {
+        biased;
         error = registration.lost() => Err(error.into()),
         for_good = copy.retired() => Err(retired(&id, for_good)),
         error = failure(failed) => return Err(error),

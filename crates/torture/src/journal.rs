@@ -81,6 +81,11 @@ impl Journals {
         }
     }
 
+    /// All that was noted, for people and for comparing two runs.
+    pub(crate) fn notes(&self) -> &[Journal] {
+        &self.all
+    }
+
     /// How many updates were acknowledged.
     pub(crate) fn acknowledged(&self) -> usize {
         let counts = self.all.iter().map(|journal| journal.acknowledged.len());

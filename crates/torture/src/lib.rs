@@ -19,6 +19,7 @@ mod cells;
 mod faults;
 mod journal;
 mod ledger;
+mod network;
 mod plan;
 mod probe;
 mod report;
@@ -27,6 +28,7 @@ mod shared;
 mod talker;
 
 pub use faults::{Faults, Kind, Tally};
+pub use network::{Simulated, simulate};
 pub use plan::Plan;
 pub use report::{Found, History, Operations, Report, Verdict};
 pub use run::{Ran, run};

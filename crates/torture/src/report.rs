@@ -1,6 +1,6 @@
 //! What a run amounted to, for people and for programs.
 
-use std::fmt;
+use std::{fmt, ops::AddAssign};
 
 use serde::Serialize;
 
@@ -108,6 +108,19 @@ impl Operations {
     /// Those that were answered.
     pub const fn answered(&self) -> u64 {
         self.reads + self.updates
+    }
+}
+
+impl AddAssign for Operations {
+    /// The sum, but for the longest answer, of which it is the longer.
+    fn add_assign(&mut self, other: Self) {
+        self.reads += other.reads;
+        self.reads_failed += other.reads_failed;
+        self.updates += other.updates;
+        self.sendings_failed += other.sendings_failed;
+        self.sendings_unknown += other.sendings_unknown;
+        self.moves += other.moves;
+        self.longest_ms = self.longest_ms.max(other.longest_ms);
     }
 }
 

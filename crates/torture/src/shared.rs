@@ -16,10 +16,15 @@ const SHIFT: Duration = Duration::from_secs(5);
 /// An answer that took longer counts as held up.
 const LONG: Duration = Duration::from_millis(100);
 
-/// What sessions and faults share while a run is on.
+/// How many cells have ceased to be hot since the run began.
+pub(crate) fn shifted(begun: Instant) -> u64 {
+    begun.elapsed().as_secs() / SHIFT.as_secs()
+}
+
+/// What sessions and faults share while a run is on. Without a clock: in a simulation
+/// each host has its own.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    start: Instant,
     rate: u32,
     taken: AtomicU64,
     ended: AtomicBool,
@@ -48,7 +53,6 @@ pub(crate) struct Counts {
 impl Shared {
     pub(crate) fn new(rate: u32) -> Self {
         Self {
-            start: Instant::now(),
             rate,
             taken: AtomicU64::new(0),
             ended: AtomicBool::new(false),
@@ -58,12 +62,12 @@ impl Shared {
         }
     }
 
-    /// Waits until it is time for the next request, of all that are made; `false` when
-    /// there are to be no more.
-    pub(crate) async fn turn(&self) -> bool {
+    /// Waits until it is time for the next request, of all that are made since `begun`;
+    /// `false` when there are to be no more.
+    pub(crate) async fn turn(&self, begun: Instant) -> bool {
         let number = self.taken.fetch_add(1, Ordering::Relaxed);
         let due = Duration::from_secs_f64(number as f64 / f64::from(self.rate));
-        tokio::time::sleep_until(self.start + due).await;
+        tokio::time::sleep_until(begun + due).await;
         !self.ended.load(Ordering::Relaxed)
     }
 
@@ -74,11 +78,6 @@ impl Shared {
 
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
-    }
-
-    /// How many cells have ceased to be hot.
-    pub(crate) fn shifted(&self) -> u64 {
-        self.start.elapsed().as_secs() / SHIFT.as_secs()
     }
 
     /// Takes in what a session has seen.

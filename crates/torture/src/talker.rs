@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::{
     cells::{Cell, rating},
     journal::Journal,
-    shared::{Counts, Shared},
+    shared::{Counts, Shared, shifted},
 };
 
 /// How long a session may take to settle, when the faults are over, what it has begun.
@@ -23,6 +23,8 @@ pub(crate) struct Talker {
     session: Session,
     front_end: Option<Address>,
     random: StdRng,
+    /// Since when.
+    talking: Instant,
     journal: Journal,
     shared: Arc<Shared>,
     /// An update that was sent, and of which nobody has said that it was taken.
@@ -38,6 +40,7 @@ impl Talker {
             client: client.clone(),
             journal: Journal::new(session.id()),
             session,
+            talking: Instant::now(),
             front_end: None,
             random: StdRng::seed_from_u64(seed.wrapping_mul(1 << 16) + u64::from(number)),
             shared,
@@ -53,7 +56,7 @@ impl Talker {
     /// What no session may meet.
     pub(crate) async fn talk(mut self) -> anyhow::Result<Journal> {
         let shared = Arc::clone(&self.shared);
-        while shared.turn().await {
+        while shared.turn(self.talking).await {
             let at_work = shared.at_work.read().await;
             self.step().await?;
             self.note_what_was_seen()?;
@@ -71,7 +74,7 @@ impl Talker {
         if let Some((cell, update)) = self.begun.take() {
             return self.send(cell, update).await;
         }
-        let shifted = self.shared.shifted();
+        let hot = shifted(self.talking);
         if let Some(cell) = self.answer.take() {
             return self.write(cell, true).await;
         }
@@ -82,11 +85,11 @@ impl Talker {
                 self.write(cell, given).await
             }
             1..=10 => {
-                let cell = Cell::draw(&mut self.random, shifted);
+                let cell = Cell::draw(&mut self.random, hot);
                 self.write(cell, true).await
             }
             _ => {
-                let cell = Cell::draw(&mut self.random, shifted);
+                let cell = Cell::draw(&mut self.random, hot);
                 self.read(cell).await
             }
         }
@@ -105,7 +108,7 @@ impl Talker {
                 self.journal.read(cell, update);
                 let from_other = update.is_some_and(|update| update.session != self.session.id());
                 if from_other && self.random.random_range(0..4) == 0 {
-                    self.answer = Some(cell.partner(self.shared.shifted()));
+                    self.answer = Some(cell.partner(shifted(self.talking)));
                 }
             }
             Err(error) => {
@@ -201,7 +204,7 @@ impl Talker {
             );
         }
         for _ in 0..8 {
-            let cell = Cell::draw(&mut self.random, self.shared.shifted());
+            let cell = Cell::draw(&mut self.random, shifted(self.talking));
             loop {
                 match self.session.view(cell.user(), cell.movie()).await {
                     Ok(seen) => {
