@@ -4,14 +4,18 @@
 //! machine. It fails when it cannot measure.
 
 mod bare;
+mod base;
+mod dataset;
 mod drive;
 mod hop;
 mod import;
+mod invent;
 mod load;
 mod memory;
 #[cfg(unix)]
 mod prompt;
 mod report;
+mod skew;
 mod start;
 mod update_cost;
 
@@ -49,6 +53,10 @@ enum Command {
     /// The time from launch until the terminal client asks for something.
     #[cfg(unix)]
     Prompt(prompt::Args),
+    /// The time to make the base of a data set, to open it, and to look things up in it.
+    Base(base::Args),
+    /// Write a data set in MovieLens format, of any size.
+    Dataset(dataset::Args),
     /// The server behind the bare front: used by `load`.
     #[command(hide = true)]
     BareBack,
@@ -77,6 +85,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<()> {
         Command::Start(args) => report::show(&start::run(&args)?, json),
         Command::Memory(args) => report::show(&memory::run(&args)?, json),
         Command::UpdateCost(args) => report::show(&update_cost::run(&args)?, json),
+        Command::Base(args) => report::show(&base::run(&args)?, json),
+        Command::Dataset(args) => report::show(&dataset::run(&args)?, json),
         Command::Import(args) => report::show(&import::run(&args)?, json),
         #[cfg(unix)]
         Command::Prompt(args) => report::show(&prompt::run(&args)?, json),

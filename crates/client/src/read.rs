@@ -247,6 +247,6 @@ fn movie(movie: v1::Movie) -> Result<Movie, Malformed> {
         id: MovieId(movie.movie_id),
         title: movie.title,
         year: year(movie.year)?,
-        genres: movie.genres,
+        genres: movie.genres.into_iter().map(Into::into).collect(),
     })
 }

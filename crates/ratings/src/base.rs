@@ -1,10 +1,15 @@
 //! The loaded data, column by column.
 
-use std::{cmp::Ordering, path::Path, sync::OnceLock};
+use std::{cmp::Ordering, path::Path, thread};
 
 use crate::{
-    Average, Catalogue, LoadError, Loaded, Movie, MovieId, Rating, UserId, fingerprint::Fnv128,
-    load, tags::Tags,
+    Average, Catalogue, LoadError, Loaded, MovieId, Rating, UserId,
+    fingerprint::digest,
+    given::{Gave, Given, beyond},
+    load,
+    rows::Rows,
+    sections::{Sections, Torn},
+    tags::Tags,
 };
 
 /// The sum and the number of a movie's ratings.
@@ -46,34 +51,16 @@ impl Total {
 
 /// A catalogue and the ratings that were loaded with it. Never changes.
 ///
-/// A rating takes ten bytes: the ratings stand in columns, by movie and within a
-/// movie by user, so that one is found by bisection. Four more are taken once
-/// somebody asks for the ratings of a user.
+/// A rating takes eight bytes for sets of MovieLens' size: the ratings stand in
+/// columns, by user and within a user by movie, so that one is found by bisection and
+/// those of a user stand together. The columns are in memory, or in a file that is
+/// mapped ([`Base::keep`]).
 #[derive(Debug)]
 pub struct Base {
     catalogue: Catalogue,
-    /// For the movie at each position of the catalogue, where its ratings begin;
-    /// at the end, the number of all ratings.
-    starts: Vec<usize>,
-    users: Vec<UserId>,
-    ratings: Vec<Rating>,
-    /// When each was given, in seconds since 1970.
-    seconds: Vec<u32>,
-    totals: Vec<Total>,
     tags: Tags,
+    given: Given,
     fingerprint: u128,
-    /// The places of the ratings by user and movie; made when first needed.
-    by_user: OnceLock<Box<[u32]>>,
-}
-
-/// A rating of the loaded data, with the time at which it was given.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Loading {
-    /// The movie's position in the catalogue.
-    pub(crate) movie: usize,
-    pub(crate) user: UserId,
-    pub(crate) rating: Rating,
-    pub(crate) seconds: u32,
 }
 
 impl Base {
@@ -100,7 +87,7 @@ impl Base {
     /// a tag that is blank, longer than [`Base::LONGEST_TAG`] bytes or has control
     /// characters is a bad row.
     pub fn load(movies: &Path, ratings: &Path, strict: bool) -> Result<Loaded, LoadError> {
-        load::load(movies, ratings, strict)
+        load::load(movies, ratings, strict, &|_, _| {})
     }
 
     /// The same from readers, which messages call `movies.csv` and `ratings.csv`.
@@ -118,33 +105,46 @@ impl Base {
 
     /// No movies, no ratings.
     pub fn empty() -> Self {
-        Self::new(Catalogue::new(Vec::new()), Vec::new(), Tags::default())
+        Self::new(
+            Catalogue::new(Vec::new()),
+            Tags::default(),
+            &Rows::default(),
+        )
     }
 
-    /// `rows` are sorted by position of the movie and user, without duplicates.
-    pub(crate) fn new(catalogue: Catalogue, rows: Vec<Loading>, tags: Tags) -> Self {
-        let mut starts = vec![0; catalogue.len() + 1];
-        let mut totals = vec![Total::default(); catalogue.len()];
-        for row in &rows {
-            starts[row.movie + 1] += 1;
-            totals[row.movie].replace(None, Some(row.rating));
-        }
-        for position in 0..catalogue.len() {
-            starts[position + 1] += starts[position];
-        }
-        let mut base = Self {
+    /// One thread lays the columns out while another takes the fingerprint.
+    pub(crate) fn new(catalogue: Catalogue, tags: Tags, rows: &Rows) -> Self {
+        let (given, fingerprint) = thread::scope(|scope| {
+            let taking = scope.spawn(|| digest(&catalogue, &tags, rows));
+            let given = Given::new(catalogue.len(), rows);
+            // It panics only where memory is at its end.
+            (given, taking.join().expect("the fingerprint is taken"))
+        });
+        Self {
             catalogue,
-            starts,
-            users: rows.iter().map(|row| row.user).collect(),
-            ratings: rows.iter().map(|row| row.rating).collect(),
-            seconds: rows.iter().map(|row| row.seconds).collect(),
-            totals,
             tags,
-            fingerprint: 0,
-            by_user: OnceLock::new(),
-        };
-        base.fingerprint = base.digest();
-        base
+            given,
+            fingerprint,
+        }
+    }
+
+    pub(crate) fn write(&self) -> Sections {
+        let mut sections = Sections::default();
+        self.catalogue.write(&mut sections);
+        self.tags.write(&mut sections);
+        self.given.write(&mut sections);
+        sections
+    }
+
+    pub(crate) fn restore(sections: Sections, fingerprint: u128) -> Result<Self, Torn> {
+        let mut reader = sections.reader();
+        let catalogue = Catalogue::read(&mut reader)?;
+        Ok(Self {
+            tags: Tags::read(&mut reader)?,
+            given: Given::read(catalogue.len(), &mut reader)?,
+            catalogue,
+            fingerprint,
+        })
     }
 
     /// The movies.
@@ -153,40 +153,33 @@ impl Base {
     }
 
     /// The number of ratings.
-    pub const fn len(&self) -> usize {
-        self.ratings.len()
+    pub fn len(&self) -> usize {
+        self.given.len()
     }
 
     /// Whether there are no ratings.
-    pub const fn is_empty(&self) -> bool {
-        self.ratings.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.given.len() == 0
     }
 
     /// The rating that the user gave to the movie.
     pub fn rating(&self, user: UserId, movie: MovieId) -> Option<Rating> {
-        let range = self.range(self.catalogue.position(movie)?);
-        let at = self.users[range.clone()].binary_search(&user).ok()?;
-        Some(self.ratings[range.start + at])
+        self.given.rating(user, self.catalogue.position(movie)?)
     }
 
     /// The total of the movie's ratings; zeros when there are none, or no such
     /// movie.
     pub fn total(&self, movie: MovieId) -> Total {
         match self.catalogue.position(movie) {
-            Some(position) => self.totals[position],
+            Some(position) => self.given.total(position),
             None => Total::default(),
         }
     }
 
-    /// Every rating, by movie and user.
+    /// Every rating, by user and movie.
     pub fn iter(&self) -> impl Iterator<Item = (MovieId, UserId, Rating)> + '_ {
-        self.catalogue
-            .iter()
-            .enumerate()
-            .flat_map(|(position, movie)| {
-                self.range(position)
-                    .map(|at| (movie.id, self.users[at], self.ratings[at]))
-            })
+        let all = self.given.iter();
+        all.filter_map(|gave| Some((self.id(gave)?, gave.user, gave.rating)))
     }
 
     /// Every rating after this one, by user and movie, with the seconds since 1970
@@ -195,17 +188,16 @@ impl Base {
         &self,
         after: Option<(UserId, MovieId)>,
     ) -> impl Iterator<Item = (UserId, MovieId, Rating, u64)> + '_ {
-        let by_user = self.by_user.get_or_init(|| self.sort_by_user());
-        let key = |at: usize| (self.users[at], self.catalogue.at(self.movie_of(at)).id);
-        let from = match after {
-            Some(after) => by_user.partition_point(|&at| key(at as usize) <= after),
-            None => 0,
+        let (user, movie) = match after {
+            Some((user, movie)) => (user, beyond(&self.catalogue, movie)),
+            None => (UserId(0), 0),
         };
-        by_user[from..].iter().map(move |&at| {
-            let (user, movie) = key(at as usize);
-            let seconds = u64::from(self.seconds[at as usize]);
-            (user, movie, self.ratings[at as usize], seconds)
-        })
+        let rest = self.given.after(user, movie);
+        rest.filter_map(|gave| Some((gave.user, self.id(gave)?, gave.rating, gave.seconds)))
+    }
+
+    fn id(&self, gave: Gave) -> Option<MovieId> {
+        Some(self.catalogue.movies.get(gave.movie)?.id)
     }
 
     /// What users have called the movie, and how many of them, the most used first.
@@ -223,56 +215,5 @@ impl Base {
 
     pub(crate) const fn same_data(&self, other: &Self) -> bool {
         self.fingerprint == other.fingerprint
-    }
-
-    /// They stand by movie already, so a sort that keeps the order of equals is
-    /// enough.
-    fn sort_by_user(&self) -> Box<[u32]> {
-        let mut places: Box<[u32]> = (0..).take(self.users.len()).collect();
-        places.sort_by_key(|&at| self.users[at as usize]);
-        places
-    }
-
-    /// The position of the movie whose rating stands at this place.
-    fn movie_of(&self, at: usize) -> usize {
-        self.starts.partition_point(|&start| start <= at) - 1
-    }
-
-    fn range(&self, position: usize) -> std::ops::Range<usize> {
-        self.starts[position]..self.starts[position + 1]
-    }
-
-    fn digest(&self) -> u128 {
-        let mut fnv = Fnv128::new();
-        for (position, movie) in self.catalogue.iter().enumerate() {
-            digest_movie(&mut fnv, movie);
-            let range = self.range(position);
-            fnv.number(range.len() as u32);
-            for at in range {
-                fnv.number(self.users[at].0);
-                fnv.number(self.ratings[at].ten_thousandths());
-            }
-        }
-        // Data without tags keep the digest that they had before there were any.
-        if !self.tags.is_empty() {
-            for position in 0..self.catalogue.len() {
-                for (tag, users) in self.tags.of(position) {
-                    fnv.number(position as u32);
-                    fnv.text(tag);
-                    fnv.number(users);
-                }
-            }
-        }
-        fnv.finish()
-    }
-}
-
-fn digest_movie(fnv: &mut Fnv128, movie: &Movie) {
-    fnv.number(movie.id.0);
-    fnv.text(&movie.title);
-    fnv.number(movie.year.map_or(u32::MAX, u32::from));
-    fnv.number(movie.genres.len() as u32);
-    for genre in &movie.genres {
-        fnv.text(genre);
     }
 }

@@ -1,11 +1,13 @@
 //! The movies, by id and by title.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     Movie, MovieId,
+    column::{Column, Texts},
     movie::{parse_year, split_year},
     near::Near,
+    sections::{Reader, Sections, Torn},
     title::{self, Keys},
 };
 
@@ -15,7 +17,7 @@ pub struct Catalogue {
     /// In ascending order of id.
     pub(crate) movies: Vec<Movie>,
     /// Every genre that a movie has, once.
-    pub(crate) genres: Vec<String>,
+    pub(crate) genres: Vec<Arc<str>>,
     /// The ways in which a title may agree with a name, the strictest first.
     stages: [Index; 3],
     pub(crate) near: Near,
@@ -57,9 +59,15 @@ impl Catalogue {
                 bare.push((position, keys.bare));
             }
         }
-        let genres: BTreeSet<_> = movies.iter().flat_map(|movie| &movie.genres).collect();
+        let genres: BTreeSet<Arc<str>> = movies.iter().flat_map(|m| &m.genres).cloned().collect();
+        for genre in movies.iter_mut().flat_map(|movie| &mut movie.genres) {
+            // One text for all movies that have it.
+            if let Some(shared) = genres.get(genre) {
+                *genre = Arc::clone(shared);
+            }
+        }
         Self {
-            genres: genres.into_iter().cloned().collect(),
+            genres: genres.into_iter().collect(),
             movies,
             stages: stages.map(Index::new),
             near: Near::new(bare),
@@ -125,8 +133,60 @@ impl Catalogue {
         self.movies.binary_search_by_key(&id, |movie| movie.id).ok()
     }
 
-    pub(crate) fn at(&self, position: usize) -> &Movie {
-        &self.movies[position]
+    pub(crate) fn write(&self, sections: &mut Sections) {
+        let year = |movie: &Movie| movie.year.map_or(NO_YEAR, u64::from);
+        let id = |movie: &Movie| u64::from(movie.id.0);
+        Column::of(&self.movies.iter().map(id).collect::<Vec<_>>()).write(sections);
+        Column::new(NO_YEAR, self.movies.iter().map(year)).write(sections);
+        Texts::new(self.movies.iter().map(|movie| &*movie.title)).write(sections);
+        Texts::new(self.genres.iter().map(|genre| &**genre)).write(sections);
+        let (mut starts, mut genres) = (vec![0], Vec::new());
+        for movie in &self.movies {
+            let place = |genre| self.genres.binary_search(genre).unwrap_or_default() as u64;
+            genres.extend(movie.genres.iter().map(place));
+            starts.push(genres.len() as u64);
+        }
+        Column::of(&starts).write(sections);
+        Column::of(&genres).write(sections);
+        for stage in &self.stages {
+            stage.names.write(sections);
+            stage.positions.write(sections);
+        }
+        self.near.write(sections);
+    }
+
+    pub(crate) fn read(reader: &mut Reader) -> Result<Self, Torn> {
+        let (ids, years) = (Column::read(reader)?, Column::read(reader)?);
+        let (titles, genres) = (Texts::read(reader)?, Texts::read(reader)?);
+        let (starts, listed) = (Column::read(reader)?, Column::read(reader)?);
+        let genres: Vec<Arc<str>> = genres.iter().map(Arc::from).collect();
+        let genre = |at| genres.get(listed.get(at)? as usize).cloned();
+        let movie = |at| {
+            Some(Movie {
+                id: MovieId(ids.get_u32(at)?),
+                title: titles.get(at).to_owned(),
+                year: years
+                    .get(at)?
+                    .try_into()
+                    .ok()
+                    .filter(|_| years.get(at) != Some(NO_YEAR)),
+                genres: starts.between(at).filter_map(genre).collect(),
+            })
+        };
+        let movies: Option<Vec<_>> = (0..ids.len()).map(movie).collect();
+        let movies = movies.filter(|movies| movies.is_sorted_by(|a, b| a.id < b.id));
+        let mut stage = || {
+            Ok(Index {
+                names: Texts::read(reader)?,
+                positions: Column::read(reader)?,
+            })
+        };
+        Ok(Self {
+            stages: [stage()?, stage()?, stage()?],
+            movies: movies.ok_or(Torn)?,
+            genres,
+            near: Near::read(reader)?,
+        })
     }
 
     /// The movies that bear the name by the strictest comparison by which any
@@ -153,7 +213,7 @@ impl Catalogue {
 
     fn of_year(&self, positions: impl Iterator<Item = u32>, year: Option<u16>) -> Vec<&Movie> {
         positions
-            .map(|position| self.at(position as usize))
+            .filter_map(|position| self.movies.get(position as usize))
             .filter(|movie| year.is_none() || movie.year == year)
             .collect()
     }
@@ -162,32 +222,37 @@ impl Catalogue {
         self.near
             .nearest(&Keys::new(name).bare, Self::NEAR)
             .into_iter()
-            .map(|position| self.at(position))
+            .filter_map(|position| self.movies.get(position))
             .collect()
     }
 }
 
+/// How a column of years writes that there is none. No year has five digits.
+const NO_YEAR: u64 = 0xffff;
+
 /// Names and the positions of the movies that bear them, sorted.
 #[derive(Debug)]
-struct Index(Vec<(Box<str>, u32)>);
+struct Index {
+    names: Texts,
+    positions: Column,
+}
 
 impl Index {
-    fn new(names: Vec<(String, u32)>) -> Self {
-        let mut names: Vec<_> = names
-            .into_iter()
-            // What consists of punctuation only folds to nothing.
-            .filter(|(name, _)| !name.is_empty())
-            .map(|(name, position)| (name.into_boxed_str(), position))
-            .collect();
+    fn new(mut names: Vec<(String, u32)>) -> Self {
+        // What consists of punctuation only folds to nothing.
+        names.retain(|(name, _)| !name.is_empty());
         names.sort_unstable();
         names.dedup();
-        Self(names)
+        let positions: Vec<_> = names.iter().map(|&(_, at)| u64::from(at)).collect();
+        Self {
+            names: Texts::new(names.iter().map(|(name, _)| name.as_str())),
+            positions: Column::of(&positions),
+        }
     }
 
     fn positions(&self, name: &str) -> impl Iterator<Item = u32> {
-        let from = self.0.partition_point(|(known, _)| **known < *name);
-        let to = self.0.partition_point(|(known, _)| **known <= *name);
-        self.0[from..to].iter().map(|&(_, position)| position)
+        let range = self.names.equal(name);
+        range.filter_map(|at| self.positions.get_u32(at))
     }
 }
 

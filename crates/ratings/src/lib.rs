@@ -23,23 +23,34 @@
 //! ```
 //!
 //! The crate knows no network, no clock and no randomness. Its only input from
-//! outside is the files that [`Base::load`] reads.
+//! outside is the files that [`Base::load`] reads, and the file that [`Base::keep`]
+//! makes of them.
 
 mod base;
 mod catalogue;
+mod column;
+mod file;
 mod fingerprint;
+mod given;
+mod keep;
 mod load;
 mod movie;
 mod near;
+mod overlay;
+mod parse;
 mod rating;
 mod ratings;
+mod rows;
 mod search;
+mod sections;
+mod sources;
 mod table;
 mod tags;
 mod title;
 
 pub use base::{Base, Total};
 pub use catalogue::{Catalogue, Resolution};
+pub use keep::{How, Kept, Making, Step};
 pub use load::{BadRow, LoadError, Loaded, Skipped};
 pub use movie::{Movie, MovieId, UserId};
 pub use rating::{Rating, RatingError};

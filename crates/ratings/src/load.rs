@@ -2,14 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    fmt,
+    fs::File,
+    io,
     path::{Path, PathBuf},
     str::FromStr,
+    thread,
 };
 
 use crate::{
     Base, Catalogue, Movie, MovieId, Rating, RatingError, UserId,
-    base::Loading,
+    parse::{Progress, parse},
+    rows::{Block, Row, Rows},
+    sources::tags,
     table::{self, Table, shown},
     tags::Tags,
 };
@@ -35,10 +40,17 @@ pub struct Skipped {
 impl Skipped {
     /// How many bad rows are kept to be shown; further ones are only counted.
     pub const SHOWN: usize = 10;
+
+    /// Adds what was skipped after these.
+    fn append(&mut self, later: Self) {
+        self.count += later.count;
+        let room = Self::SHOWN.saturating_sub(self.first.len());
+        self.first.extend(later.first.into_iter().take(room));
+    }
 }
 
 /// A row that makes no sense. Prints as `ratings.csv:17: reason`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct BadRow {
     /// The file, as it was named to the load.
     pub file: PathBuf,
@@ -65,6 +77,12 @@ pub enum LoadError {
         /// What the system says.
         source: io::Error,
     },
+    /// The files changed while they were read.
+    #[error("{} or a file beside it changed while it was read; start again once it stays as it is", path.display())]
+    Changed {
+        /// The ratings.
+        path: PathBuf,
+    },
     /// The file cannot be read to its end.
     #[error("cannot read {}: {source}", path.display())]
     Read {
@@ -88,15 +106,28 @@ pub enum LoadError {
     Row(BadRow),
 }
 
-pub(crate) fn load(movies: &Path, ratings: &Path, strict: bool) -> Result<Loaded, LoadError> {
-    let tags = movies.with_file_name("tags.csv");
-    let tags = tags
-        .is_file()
-        .then(|| Table::open(&tags, TAGS))
-        .transpose()?;
-    let movies = Table::open(movies, MOVIES)?;
-    let ratings = Table::open(ratings, RATINGS)?;
-    Loader::new(strict).load(movies, ratings, tags)
+pub(crate) fn load(
+    movies: &Path,
+    ratings: &Path,
+    strict: bool,
+    progress: Progress<'_>,
+) -> Result<Loaded, LoadError> {
+    let tags = tags(movies).map(|tags| Table::open(&tags, TAGS));
+    let tags = tags.transpose()?;
+    let mut loader = Loader::new(strict);
+    let movies = loader.movies(Table::open(movies, MOVIES)?)?;
+    let table = Table::open(ratings, RATINGS)?;
+    let positions = Positions::new(&movies);
+    loader.ratings_file = ratings.to_owned();
+    loader.rest(movies, &positions, tags, |loader| {
+        match parse(ratings, RATINGS, &positions, strict, progress)? {
+            Some(parsed) => {
+                loader.skipped.append(parsed.skipped);
+                Ok(parsed.blocks)
+            }
+            None => loader.ratings(table, &positions),
+        }
+    })
 }
 
 pub(crate) fn read(
@@ -104,9 +135,14 @@ pub(crate) fn read(
     ratings: impl io::Read,
     strict: bool,
 ) -> Result<Loaded, LoadError> {
-    let movies = Table::new(PathBuf::from("movies.csv"), movies, MOVIES)?;
+    let mut loader = Loader::new(strict);
+    let movies = loader.movies(Table::new(PathBuf::from("movies.csv"), movies, MOVIES)?)?;
     let ratings = Table::new(PathBuf::from("ratings.csv"), ratings, RATINGS)?;
-    Loader::new(strict).load(movies, ratings, None::<Table<io::Empty>>)
+    let positions = Positions::new(&movies);
+    loader.ratings_file = ratings.path().to_owned();
+    loader.rest(movies, &positions, None, |loader| {
+        loader.ratings(ratings, &positions)
+    })
 }
 
 const MOVIES: &str = "movieId,title,genres";
@@ -115,7 +151,7 @@ const TAGS: &str = "userId,movieId,tag,timestamp";
 
 /// What is wrong with a row.
 #[derive(Debug, thiserror::Error)]
-enum Reason {
+pub(crate) enum Reason {
     #[error(transparent)]
     Row(#[from] table::RowError),
     #[error("{0} `{1}` is not a whole number in range")]
@@ -140,19 +176,48 @@ enum Reason {
     DuplicateRating(UserId, MovieId, u64),
 }
 
-/// A row of `ratings.csv`, in the order in which rows are sorted.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct RatingRow {
-    movie: usize,
-    user: UserId,
-    timestamp: i64,
-    line: u64,
-    rating: Rating,
+/// Where movies stand in the catalogue.
+pub(crate) struct Positions {
+    /// Ascending.
+    ids: Vec<MovieId>,
+    /// By id, one more than the position; empty where ids are too far apart.
+    table: Vec<u32>,
+}
+
+impl Positions {
+    /// The movies are in ascending order of id.
+    fn new(movies: &[Movie]) -> Self {
+        let ids: Vec<_> = movies.iter().map(|movie| movie.id).collect();
+        let most = ids.last().map_or(0, |id| id.0 as usize);
+        let mut table = Vec::new();
+        if most <= 16 * ids.len() + 65_536 {
+            table.resize(most + 1, 0);
+            for (number, id) in (1..).zip(&ids) {
+                table[id.0 as usize] = number;
+            }
+        }
+        Self { ids, table }
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, id: u32) -> Option<u32> {
+        if self.table.is_empty() {
+            let found = self.ids.binary_search(&MovieId(id));
+            return found.ok().map(|at| at as u32);
+        }
+        self.table.get(id as usize)?.checked_sub(1)
+    }
+
+    fn of(&self, id: u32) -> Result<u32, Reason> {
+        self.find(id).ok_or(Reason::UnknownMovie(MovieId(id)))
+    }
 }
 
 struct Loader {
     strict: bool,
     skipped: Skipped,
+    /// How messages call it.
+    ratings_file: PathBuf,
 }
 
 impl Loader {
@@ -160,91 +225,104 @@ impl Loader {
         Self {
             strict,
             skipped: Skipped::default(),
+            ratings_file: PathBuf::new(),
         }
     }
 
-    fn load(
+    /// The titles are laid out to be found, and the tags read, while `ratings` reads
+    /// the ratings.
+    fn rest(
         mut self,
-        movies: Table<impl io::Read>,
-        ratings: Table<impl io::Read>,
-        tags: Option<Table<impl io::Read>>,
+        movies: Vec<Movie>,
+        positions: &Positions,
+        tags: Option<Table<File>>,
+        ratings: impl FnOnce(&mut Self) -> Result<Vec<Block>, LoadError>,
     ) -> Result<Loaded, LoadError> {
-        let catalogue = self.movies(movies)?;
-        let rows = self.ratings(ratings, &catalogue)?;
-        let tags = match tags {
-            Some(table) => self.tags(table, &catalogue)?,
-            None => Tags::default(),
-        };
-        Ok(Loaded {
-            base: Base::new(catalogue, rows, tags),
-            skipped: self.skipped,
+        let strict = self.strict;
+        thread::scope(|scope| {
+            let catalogue = scope.spawn(|| Catalogue::new(movies));
+            let tags = scope.spawn(move || {
+                let mut loader = Self::new(strict);
+                let tags = tags.map(|table| loader.tags(table, positions));
+                tags.transpose().map(|tags| (tags, loader.skipped))
+            });
+            let blocks = ratings(&mut self)?;
+            let rows = self.rows(blocks, positions)?;
+            // They panic only where memory is at its end.
+            let catalogue = catalogue.join().expect("the catalogue is made");
+            let (tags, skipped) = tags.join().expect("the tags are read")?;
+            self.skipped.append(skipped);
+            Ok(Loaded {
+                base: Base::new(catalogue, tags.unwrap_or_default(), &rows),
+                skipped: self.skipped,
+            })
         })
     }
 
-    fn movies(&mut self, mut table: Table<impl io::Read>) -> Result<Catalogue, LoadError> {
+    fn movies(&mut self, mut table: Table<impl io::Read>) -> Result<Vec<Movie>, LoadError> {
         let mut movies = BTreeMap::new();
         while let Some(line) = table.next()? {
             match movie(&table) {
                 Ok(movie) if movies.contains_key(&movie.id) => {
-                    self.skip(bad(&table, line, &Reason::DuplicateMovie(movie.id)))?;
+                    self.skip(bad(table.path(), line, &Reason::DuplicateMovie(movie.id)))?;
                 }
                 Ok(movie) => drop(movies.insert(movie.id, movie)),
-                Err(reason) => self.skip(bad(&table, line, &reason))?,
+                Err(reason) => self.skip(bad(table.path(), line, &reason))?,
             }
         }
-        Ok(Catalogue::new(movies.into_values().collect()))
+        Ok(movies.into_values().collect())
     }
 
+    /// The way from front to back, for any file.
     fn ratings(
         &mut self,
         mut table: Table<impl io::Read>,
-        catalogue: &Catalogue,
-    ) -> Result<Vec<Loading>, LoadError> {
-        let mut rows = Vec::new();
+        positions: &Positions,
+    ) -> Result<Vec<Block>, LoadError> {
+        let mut block = Block::default();
         while let Some(line) = table.next()? {
-            match rating(&table, line, catalogue) {
-                Ok(row) => rows.push(row),
-                Err(reason) => self.skip(bad(&table, line, &reason))?,
+            match table
+                .columns()
+                .map_err(Reason::Row)
+                .and_then(|row| rating_row(row, positions))
+            {
+                Ok((user, movie, rating, timestamp)) => block.rows.push(Row {
+                    user,
+                    movie,
+                    timestamp,
+                    // It only goes into messages.
+                    line: line.try_into().unwrap_or(u32::MAX),
+                    rating,
+                }),
+                Err(reason) => self.skip(bad(table.path(), line, &reason))?,
             }
         }
-        rows.sort_unstable();
-        for pair in rows.windows(2) {
-            let (earlier, later) = (&pair[0], &pair[1]);
-            if (earlier.movie, earlier.user) == (later.movie, later.user) {
-                let movie = catalogue.at(later.movie).id;
-                let reason = Reason::DuplicateRating(later.user, movie, later.line);
-                self.skip(bad(&table, earlier.line, &reason))?;
-            }
-        }
-        // The last of equals counts; `dedup` keeps the first, hence backwards.
-        rows.reverse();
-        rows.dedup_by_key(|row| (row.movie, row.user));
-        Ok(rows
-            .into_iter()
-            .rev()
-            .map(|row| Loading {
-                movie: row.movie,
-                user: row.user,
-                rating: row.rating,
-                // Only told to people, so a time outside of 1970 to 2106 may be off.
-                seconds: row.timestamp.clamp(0, u32::MAX.into()) as u32,
-            })
-            .collect())
+        block.sort();
+        Ok(vec![block])
+    }
+
+    fn rows(&mut self, blocks: Vec<Block>, positions: &Positions) -> Result<Rows, LoadError> {
+        let file = self.ratings_file.clone();
+        Rows::new(blocks, |again| {
+            let movie = positions.ids[again.movie as usize];
+            let reason = Reason::DuplicateRating(again.user, movie, again.counts);
+            self.skip(bad(&file, again.line, &reason))
+        })
     }
 
     fn tags(
         &mut self,
         mut table: Table<impl io::Read>,
-        catalogue: &Catalogue,
+        positions: &Positions,
     ) -> Result<Tags, LoadError> {
         let mut rows = Vec::new();
         while let Some(line) = table.next()? {
-            match tag(&table, catalogue) {
+            match tag(&table, positions) {
                 Ok(row) => rows.push(row),
-                Err(reason) => self.skip(bad(&table, line, &reason))?,
+                Err(reason) => self.skip(bad(table.path(), line, &reason))?,
             }
         }
-        Ok(Tags::new(catalogue.len(), rows))
+        Ok(Tags::new(positions.ids.len(), rows))
     }
 
     fn skip(&mut self, row: BadRow) -> Result<(), LoadError> {
@@ -259,9 +337,9 @@ impl Loader {
     }
 }
 
-fn bad(table: &Table<impl io::Read>, line: u64, reason: &Reason) -> BadRow {
+fn bad(file: &Path, line: u64, reason: &Reason) -> BadRow {
     BadRow {
-        file: table.path().to_owned(),
+        file: file.to_owned(),
         line,
         reason: reason.to_string(),
     }
@@ -282,39 +360,27 @@ fn movie(table: &Table<impl io::Read>) -> Result<Movie, Reason> {
     }
 }
 
-fn rating(
-    table: &Table<impl io::Read>,
-    line: u64,
-    catalogue: &Catalogue,
-) -> Result<RatingRow, Reason> {
-    let [user, movie, rating, timestamp] = table.columns()?;
+/// A row of the ratings with the position of its movie.
+pub(crate) fn rating_row(
+    [user, movie, rating, timestamp]: [&str; 4],
+    positions: &Positions,
+) -> Result<(UserId, u32, Rating, i64), Reason> {
     let user = UserId(number("userId", user)?);
-    let movie = MovieId(number("movieId", movie)?);
+    let movie = number("movieId", movie)?;
     let rating = rating
         .parse()
         .map_err(|error| Reason::Rating(shown(rating), error))?;
     let timestamp = number("timestamp", timestamp)?;
-    let movie = catalogue
-        .position(movie)
-        .ok_or(Reason::UnknownMovie(movie))?;
-    Ok(RatingRow {
-        movie,
-        user,
-        timestamp,
-        line,
-        rating,
-    })
+    Ok((user, positions.of(movie)?, rating, timestamp))
 }
 
 fn tag(
     table: &Table<impl io::Read>,
-    catalogue: &Catalogue,
+    positions: &Positions,
 ) -> Result<(usize, UserId, String), Reason> {
     let [user, movie, tag, _] = table.columns()?;
     let user = UserId(number("userId", user)?);
-    let movie = MovieId(number("movieId", movie)?);
-    let position = catalogue.position(movie);
-    let position = position.ok_or(Reason::UnknownMovie(movie))?;
+    let position = positions.of(number("movieId", movie)?)? as usize;
     match tag.trim() {
         "" => Err(Reason::NoTag),
         tag if tag.len() > Base::LONGEST_TAG => Err(Reason::LongTag),

@@ -4,23 +4,25 @@ use std::collections::BTreeMap;
 
 use strsim::jaro_winkler;
 
+use crate::{
+    column::{Column, Texts},
+    sections::{Reader, Sections, Torn},
+};
+
 /// What nearness is measured against: the names of all movies, word by word.
 ///
 /// Each distinct word is kept, and compared, once.
-#[derive(Debug, Default)]
-pub(crate) struct Near {
-    vocabulary: Vec<Box<str>>,
-    names: Vec<Name>,
-}
-
 #[derive(Debug)]
-struct Name {
-    /// The movie's position in the catalogue.
-    position: u32,
-    /// The bare name.
-    text: Box<str>,
+pub(crate) struct Near {
+    vocabulary: Texts,
+    /// The bare names, ...
+    names: Texts,
+    /// ... the positions of their movies in the catalogue, ...
+    positions: Column,
+    /// ... and where the words of each begin.
+    starts: Column,
     /// Indices into the vocabulary.
-    words: Box<[u32]>,
+    words: Column,
 }
 
 /// Below this a word or a name is another one.
@@ -31,29 +33,59 @@ const WORDS: usize = 8;
 impl Near {
     /// `names` are pairs of a movie's position and a bare name. A name that folds
     /// to nothing is near to nothing, or a blank query would find it.
-    pub(crate) fn new(names: Vec<(u32, String)>) -> Self {
-        let mut index = BTreeMap::new();
-        let mut near = Self::default();
-        for (position, text) in names.into_iter().filter(|name| !name.1.is_empty()) {
-            let words = text
-                .split(' ')
-                .map(|word| match index.get(word) {
-                    Some(&known) => known,
-                    None => {
-                        let new = near.vocabulary.len() as u32;
-                        near.vocabulary.push(word.into());
-                        index.insert(word.to_owned(), new);
-                        new
-                    }
-                })
-                .collect();
-            near.names.push(Name {
-                position,
-                text: text.into_boxed_str(),
-                words,
-            });
+    pub(crate) fn new(mut names: Vec<(u32, String)>) -> Self {
+        names.retain(|name| !name.1.is_empty());
+        let (mut index, mut vocabulary) = (BTreeMap::new(), Vec::new());
+        let (mut starts, mut words) = (vec![0], Vec::new());
+        for (_, text) in &names {
+            for word in text.split(' ') {
+                let next = vocabulary.len() as u64;
+                let known = *index.entry(word).or_insert(next);
+                if known == next {
+                    vocabulary.push(word);
+                }
+                words.push(known);
+            }
+            starts.push(words.len() as u64);
         }
-        near
+        let positions: Vec<_> = names.iter().map(|name| u64::from(name.0)).collect();
+        Self {
+            vocabulary: Texts::new(vocabulary),
+            names: Texts::new(names.iter().map(|name| &*name.1)),
+            positions: Column::of(&positions),
+            starts: Column::of(&starts),
+            words: Column::of(&words),
+        }
+    }
+
+    pub(crate) fn write(&self, sections: &mut Sections) {
+        self.vocabulary.write(sections);
+        self.names.write(sections);
+        self.positions.write(sections);
+        self.starts.write(sections);
+        self.words.write(sections);
+    }
+
+    pub(crate) fn read(reader: &mut Reader) -> Result<Self, Torn> {
+        Ok(Self {
+            vocabulary: Texts::read(reader)?,
+            names: Texts::read(reader)?,
+            positions: Column::read(reader)?,
+            starts: Column::read(reader)?,
+            words: Column::read(reader)?,
+        })
+    }
+
+    /// The indices of a name's words.
+    fn words(&self, name: usize) -> impl Iterator<Item = usize> + '_ {
+        let words = self.starts.between(name);
+        words.filter_map(|at| Some(self.words.get(at)? as usize))
+    }
+
+    fn position(&self, name: usize) -> usize {
+        self.positions
+            .get(name)
+            .map_or(usize::MAX, |at| at as usize)
     }
 
     /// The positions of the movies nearest to a bare name, the nearest first, at
@@ -66,19 +98,17 @@ impl Near {
             .map(|word| self.compare(word))
             .collect();
         let mut best = BTreeMap::new();
-        for name in &self.names {
-            let score = score(query, &words, name);
+        for name in 0..self.names.len() {
+            let score = self.score(query, &words, name);
             if score >= ALIKE {
-                let highest = best.entry(name.position).or_insert(score);
+                let highest = best.entry(self.position(name)).or_insert(score);
                 *highest = score.max(*highest);
             }
         }
         let mut best: Vec<_> = best.into_iter().collect();
         best.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         best.truncate(limit);
-        best.into_iter()
-            .map(|(position, _)| position as usize)
-            .collect()
+        best.into_iter().map(|(position, _)| position).collect()
     }
 
     /// The positions of the movies in one of whose names every word of a bare query
@@ -88,32 +118,46 @@ impl Near {
             .split(' ')
             .filter(|word| !word.is_empty())
             .map(|word| {
-                self.vocabulary
-                    .iter()
-                    .map(|known| known.starts_with(word))
+                let known = (0..self.vocabulary.len()).map(|at| self.vocabulary.bytes_of(at));
+                known
+                    .map(|known| known.starts_with(word.as_bytes()))
                     .collect()
             })
             .collect();
         if begun.is_empty() {
             return Vec::new();
         }
-        let has = |name: &&Name| {
-            let begins = |begun: &Vec<bool>| name.words.iter().any(|&word| begun[word as usize]);
-            begun.iter().all(begins)
+        let has = |&name: &usize| {
+            let begins = |begun: &[bool], word| begun.get(word).is_some_and(|&begun| begun);
+            let any = |begun: &Vec<bool>| self.words(name).any(|word| begins(begun, word));
+            begun.iter().all(any)
         };
         let mut best = BTreeMap::new();
-        for name in self.names.iter().filter(has) {
-            let words = best.entry(name.position).or_insert(usize::MAX);
-            *words = name.words.len().min(*words);
+        for name in (0..self.names.len()).filter(has) {
+            let words = best.entry(self.position(name)).or_insert(usize::MAX);
+            *words = self.starts.between(name).len().min(*words);
         }
         let mut best: Vec<_> = best
             .into_iter()
             .map(|(position, words)| (words, position))
             .collect();
         best.sort_unstable();
-        best.into_iter()
-            .map(|(_, position)| position as usize)
-            .collect()
+        best.into_iter().map(|(_, position)| position).collect()
+    }
+
+    /// From 0 to 1. Words found wherever they stand count most, so that a word too few
+    /// or in another place does little harm; the whole finds blanks put wrong.
+    fn score(&self, query: &str, words: &[Compared], name: usize) -> f64 {
+        let likeness = |word: &Compared, known| word.alike.get(known).copied().unwrap_or(0.0);
+        let best = |word: &Compared| {
+            let each = self.words(name).map(|known| likeness(word, known));
+            each.fold(0.0, f64::max)
+        };
+        let weight: f64 = words.iter().map(|word| word.weight).sum();
+        let found: f64 = words.iter().map(|word| word.weight * best(word)).sum();
+        let covered = if weight > 0.0 { found / weight } else { 0.0 };
+        let whole = alike(query, self.names.get(name));
+        (0.95 * covered + 0.05 * whole).max(0.95 * whole)
     }
 
     /// How much the word is like each of the vocabulary.
@@ -135,23 +179,6 @@ struct Compared {
     weight: f64,
     /// Its likeness to each word of the vocabulary.
     alike: Vec<f64>,
-}
-
-/// From 0 to 1. Words found wherever they stand count most, so that a word too few
-/// or in another place does little harm; the whole finds blanks put wrong.
-fn score(query: &str, words: &[Compared], name: &Name) -> f64 {
-    let weight: f64 = words.iter().map(|word| word.weight).sum();
-    let found: f64 = words.iter().map(|word| word.weight * word.best(name)).sum();
-    let covered = if weight > 0.0 { found / weight } else { 0.0 };
-    let whole = alike(query, &name.text);
-    (0.95 * covered + 0.05 * whole).max(0.95 * whole)
-}
-
-impl Compared {
-    fn best(&self, name: &Name) -> f64 {
-        let alike = name.words.iter().map(|&word| self.alike[word as usize]);
-        alike.fold(0.0, f64::max)
-    }
 }
 
 /// Jaro-Winkler where it reaches [`ALIKE`], else 0. Lengths that differ by more

@@ -1,14 +1,14 @@
 //! The replicated value: users' updates laid over the loaded data.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    ops::Bound,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use backfence_gossip::{Time, Update, UpdateId, Value};
 
-use crate::{Base, Catalogue, Movie, MovieId, Rating, Total, UserId, fingerprint::Fnv128};
+use crate::{
+    Base, Catalogue, Movie, MovieId, Rating, Total, UserId,
+    fingerprint::Fnv128,
+    overlay::{Overlay, Written},
+};
 
 /// What an update does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -124,8 +124,7 @@ pub struct UnknownMovie(pub MovieId);
 #[derive(Clone, Debug)]
 pub struct Ratings {
     base: Arc<Base>,
-    /// The last write of each user to each movie.
-    overlay: BTreeMap<(UserId, MovieId), Cell>,
+    overlay: Overlay,
     /// The totals of the movies that occur in the overlay.
     totals: BTreeMap<MovieId, Total>,
 }
@@ -135,7 +134,7 @@ impl Ratings {
     pub const fn new(base: Arc<Base>) -> Self {
         Self {
             base,
-            overlay: BTreeMap::new(),
+            overlay: Overlay::new(),
             totals: BTreeMap::new(),
         }
     }
@@ -165,7 +164,7 @@ impl Ratings {
 
     /// The rating that the user gave to the movie.
     pub fn view(&self, user: UserId, movie: MovieId) -> Option<UserRating> {
-        match self.overlay.get(&(user, movie)) {
+        match self.overlay.get(user, movie) {
             Some(cell) => cell.rating.map(|rating| UserRating {
                 rating,
                 update: Some(cell.update),
@@ -232,13 +231,12 @@ impl Ratings {
 
     /// The loaded ratings and the overlay, merged: a write beats what was loaded.
     fn ratings_after(&self, after: Option<(UserId, MovieId)>) -> impl Iterator<Item = Listed> + '_ {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut loaded = self.base.ratings_after(after).peekable();
-        let mut written = self.overlay.range((from, Bound::Unbounded)).peekable();
+        let mut written = self.overlay.after(after).peekable();
         std::iter::from_fn(move || {
             loop {
                 let next_loaded = loaded.peek().map(|row| (row.0, row.1));
-                let next_written = written.peek().map(|write| *write.0);
+                let next_written = written.peek().map(|write| (write.0, write.1));
                 let from_overlay = match (next_loaded, next_written) {
                     (None, None) => return None,
                     (Some(loaded), Some(written)) => written <= loaded,
@@ -254,7 +252,7 @@ impl Ratings {
                         seconds,
                     });
                 }
-                let (&(user, movie), cell) = written.next()?;
+                let (user, movie, cell) = written.next()?;
                 if next_loaded == Some((user, movie)) {
                     loaded.next();
                 }
@@ -273,14 +271,13 @@ impl Ratings {
 
     /// The last write of a user to a movie, a deletion too.
     pub fn cell(&self, user: UserId, movie: MovieId) -> Option<Cell> {
-        self.overlay.get(&(user, movie)).copied()
+        self.overlay.get(user, movie).copied()
     }
 
     /// Every last write, by user and movie, for a transfer of state.
     pub fn cells(&self) -> impl Iterator<Item = (MovieId, UserId, Cell)> + '_ {
-        self.overlay
-            .iter()
-            .map(|(&(user, movie), &cell)| (movie, user, cell))
+        let all = self.overlay.after(None);
+        all.map(|(user, movie, &cell)| (movie, user, cell))
     }
 
     /// A digest of the loaded data and of every last write, the same on every machine:
@@ -289,7 +286,7 @@ impl Ratings {
     pub fn digest(&self) -> u128 {
         let mut digest = Fnv128::new();
         digest.text(&self.base.fingerprint());
-        for (&(user, movie), cell) in &self.overlay {
+        for (user, movie, cell) in self.overlay.after(None) {
             digest.number(user.0);
             digest.number(movie.0);
             digest.bytes(&cell.time.0.to_le_bytes());
@@ -310,13 +307,10 @@ impl Ratings {
     /// Joins one write into the value: it takes effect unless a greater one is
     /// there. Says whether it did.
     pub fn insert(&mut self, movie: MovieId, user: UserId, cell: Cell) -> bool {
-        let before = match self.overlay.entry((user, movie)) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(cell);
-                self.base.rating(user, movie)
-            }
-            Entry::Occupied(mut present) if *present.get() < cell => present.insert(cell).rating,
-            Entry::Occupied(_) => return false,
+        let before = match self.overlay.write(user, movie, cell) {
+            Written::First => self.base.rating(user, movie),
+            Written::Replaced(before) => before.rating,
+            Written::Lost => return false,
         };
         let mut total = self.total(movie);
         total.replace(before, cell.rating);
@@ -362,7 +356,7 @@ impl Value for Ratings {
     }
 
     fn merge(&mut self, other: Self) {
-        for ((user, movie), cell) in other.overlay {
+        for (user, movie, &cell) in other.overlay.after(None) {
             self.insert(movie, user, cell);
         }
     }

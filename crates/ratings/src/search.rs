@@ -42,7 +42,9 @@ impl Catalogue {
             return Found::new(self.iter().filter(|movie| wanted(movie)).collect(), limit);
         }
         let positions = self.near.with_words(&Keys::new(text).bare);
-        let hits = positions.into_iter().map(|position| self.at(position));
+        let hits = positions
+            .into_iter()
+            .filter_map(|position| self.movies.get(position));
         let found = Found::new(hits.filter(|movie| wanted(movie)).collect(), limit);
         if found.total > 0 {
             return found;
@@ -71,7 +73,7 @@ impl Catalogue {
         }
         let asked = folded(asked);
         let genres = self.genres.iter().filter(|genre| folded(genre) == asked);
-        Genre(Some(genres.map(String::as_str).collect()))
+        Genre(Some(genres.map(|genre| &**genre).collect()))
     }
 }
 
@@ -86,7 +88,7 @@ impl Genre<'_> {
         movie
             .genres
             .iter()
-            .any(|genre| spellings.contains(&genre.as_str()))
+            .any(|genre| spellings.contains(&&**genre))
     }
 }
 

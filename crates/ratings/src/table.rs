@@ -94,7 +94,7 @@ impl<R: io::Read> Table<R> {
         }
         let mut columns = [""; N];
         for (column, bytes) in columns.iter_mut().zip(&self.row) {
-            *column = std::str::from_utf8(bytes).map_err(|_| RowError::NotUtf8)?;
+            *column = text(bytes)?;
         }
         Ok(columns)
     }
@@ -111,6 +111,10 @@ pub(crate) enum RowError {
     Columns(usize, usize),
     #[error("not UTF-8")]
     NotUtf8,
+}
+
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, RowError> {
+    std::str::from_utf8(bytes).map_err(|_| RowError::NotUtf8)
 }
 
 /// Text as a message may show it: on one line, and not endless.

@@ -2,19 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use crate::UserId;
+use crate::{
+    UserId,
+    column::{Column, Texts},
+    sections::{Reader, Sections, Torn},
+};
 
 /// The tags of each movie, the most used first. Never changes.
 ///
 /// Each distinct tag is kept once, in the spelling that came first.
 #[derive(Debug, Default)]
 pub(crate) struct Tags {
-    vocabulary: Vec<Box<str>>,
+    vocabulary: Texts,
     /// For the movie at each position of the catalogue, where its tags begin; at
     /// the end, the number of all. Empty when there are none at all.
-    starts: Vec<usize>,
-    /// Indices into the vocabulary, and how many users.
-    tags: Vec<(u32, u32)>,
+    starts: Column,
+    /// Indices into the vocabulary, ...
+    tags: Column,
+    /// ... and how many users.
+    users: Column,
 }
 
 /// Tags of one movie that are kept. Further ones, the least used, are dropped: it
@@ -28,53 +34,75 @@ impl Tags {
         if rows.is_empty() {
             return Self::default();
         }
-        let mut tags = Self::default();
-        let mut known = BTreeMap::new();
+        let (mut known, mut vocabulary) = (BTreeMap::new(), Vec::new());
         let mut given: Vec<(usize, u32, UserId)> = Vec::with_capacity(rows.len());
         for (movie, user, tag) in rows {
-            let next = tags.vocabulary.len() as u32;
+            let next = vocabulary.len() as u32;
             let index = *known.entry(tag.to_lowercase()).or_insert(next);
             if index == next {
-                tags.vocabulary.push(tag.into_boxed_str());
+                vocabulary.push(tag);
             }
             given.push((movie, index, user));
         }
         given.sort_unstable();
         given.dedup();
-        tags.starts.push(0);
+        let (mut starts, mut counted) = (vec![0], Vec::new());
         let mut given = given.as_slice();
         for movie in 0..movies {
             let end = given.partition_point(|row| row.0 == movie);
             let (of_movie, rest) = given.split_at(end);
             given = rest;
-            tags.add(of_movie);
+            counted.extend(count(of_movie));
+            starts.push(counted.len() as u64);
         }
-        tags
+        let column = |part: fn(&(u32, u32)) -> u32| {
+            let numbers: Vec<_> = counted.iter().map(|row| u64::from(part(row))).collect();
+            Column::of(&numbers)
+        };
+        Self {
+            vocabulary: Texts::new(vocabulary.iter().map(String::as_str)),
+            starts: Column::of(&starts),
+            tags: column(|row| row.0),
+            users: column(|row| row.1),
+        }
+    }
+
+    pub(crate) fn write(&self, sections: &mut Sections) {
+        self.vocabulary.write(sections);
+        self.starts.write(sections);
+        self.tags.write(sections);
+        self.users.write(sections);
+    }
+
+    pub(crate) fn read(reader: &mut Reader) -> Result<Self, Torn> {
+        Ok(Self {
+            vocabulary: Texts::read(reader)?,
+            starts: Column::read(reader)?,
+            tags: Column::read(reader)?,
+            users: Column::read(reader)?,
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.tags.is_empty()
+        self.tags.len() == 0
     }
 
     /// The tags of the movie at that position, and how many users gave each.
     pub(crate) fn of(&self, position: usize) -> impl Iterator<Item = (&str, u32)> {
-        let range = match self.starts.get(position..position + 2) {
-            Some(bounds) => bounds[0]..bounds[1],
-            None => 0..0,
-        };
-        let tags = self.tags[range].iter();
-        tags.map(|&(tag, users)| (&*self.vocabulary[tag as usize], users))
+        self.starts.between(position).filter_map(|at| {
+            let tag = self.tags.get(at)? as usize;
+            Some((self.vocabulary.get(tag), self.users.get_u32(at)?))
+        })
     }
+}
 
-    /// The rows of the next movie, sorted by tag.
-    fn add(&mut self, rows: &[(usize, u32, UserId)]) {
-        let mut counted: Vec<(u32, u32)> = rows
-            .chunk_by(|a, b| a.1 == b.1)
-            .map(|same| (same[0].1, same.len() as u32))
-            .collect();
-        counted.sort_by_key(|&(tag, users)| (u32::MAX - users, tag));
-        counted.truncate(MOST);
-        self.tags.extend(counted);
-        self.starts.push(self.tags.len());
-    }
+/// The tags of a movie's rows, which are sorted by tag, and how many users gave each.
+fn count(rows: &[(usize, u32, UserId)]) -> Vec<(u32, u32)> {
+    let mut counted: Vec<(u32, u32)> = rows
+        .chunk_by(|a, b| a.1 == b.1)
+        .map(|same| (same[0].1, same.len() as u32))
+        .collect();
+    counted.sort_by_key(|&(tag, users)| (u32::MAX - users, tag));
+    counted.truncate(MOST);
+    counted
 }

@@ -27,7 +27,7 @@ fn good_files_load_whole() {
         .iter()
         .map(|(movie, user, _)| (movie.0, user.0))
         .collect();
-    assert_eq!(found, [(1, 1), (1, 2), (7, 1)]);
+    assert_eq!(found, [(1, 1), (7, 1), (1, 2)]);
     assert_eq!(rating(&base, 2, 1).as_deref(), Some("3.5"));
     assert_eq!(rating(&base, 2, 7), None);
     assert_eq!(rating(&base, 1, 2), None);

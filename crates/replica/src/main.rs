@@ -1,12 +1,21 @@
 //! The program `backfence-replica`.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+mod progress;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use backfence_gossip::Limits;
 use backfence_process::{Address, Environment, Exit, Failure, LogArgs, bind, shutdown_on_signals};
-use backfence_ratings::{Base, LoadError};
+use backfence_ratings::{Base, How, LoadError, Loaded, Making};
 use backfence_replica::{Config, run};
 use clap::Parser;
+
+use crate::progress::Progress;
 
 /// A replica: holds a copy of all ratings, takes updates, and gossips.
 ///
@@ -95,6 +104,14 @@ struct Args {
         requires = "server"
     )]
     data_dir: Option<PathBuf>,
+    /// Keep the data in this directory in a form that starts quickly, shared by all
+    /// replicas that are given the same one; without it beside --data-dir, or nowhere
+    #[arg(long, env = "BACKFENCE_BASE_DIR", value_name = "DIR")]
+    base_dir: Option<PathBuf>,
+    /// Compare the kept data byte by byte with the files they come from, not only the
+    /// files' lengths and times of change
+    #[arg(long, env = "BACKFENCE_VERIFY")]
+    verify: bool,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -126,7 +143,11 @@ fn main() -> ExitCode {
 }
 
 fn load(args: &Args) -> Result<Base, Failure> {
-    let loaded = Base::load(&args.movies, &args.ratings, args.strict).map_err(|error| {
+    let loaded = match base_dir(args) {
+        Some(folder) => keep(args, &folder),
+        None => Base::load(&args.movies, &args.ratings, args.strict),
+    };
+    let loaded = loaded.map_err(|error| {
         let code = match error {
             LoadError::Row(_) => Exit::Refused,
             _ => Exit::Usage,
@@ -143,6 +164,33 @@ fn load(args: &Args) -> Result<Base, Failure> {
     let movies = base.catalogue().len();
     tracing::info!(movies, ratings = base.len(), "loaded");
     Ok(base)
+}
+
+/// Where the base is kept: beside the directories of the replicas, so that they share
+/// it. Without such there is nowhere to keep it.
+fn base_dir(args: &Args) -> Option<PathBuf> {
+    let beside = |data: &PathBuf| Some(data.parent()?.join("base"));
+    let default = || args.data_dir.as_ref().and_then(beside);
+    args.base_dir.clone().or_else(default)
+}
+
+fn keep(args: &Args, folder: &Path) -> Result<Loaded, LoadError> {
+    let making = Making {
+        movies: &args.movies,
+        ratings: &args.ratings,
+        strict: args.strict,
+        verify: args.verify,
+    };
+    let progress = Progress::new();
+    let kept = Base::keep(folder, &making, |step| progress.show(step))?;
+    progress.end();
+    let file = kept.file.display();
+    match kept.how {
+        How::Found => tracing::info!(%file, "found the base"),
+        How::Made { why } => tracing::info!(%file, "made the base: {why}"),
+        How::InMemory { why } => tracing::warn!("the base is not kept: {why}"),
+    }
+    Ok(kept.loaded)
 }
 
 fn probability(text: &str) -> Result<f64, String> {

@@ -134,7 +134,7 @@ fn movie(movie: &Movie) -> Value {
         "movie_id": movie.id.0,
         "title": movie.title,
         "year": movie.year,
-        "genres": movie.genres,
+        "genres": movie.genres.iter().map(|genre| &**genre).collect::<Vec<&str>>(),
     })
 }
 

@@ -13,7 +13,7 @@ impl From<&Movie> for v1::Movie {
             movie_id: movie.id.0,
             title: movie.title.clone(),
             year: movie.year.map(u32::from),
-            genres: movie.genres.clone(),
+            genres: movie.genres.iter().map(|genre| genre.to_string()).collect(),
         }
     }
 }
