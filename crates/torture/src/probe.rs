@@ -1,8 +1,11 @@
 //! What is seen of a cluster from outside.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use backfence_client::{Client, Server, ServerStatus, Source, Timestamp};
 use backfence_cluster::{Cluster, Role};
 use backfence_process::Environment;
@@ -111,17 +114,28 @@ pub(crate) async fn rest(client: &Client, servers: u32, limit: Duration) -> anyh
         }
         sleep(AGAIN).await;
     }
-    let digests = session.digest().await.context("no digests")?;
-    let different: BTreeSet<_> = digests
-        .values()
-        .map(|value| value.as_ref().map(|value| value.digest))
-        .collect();
-    ensure!(
-        different.len() == 1 && digests.len() == servers as usize,
-        "at rest the servers differ: {digests:#?}"
-    );
-    let digest = different.into_iter().next().flatten();
-    digest.context("a server at rest does not answer")
+    loop {
+        let digests = session.digest().await.unwrap_or_default();
+        let digests = digests.into_iter();
+        let digests: BTreeMap<u32, Option<u128>> = digests
+            .map(|(server, value)| (server, value.map(|value| value.digest)))
+            .collect();
+        let different: BTreeSet<u128> = digests.values().flatten().copied().collect();
+        ensure!(
+            different.len() < 2,
+            "at rest the servers differ: {digests:x?}"
+        );
+        let answered = digests.values().flatten().count();
+        match different.first() {
+            Some(&digest) if answered == servers as usize => return Ok(digest),
+            // One that is slow is asked again.
+            _ => ensure!(
+                Instant::now() < deadline,
+                "at rest a server does not answer: {digests:x?}"
+            ),
+        }
+        sleep(AGAIN).await;
+    }
 }
 
 fn are_at_rest(all: &[Server], servers: u32) -> bool {

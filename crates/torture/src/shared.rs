@@ -13,6 +13,8 @@ use tokio::{sync::RwLock, time::Instant};
 
 /// One hot cell gives way to a new one after this long.
 const SHIFT: Duration = Duration::from_secs(5);
+/// How long a session rests after a request that failed.
+const AFTER_FAILURE: Duration = Duration::from_millis(50);
 /// An answer that took longer counts as held up.
 const LONG: Duration = Duration::from_millis(100);
 
@@ -74,6 +76,13 @@ impl Shared {
     /// Whether there are to be no more requests.
     pub(crate) fn is_over(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
+    }
+
+    /// A request that was not answered is made up for by another one, a little later: it is
+    /// answers that come at the rate.
+    pub(crate) async fn give_back(&self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+        tokio::time::sleep(AFTER_FAILURE).await;
     }
 
     pub(crate) fn end(&self) {

@@ -58,15 +58,19 @@ impl Talker {
         let shared = Arc::clone(&self.shared);
         while shared.turn(self.talking).await {
             let at_work = shared.at_work.read().await;
-            self.step().await?;
+            let answered = self.step().await?;
             self.note_what_was_seen()?;
             drop(at_work);
+            if !answered {
+                shared.give_back().await;
+            }
         }
         self.settle().await?;
         Ok(self.journal)
     }
 
-    async fn step(&mut self) -> anyhow::Result<()> {
+    /// One request. Whether it was answered.
+    async fn step(&mut self) -> anyhow::Result<bool> {
         if self.random.random_range(0..64) == 0 {
             // Elsewhere, through whichever front end comes first there.
             self.session = self.client.resume(self.session.save());
@@ -95,7 +99,7 @@ impl Talker {
         }
     }
 
-    async fn read(&mut self, cell: Cell) -> anyhow::Result<()> {
+    async fn read(&mut self, cell: Cell) -> anyhow::Result<bool> {
         let begun = Instant::now();
         let viewed = self.session.view(cell.user(), cell.movie()).await;
         let counts = &self.shared.counts;
@@ -110,16 +114,16 @@ impl Talker {
                 if from_other && self.random.random_range(0..4) == 0 {
                     self.answer = Some(cell.partner(shifted(self.talking)));
                 }
+                Ok(true)
             }
             Err(error) => {
                 Counts::add(&counts.failed_reads);
-                may_fail(&error)?;
+                may_fail(&error).map(|()| false)
             }
         }
-        Ok(())
     }
 
-    async fn write(&mut self, cell: Cell, given: bool) -> anyhow::Result<()> {
+    async fn write(&mut self, cell: Cell, given: bool) -> anyhow::Result<bool> {
         let rated = |sequence| given.then(|| rating(sequence));
         let next = self.session.save().next;
         let prepared = self
@@ -138,13 +142,13 @@ impl Talker {
             Err(error) => {
                 self.shared.counts.took(Duration::ZERO, false);
                 Counts::add(&self.shared.counts.failed_sends);
-                may_fail(&error)
+                may_fail(&error).map(|()| false)
             }
         }
     }
 
     /// Sends it. In doubt, it is mostly sent again the next time, until it is settled.
-    async fn send(&mut self, cell: Cell, update: Prepared) -> anyhow::Result<()> {
+    async fn send(&mut self, cell: Cell, update: Prepared) -> anyhow::Result<bool> {
         let begun = Instant::now();
         let before = self.session.seen();
         let sent = self.session.send(&update).await;
@@ -158,6 +162,7 @@ impl Talker {
                     .iter()
                     .filter(|&(id, number)| number > before.count(id));
                 self.journal.acknowledged(cell, &update, new);
+                Ok(true)
             }
             Err(error) => {
                 match &error {
@@ -168,9 +173,9 @@ impl Talker {
                 if self.random.random_range(0..16) > 0 {
                     self.begun = Some((cell, update));
                 }
+                Ok(false)
             }
         }
-        Ok(())
     }
 
     fn note_what_was_seen(&mut self) -> anyhow::Result<()> {

@@ -3,7 +3,8 @@
 //! Every program is its library's `run`, on a host of its own; connections, clocks and
 //! random generators are those of the simulation. So a seed decides what goes wrong, each
 //! delay and each draw, and minutes of partitions, crashes and resets pass in seconds; but the
-//! order of some tasks still differs from run to run. Nothing is on disk
+//! order in which channels wake tasks differs from run to run, unless tokio is built with
+//! `--cfg tokio_unstable`, which lets a simulation seed that too. Nothing is on disk
 //! here: a replica is only crashed when all others have what any session has seen.
 
 mod hosts;
