@@ -199,6 +199,7 @@ impl Driver {
                 sequence: self.sequence,
             }),
             time_us: now_us().max(self.session.clock_us + 1),
+            copies: 0,
         };
         let reply = self.client.rate(limited(request)).await?.into_inner();
         self.observe(reply.session);

@@ -215,6 +215,13 @@ impl FrontEnd for Front {
         Err(only_views())
     }
 
+    async fn at_risk(
+        &self,
+        _: Request<v1::AtRiskRequest>,
+    ) -> Result<Response<v1::AtRiskResponse>, Status> {
+        Err(only_views())
+    }
+
     async fn search(
         &self,
         _: Request<v1::SearchRequest>,

@@ -99,12 +99,14 @@ pub struct Prepared {
 }
 
 /// An update that was taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Updated {
     /// Its id, for ever.
     pub id: UpdateId,
     /// The server that took it.
     pub server: u32,
+    /// By number, the servers that are known to have it; of others it is not known.
+    pub servers: Vec<u32>,
 }
 
 /// How a server stands towards front ends.

@@ -50,6 +50,7 @@ pub enum ConnectError {
 pub struct Client {
     shared: Arc<Shared>,
     limit: Duration,
+    copies: u32,
 }
 
 struct Shared {
@@ -99,6 +100,7 @@ impl Client {
                 front_ends: Mutex::new(front_ends),
             }),
             limit: LIMIT,
+            copies: 1,
         })
     }
 
@@ -107,6 +109,13 @@ impl Client {
     #[must_use]
     pub fn with_limit(self, limit: Duration) -> Self {
         Self { limit, ..self }
+    }
+
+    /// The same client, whose sessions' updates are answered once so many servers have
+    /// them instead of one; each waits no longer than a request may take.
+    #[must_use]
+    pub fn with_copies(self, copies: u32) -> Self {
+        Self { copies, ..self }
     }
 
     /// A new session, with an id drawn at random. Front ends hear of it with its
@@ -128,6 +137,10 @@ impl Client {
 
     pub(crate) fn limit(&self) -> Duration {
         self.limit
+    }
+
+    pub(crate) fn copies(&self) -> u32 {
+        self.copies
     }
 
     /// The front ends in the order in which to try them: from `preferred` on, or,

@@ -35,6 +35,20 @@ pub enum Error {
         /// The update.
         update_id: UpdateId,
     },
+    /// The update is taken, but in time fewer servers than were asked for have it. It goes
+    /// on spreading; to send it again waits again.
+    #[error(
+        "the update is taken, but only {} so far, and {copies} copies were asked for; it goes on \
+         spreading (update id {update_id})", have(.servers)
+    )]
+    CopiesNotMet {
+        /// The update.
+        update_id: UpdateId,
+        /// How many servers were to have it.
+        copies: u32,
+        /// Those that have it.
+        servers: Vec<u32>,
+    },
     /// A change of status was sent, but nobody said that it was done. To send it
     /// again could undo it.
     #[error(
@@ -121,6 +135,16 @@ fn listed(servers: &[u32]) -> String {
     }
     let all: Vec<_> = servers.iter().map(u32::to_string).collect();
     format!("there are {}", all.join(", "))
+}
+
+fn have(servers: &[u32]) -> String {
+    match servers {
+        [one] => format!("server {one} has it"),
+        several => {
+            let all: Vec<_> = several.iter().map(u32::to_string).collect();
+            format!("servers {} have it", all.join(", "))
+        }
+    }
 }
 
 fn from(asked: &[Address]) -> String {

@@ -116,13 +116,18 @@ fn checked_average(average: Option<f64>, ratings: u64) -> Result<Option<Average>
     }
 }
 
-pub(crate) fn updated(reply: &v1::UpdateResponse, sent: UpdateId) -> Result<Updated, Malformed> {
+pub(crate) fn updated(reply: v1::UpdateResponse, sent: UpdateId) -> Result<Updated, Malformed> {
     if reply.update_id != Some(sent.into()) {
         return Err(Malformed("the reply is about another update"));
     }
     Ok(Updated {
         id: sent,
         server: reply.server,
+        servers: match reply.servers.as_slice() {
+            // A front end of an older version does not say.
+            [] => vec![reply.server],
+            _ => reply.servers,
+        },
     })
 }
 
@@ -171,6 +176,12 @@ pub(crate) fn server_digest(
         })
     });
     Ok((server.server, value.transpose()?))
+}
+
+/// A server, and what only it has if it answered.
+pub(crate) fn server_at_risk(server: v1::ServerAtRisk) -> Result<(u32, Option<Log>), Malformed> {
+    let updates = server.updates.map(|updates| log(Some(updates)));
+    Ok((server.server, updates.transpose()?))
 }
 
 pub(crate) fn log(log: Option<v1::LoggedRecords>) -> Result<Log, Malformed> {

@@ -95,6 +95,9 @@ async fn every_request_is_answered() {
     let log = session.log(2, 5).await.unwrap();
     assert_eq!((log.total, log.records[0].waiting), (6, true));
     assert_eq!(log.records[0].origin.server, 2);
+    let at_risk = session.at_risk(5).await.unwrap();
+    let total = |server| at_risk[&server].as_ref().map(|log| log.total);
+    assert_eq!([total(1), total(2), total(3)], [Some(6), Some(0), None]);
     let peers = session.gossip(2).await.unwrap().into_iter();
     assert_eq!(peers.map(|peer| peer.server).collect::<Vec<_>>(), [1, 3]);
 

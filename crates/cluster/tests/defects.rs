@@ -105,6 +105,7 @@ async fn send(url: &str, session: &v1::Session, rating: f64) -> v1::UpdateRespon
             sequence: 1,
         }),
         time_us: session.clock_us + 1,
+        copies: 0,
     };
     let mut front_end = FrontEndClient::connect(url.to_owned())
         .await

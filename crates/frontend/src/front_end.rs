@@ -6,7 +6,11 @@ use backfence_gossip::{Session, Time, Update, UpdateId};
 use backfence_process::{Backoff, Entry, Environment, Name};
 use backfence_ratings::Operation;
 use backfence_wire::v1::{
-    self, answer::Kind as Answer, query::Kind, serve_reply::Outcome, serve_request::Body,
+    self,
+    answer::Kind as Answer,
+    query::Kind,
+    serve_reply::{Accepted, Outcome},
+    serve_request::{self, Body},
 };
 use tokio::{
     sync::{Semaphore, SemaphorePermit, watch},
@@ -36,6 +40,15 @@ pub struct FrontEnd {
     entries: watch::Receiver<BTreeMap<Name, Entry>>,
     pub(crate) router: Arc<Router>,
     in_work: Semaphore,
+}
+
+/// An update as its client asks for it.
+pub(crate) struct Asked {
+    /// Its id and time, if the client made them.
+    pub(crate) signature: Option<(UpdateId, Time)>,
+    pub(crate) operation: Operation,
+    /// How many servers are to have it before the reply.
+    pub(crate) copies: u32,
 }
 
 /// A request in work.
@@ -150,15 +163,13 @@ impl FrontEnd {
         }
     }
 
-    /// `signature` is the update's id and time, if its client made them.
     pub(crate) async fn update(
         &self,
         work: &Work<'_>,
         mut session: Session,
-        signature: Option<(UpdateId, Time)>,
-        operation: Operation,
+        asked: Asked,
     ) -> Result<v1::UpdateResponse, Error> {
-        let (id, time) = match signature {
+        let (id, time) = match asked.signature {
             Some(signature) => signature,
             None => self.sign(work, &mut session).await?,
         };
@@ -166,21 +177,36 @@ impl FrontEnd {
             id,
             prev: session.prev.clone(),
             time,
-            operation,
+            operation: asked.operation,
         };
-        let body = || Body::Update((&update).into());
+        let copies = asked.copies;
+        let body = || match copies {
+            0 | 1 => Body::Update((&update).into()),
+            _ => Body::CopiedUpdate(serve_request::CopiedUpdate {
+                update: Some((&update).into()),
+                copies,
+            }),
+        };
         let passed = self.router.pass(work.deadline, &update.prev, body);
         let Served { server, reply } = passed.await?;
-        if !matches!(reply.outcome, Outcome::Accepted(_)) {
+        let Outcome::Accepted(Accepted { mut servers }) = reply.outcome else {
             return Err(Error::WrongAnswer);
-        }
+        };
         self.router.memory.updated(&update.prev, &reply.ts);
         session.observe(&reply.ts, reply.clock);
         session.lose(&reply.lost);
+        if servers.len() < copies as usize {
+            // It has had its share of the time; the others' is left.
+            let waited = self.ask_one(work, server, body()).await;
+            if let Ok(Outcome::Accepted(again)) = waited {
+                servers = again.servers;
+            }
+        }
         Ok(v1::UpdateResponse {
             session: Some(self.carried(&session)),
             update_id: Some(id.into()),
             server,
+            servers,
         })
     }
 

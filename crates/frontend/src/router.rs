@@ -143,7 +143,7 @@ impl Router {
                 return Err(pass.unserved().into());
             };
             let (server, body) = (&servers[made.at], body());
-            let is_update = matches!(body, Body::Update(_));
+            let is_update = matches!(body, Body::Update(_) | Body::CopiedUpdate(_));
             let failed = match self.ask(server, body, made.share).await {
                 Ok(reply) => match failure(reply) {
                     Ok(reply) => return ended(server.number, reply, pass.maybe()),

@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     error::Error,
-    front_end::{DESCRIBE, FrontEnd},
+    front_end::{Asked, DESCRIBE, FrontEnd},
     members::Members,
     request,
     server::Server,
@@ -109,8 +109,12 @@ impl Service for FrontEnd {
             rating: request::rating(request.rating)?,
         };
         let signature = request::signature(request.update_id, request.time_us)?;
-        let updated = self.update(&work, session, signature, operation).await?;
-        Ok(Response::new(updated))
+        let asked = Asked {
+            signature,
+            operation,
+            copies: request.copies,
+        };
+        Ok(Response::new(self.update(&work, session, asked).await?))
     }
 
     async fn delete(
@@ -124,8 +128,12 @@ impl Service for FrontEnd {
             movie: MovieId(request.movie_id),
         };
         let signature = request::signature(request.update_id, request.time_us)?;
-        let updated = self.update(&work, session, signature, operation).await?;
-        Ok(Response::new(updated))
+        let asked = Asked {
+            signature,
+            operation,
+            copies: request.copies,
+        };
+        Ok(Response::new(self.update(&work, session, asked).await?))
     }
 
     async fn change_status(
@@ -176,6 +184,29 @@ impl Service for FrontEnd {
             Outcome::Log(log) => Ok(Response::new(v1::LogResponse { log: Some(log) })),
             _ => Err(Error::WrongAnswer.into()),
         }
+    }
+
+    async fn at_risk(
+        &self,
+        request: Request<v1::AtRiskRequest>,
+    ) -> Result<Response<v1::AtRiskResponse>, Status> {
+        let (work, v1::AtRiskRequest { limit }) = self.admit(request)?;
+        // A page of each has to fit into one response.
+        let limit = if limit == 0 { LOGGED } else { limit };
+        let body = Body::AtRisk(serve_request::AtRisk { limit });
+        let time = work.deadline.saturating_duration_since(Instant::now()) / 2;
+        let mut answers = self.router.ask_all(body, time, |outcome| match outcome {
+            Outcome::AtRisk(updates) => Some(updates),
+            _ => None,
+        });
+        let mut servers = BTreeMap::new();
+        while let Some(answered) = answers.join_next().await {
+            let (server, updates) = answered.map_err(|_| Error::WrongAnswer)?;
+            let server = server.number;
+            servers.insert(server, v1::ServerAtRisk { server, updates });
+        }
+        let servers = servers.into_values().collect();
+        Ok(Response::new(v1::AtRiskResponse { servers }))
     }
 
     async fn gossip(

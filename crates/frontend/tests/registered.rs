@@ -147,6 +147,7 @@ async fn the_walk_through() {
         rating: 2.5,
         update_id: None,
         time_us: 0,
+        copies: 0,
     });
     let rated = rated.await.unwrap().into_inner();
     assert_eq!(rated.server, 1);

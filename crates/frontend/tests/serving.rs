@@ -150,6 +150,7 @@ async fn a_client_that_makes_no_ids_gets_some() {
         session: token(ts([])),
         update_id: None,
         time_us: 0,
+        copies: 0,
         ..rate(b"").into_inner()
     };
     let first = house.front_end.rate(within(request())).await.unwrap();
@@ -241,6 +242,28 @@ async fn no_past_is_believed_that_no_front_end_has_told() {
     let unsealed = carried.into_inner().session.unwrap().token;
     let refused = info(front_end.view(view(&unsealed)).await);
     assert_eq!(refused.reason, "BAD_TOKEN");
+}
+
+#[tokio::test]
+async fn an_update_waits_for_copies_with_all_the_time_there_is() {
+    let house = House::new(&[(1, answers()), (2, answers())]).await;
+    let mut request = rate(b"");
+    request.get_mut().copies = 2;
+    let rated = house.front_end.rate(request).await.unwrap().into_inner();
+    // The fake never has a second copy: the reply says so, and who has the update.
+    assert_eq!((rated.server, rated.servers), (1, vec![1]));
+    let received = house.received.borrow().clone();
+    let asked: Vec<_> = received
+        .iter()
+        .filter_map(|(server, request)| match &request.body {
+            Some(Body::CopiedUpdate(update)) => Some((server, request.patience_ms, update)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked.len(), 2, "{received:?}");
+    assert!(asked.iter().all(|(server, ..)| **server == 1));
+    assert_eq!(asked[0].2, asked[1].2, "it is the same update");
+    assert!(asked[1].1 > asked[0].1, "the second server's share as well");
 }
 
 #[tokio::test]

@@ -168,7 +168,11 @@ impl Copy {
             // The core took it just now, so it can be a record.
             unwritten.made(Record::new(self.id, number, update).expect("it was accepted"));
         }
-        let after = held.own();
+        // A record that another has made is of use as a copy once it is written too.
+        let after = match accepted.number {
+            Some(_) => held.own(),
+            None => held.position(),
+        };
         drop(held);
         if accepted.number.is_some() {
             self.wake_disk();

@@ -19,11 +19,19 @@ pub(crate) fn digest(replica: &Replica<Ratings>) -> v1::ValueDigest {
 
 /// The first records of the log, by origin and number.
 pub(crate) fn log(replica: &Replica<Ratings>, limit: u32) -> v1::LoggedRecords {
-    let limit = usize::try_from(limit).unwrap_or(RECORDS).min(RECORDS);
     v1::LoggedRecords {
-        records: replica.log().take(limit).map(logged).collect(),
+        records: records(replica.log(), limit),
         total: replica.log_len() as u64,
     }
+}
+
+/// The first of these, no more than fit into an answer.
+pub(crate) fn records<'a>(
+    entries: impl Iterator<Item = &'a LogEntry<Operation>>,
+    limit: u32,
+) -> Vec<v1::LoggedRecord> {
+    let limit = usize::try_from(limit).unwrap_or(RECORDS).min(RECORDS);
+    entries.take(limit).map(logged).collect()
 }
 
 fn logged(entry: &LogEntry<Operation>) -> v1::LoggedRecord {

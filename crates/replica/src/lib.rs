@@ -9,6 +9,7 @@
 //! replica alone has is lost when it dies. Every start is a new incarnation.
 
 mod answer;
+mod copies;
 mod copy;
 mod disk;
 mod gossip;

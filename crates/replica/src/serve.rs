@@ -24,13 +24,15 @@ use tonic::{Status, Streaming};
 
 use crate::{
     answer,
+    copies::{self, Placed},
     copy::{Copy, Told, UpdateError},
     inspect,
     members::NotRetired,
     unwritten::Position,
 };
 
-/// Queries of one stream that wait; beyond, they are declined as over-loaded.
+/// Queries of one stream that wait, and updates that wait for copies; beyond, they are
+/// declined as over-loaded.
 const WAITING: usize = 1024;
 /// Replies of one stream that wait for the disk; beyond, no more is read from it.
 const UNWRITTEN: usize = 1024;
@@ -95,7 +97,8 @@ async fn tell_when_written(
     }
 }
 
-/// The queries of one stream that wait, so that they can be given up.
+/// The queries of one stream that wait, and the updates that wait for copies, so that
+/// they can be given up.
 #[derive(Default)]
 struct Waiting {
     tasks: JoinSet<u64>,
@@ -103,22 +106,31 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Lets a query wait, if there is room.
-    fn add(&mut self, number: u64, query: impl Future<Output = ()> + Send + 'static) -> bool {
+    /// Whether one more may wait.
+    fn has_room(&mut self) -> bool {
         while let Some(ended) = self.tasks.try_join_next() {
             if let Ok(number) = ended {
                 self.handles.remove(&number);
             }
         }
-        if self.handles.len() >= WAITING {
-            return false;
-        }
+        self.handles.len() < WAITING
+    }
+
+    /// Lets a request wait for its reply; there is room.
+    fn add(
+        &mut self,
+        number: u64,
+        waited: impl Future<Output = ServeReply> + Send + 'static,
+        replies: &Replies,
+    ) {
+        let replies = replies.clone();
         let handle = self.tasks.spawn(async move {
-            query.await;
+            let what = waited.await;
+            // Nobody is there any more to be told.
+            let _ = replies.send(Ok(ServeReply { number, ..what })).await;
             number
         });
         self.handles.insert(number, handle);
-        true
     }
 
     fn cancel(&mut self, number: u64) {
@@ -154,18 +166,42 @@ fn handle(
             let log = |replica: &_| inspect::log(replica, asked.limit);
             return Some(shown(copy.look(log), Outcome::Log));
         }
+        Some(Body::AtRisk(asked)) => {
+            let at_risk = |replica: &_| copies::at_risk(replica, asked.limit);
+            return Some(shown(copy.look(at_risk), Outcome::AtRisk));
+        }
         Some(Body::GossipNow(_)) => {
             let peers = wire_ids(&copy.pull_all());
             return Some(at_once(reply(Outcome::Gossiping(Gossiping { peers }))));
         }
         body => body,
     };
-    let is_update = matches!(body, Some(Body::Update(_)));
+    let is_update = matches!(body, Some(Body::Update(_) | Body::CopiedUpdate(_)));
     if let Some(declined) = copy.declines(is_update) {
         return Some(at_once(reply(Outcome::Declined(declined.into()))));
     }
     match body {
-        Some(Body::Update(request)) => Some(update(copy, request)),
+        Some(Body::Update(request)) => Some(update(copy, request).0),
+        Some(Body::CopiedUpdate(v1::serve_request::CopiedUpdate {
+            update: Some(request),
+            copies,
+        })) => {
+            // Once it is taken it is too late to decline it.
+            if !waiting.has_room() {
+                return Some(at_once(overloaded()));
+            }
+            let (reply, placed) = update(copy, request);
+            let Some(placed) = placed else {
+                return Some(reply);
+            };
+            let deadline = Instant::now() + patience;
+            waiting.add(
+                number,
+                copied(copy.clone(), placed, copies, reply, deadline),
+                replies,
+            );
+            None
+        }
         Some(Body::Query(request)) => {
             let query = match Query::new(request) {
                 Ok(query) => query,
@@ -174,16 +210,18 @@ fn handle(
             if let Some(reply) = query.answer(copy, Strictness::Hoped) {
                 return Some(reply);
             }
+            if !waiting.has_room() {
+                return Some(at_once(overloaded()));
+            }
             let deadline = Instant::now() + patience;
-            let (copy, replies) = (copy.clone(), replies.clone());
-            let added = waiting.add(number, async move {
+            let copy = copy.clone();
+            let waited = async move {
                 let Told { what, after } = query.wait(&copy, deadline).await;
                 copy.reach(after).await;
-                // Nobody is there any more to be told.
-                let _ = replies.send(Ok(ServeReply { number, ..what })).await;
-            });
-            let declined = || reply(Outcome::Declined(Declined::Overloaded.into()));
-            (!added).then(|| at_once(declined()))
+                what
+            };
+            waiting.add(number, waited, replies);
+            None
         }
         _ => Some(at_once(invalid(&Malformed("a request without a body")))),
     }
@@ -217,24 +255,50 @@ fn retire(copy: &Copy, server: u32, force: bool) -> Told<ServeReply> {
     }
 }
 
-fn update(copy: &Copy, request: v1::Update) -> Told<ServeReply> {
+/// The reply that this server has the update, and where that has its place; without one it
+/// was not taken, and the reply says why.
+fn update(copy: &Copy, request: v1::Update) -> (Told<ServeReply>, Option<Placed>) {
     let update = match Update::try_from(request) {
         Ok(update) => update,
-        Err(malformed) => return at_once(invalid(&malformed)),
+        Err(malformed) => return (at_once(invalid(&malformed)), None),
     };
+    let prev = update.prev.clone();
     match copy.update(update) {
         Ok(Told { what, after }) => {
+            let placed = Placed::new(&prev, &what.ts);
             let what = ServeReply {
                 ts: Some((&what.ts).into()),
                 clock_us: what.clock.0,
                 lost: wire_ids(&what.lost),
-                ..reply(Outcome::Accepted(Accepted {}))
+                ..reply(accepted([copy.id.server]))
             };
-            Told { what, after }
+            (Told { what, after }, Some(placed))
         }
-        Err(UpdateError::UnknownMovie(error)) => at_once(refused("UNKNOWN_MOVIE", &error)),
-        Err(UpdateError::Refused(refusal)) => at_once(refuse(&refusal)),
+        Err(UpdateError::UnknownMovie(error)) => (at_once(refused("UNKNOWN_MOVIE", &error)), None),
+        Err(UpdateError::Refused(refusal)) => (at_once(refuse(&refusal)), None),
     }
+}
+
+/// The reply once so many servers have the update, or at the deadline.
+async fn copied(
+    copy: Arc<Copy>,
+    placed: Placed,
+    copies: u32,
+    taken: Told<ServeReply>,
+    deadline: Instant,
+) -> ServeReply {
+    copy.reach(taken.after).await;
+    let copies = usize::try_from(copies).unwrap_or(usize::MAX);
+    let servers = placed.copied(&copy, copies, deadline).await;
+    ServeReply {
+        outcome: Some(accepted(servers)),
+        ..taken.what
+    }
+}
+
+fn accepted(servers: impl IntoIterator<Item = u32>) -> Outcome {
+    let servers = servers.into_iter().collect();
+    Outcome::Accepted(Accepted { servers })
 }
 
 /// How much a query insists on.
@@ -347,6 +411,10 @@ fn refuse(refusal: &Refusal) -> ServeReply {
     }))
 }
 
+fn overloaded() -> ServeReply {
+    reply(Outcome::Declined(Declined::Overloaded.into()))
+}
+
 fn invalid(malformed: &Malformed) -> ServeReply {
     refused("INVALID", malformed)
 }
@@ -380,5 +448,23 @@ fn reply(outcome: Outcome) -> ServeReply {
     ServeReply {
         outcome: Some(outcome),
         ..ServeReply::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn so_many_wait_and_no_more() {
+        let (replies, _told) = mpsc::channel(1);
+        let mut waiting = Waiting::default();
+        for number in 0..WAITING as u64 {
+            assert!(waiting.has_room(), "{number}");
+            waiting.add(number, std::future::pending(), &replies);
+        }
+        assert!(!waiting.has_room());
+        waiting.cancel(7);
+        assert!(waiting.has_room());
     }
 }

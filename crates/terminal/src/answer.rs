@@ -7,7 +7,7 @@ use std::{
 
 use backfence_client::{
     Average, Found, Log, Member, Movie, Ranked, Rated, Rating, ReplicaId, SavedSession, Search,
-    Server, SessionId, StatusChange, Tag, Timestamp, UpdateId, UserId, UserRating, ValueDigest,
+    Server, SessionId, StatusChange, Tag, Timestamp, Updated, UserId, UserRating, ValueDigest,
 };
 use backfence_process::{Address, Exit};
 
@@ -58,7 +58,7 @@ pub(crate) enum Answer {
     Viewed(Titled, UserId, Option<UserRating>),
     Average(Titled, Option<Average>),
     /// A rating, or `None` where it was taken back.
-    Rated(Titled, UserId, Option<Rating>, UpdateId),
+    Rated(Titled, UserId, Option<Rating>, Updated),
     Changed(u32, StatusChange),
     Status(Vec<Server>),
     Members(Vec<Member>),
@@ -67,6 +67,8 @@ pub(crate) enum Answer {
     Log(u32, Log),
     /// And with whom.
     Gossip(u32, Vec<ReplicaId>),
+    /// By server, what only it has; `None` for one that does not answer.
+    AtRisk(BTreeMap<u32, Option<Log>>),
     /// And whether only now.
     Retired(u32, bool),
     Searched(Search, Found),
@@ -112,7 +114,13 @@ impl Answer {
                 average.average, titled.label
             ),
             Self::Average(titled, None) => format!("{} has no ratings yet", titled.label),
-            Self::Rated(..) => "Your update has been sent".to_owned(),
+            Self::Rated(.., updated) => match updated.servers.as_slice() {
+                [] | [_] => "Your update has been sent".to_owned(),
+                several => format!(
+                    "Your update has been sent; servers {} have it",
+                    joined(several)
+                ),
+            },
             Self::Changed(_, StatusChange { from, to }) => {
                 format!("Server status changed from {from} to {to}")
             }
@@ -153,6 +161,7 @@ impl Answer {
             Self::User(user, summary) => about_user(*user, summary),
             Self::Whoami(user, session, front_end) => whoami(*user, *session, front_end.as_ref()),
             Self::Session(saved, seen) => about_session(saved, seen),
+            Self::AtRisk(servers) => return at_risk(servers, framed),
             Self::Reset(session) => {
                 format!("Session {session} begins; what the last one had seen it may not see")
             }
@@ -227,15 +236,52 @@ fn logged(log: &Log, framed: bool) -> String {
 }
 
 fn gossiping(server: u32, peers: &[ReplicaId]) -> String {
-    let peers: Vec<_> = peers.iter().map(|peer| peer.server.to_string()).collect();
+    let peers: Vec<_> = peers.iter().map(|peer| peer.server).collect();
     let name = match peers.len() {
         1 => "server",
         _ => "servers",
     };
-    format!(
-        "Server {server} gossips now with {name} {}",
-        peers.join(", ")
-    )
+    format!("Server {server} gossips now with {name} {}", joined(&peers))
+}
+
+fn joined(numbers: &[u32]) -> String {
+    let all: Vec<_> = numbers.iter().map(u32::to_string).collect();
+    all.join(", ")
+}
+
+fn at_risk(servers: &BTreeMap<u32, Option<Log>>, framed: bool) -> String {
+    if servers.is_empty() {
+        return "No server is known yet, please try again later\n".to_owned();
+    }
+    let mut text = String::new();
+    for (server, updates) in servers {
+        let Some(Log { records, total }) = updates else {
+            let _ = writeln!(
+                text,
+                "Server {server} does not answer: what only it has is not known"
+            );
+            continue;
+        };
+        if *total == 0 {
+            continue;
+        }
+        let _ = writeln!(
+            text,
+            "Only server {server} has {}",
+            counted(*total, "update")
+        );
+        if !records.is_empty() {
+            text += &table::records(records, framed);
+        }
+        let more = total.saturating_sub(records.len() as u64);
+        if more > 0 && !records.is_empty() {
+            let _ = writeln!(text, "and {more} more; --limit N shows up to 1000");
+        }
+    }
+    match text.as_str() {
+        "" => "Every update is known to be on two servers or more\n".to_owned(),
+        _ => text,
+    }
 }
 
 fn rated(user: UserId, ratings: &[Rated], more: bool, framed: bool) -> String {

@@ -50,6 +50,10 @@ pub struct Args {
     /// How long a request may take, all its tries together.
     #[arg(long, env = "BACKFENCE_TIMEOUT", value_name = "TIME", default_value = "2s", value_parser = parse_timeout, global = true)]
     pub(crate) timeout: Duration,
+    /// How many servers are to have an update before the answer; it says which. An update
+    /// that they have not got in time is taken all the same, with code 6.
+    #[arg(long, env = "BACKFENCE_COPIES", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    pub(crate) copies: u32,
     /// Print answers as JSON objects, one a line. The same as `-w json`.
     #[arg(long, global = true, conflicts_with = "answers")]
     pub(crate) json: bool,
@@ -78,8 +82,10 @@ Examples:
   backfence top --genre drama --min-ratings 50
   backfence status --watch
   backfence members
+  backfence at-risk
   backfence digest
   backfence log 1 --limit 5
+  backfence --user 1 --copies 2 rate Toy Story 4.5
   backfence --json average 'toy story (1995)'
   backfence --session mine --user 1 delete Toy Story
   backfence --user 1 - --keep-going < commands
@@ -95,7 +101,7 @@ that none bears shows those like it. An import that was interrupted goes on when
 command is given again.
 
 Exit codes: 0 done, 1 internal, 2 usage, 3 not found, 4 ambiguous or refused, 5 unavailable,
-6 out of time, 7 outcome unknown, 130 interrupted.";
+6 out of time or copies not met, 7 outcome unknown, 130 interrupted.";
 
 /// How answers are printed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

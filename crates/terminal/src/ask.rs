@@ -126,6 +126,15 @@ pub(crate) enum Ask {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
+    /// Show the updates that one server only has, as far as it has heard.
+    ///
+    /// They are lost if that server's disk is. Moments after an update that is as it
+    /// should be; of a server that is away it is not known what only it has.
+    AtRisk {
+        /// Show so many of each server at most.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
     /// Have a server gossip with every peer now, once.
     Gossip {
         /// The server's number, from 1.
@@ -193,6 +202,7 @@ impl Ask {
             Self::Members => Ok(Request::Members),
             Self::Digest => Ok(Request::Digest),
             Self::Log { server, limit } => Ok(Request::Log(*server, *limit)),
+            Self::AtRisk { limit } => Ok(Request::AtRisk(*limit)),
             Self::Gossip { server } => Ok(Request::Gossip(*server)),
             Self::Retire { server, force } => Ok(Request::Retire(*server, *force)),
             Self::Search {

@@ -16,7 +16,7 @@ pub(crate) const COMMANDS: [(&str, &str); 7] = [
 ];
 
 /// The others, and how they are used.
-const MORE: [(&str, &str, &str); 14] = [
+const MORE: [(&str, &str, &str); 15] = [
     (
         "search",
         " WORDS [--genre G] [--year Y]",
@@ -42,6 +42,11 @@ const MORE: [(&str, &str, &str); 14] = [
     ),
     ("status", " [--watch]", "every server, and how far it is"),
     ("members", "", "every replica ever heard of"),
+    (
+        "at-risk",
+        " [--limit N]",
+        "updates that one server only has",
+    ),
     ("digest", "", "whether all servers hold the same"),
     ("log", " SERVER [--limit N]", "what a server's log holds"),
     ("gossip", " SERVER", "have a server gossip now"),

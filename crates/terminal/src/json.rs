@@ -1,8 +1,8 @@
 //! Answers for programs: one JSON object each.
 
 use backfence_client::{
-    Average, Logged, Member, Movie, Ranked, Rated, Server, Timestamp, UpdateId, UserId, UserRating,
-    ValueDigest,
+    Average, Log, Logged, Member, Movie, Ranked, Rated, Server, Timestamp, UpdateId, UserId,
+    UserRating, ValueDigest,
 };
 use serde_json::{Map, Value, json};
 
@@ -23,9 +23,13 @@ fn value(answer: &Answer) -> Value {
         Answer::Found(titled) => movie(&titled.movie),
         Answer::Viewed(titled, user, seen) => viewed(titled, *user, *seen),
         Answer::Average(titled, average) => average_of(titled, *average),
-        Answer::Rated(titled, user, rating, id) => {
-            let rating = rating.map(f64::from);
-            let fields = json!({"user_id": user.0, "rating": rating, "update_id": update_id(*id)});
+        Answer::Rated(titled, user, rating, updated) => {
+            let fields = json!({
+                "user_id": user.0,
+                "rating": rating.map(f64::from),
+                "update_id": update_id(updated.id),
+                "servers": updated.servers,
+            });
             about(titled, fields)
         }
         Answer::Changed(server, change) => {
@@ -48,6 +52,18 @@ fn value(answer: &Answer) -> Value {
         Answer::Log(server, log) => {
             let records: Value = log.records.iter().map(logged).collect();
             json!({"server": server, "records": records, "total": log.total})
+        }
+        Answer::AtRisk(servers) => {
+            let one = |(server, updates): (&u32, &Option<Log>)| {
+                let updates = updates.as_ref();
+                let records = |log: &Log| log.records.iter().map(logged).collect::<Value>();
+                json!({
+                    "server": server,
+                    "total": updates.map(|log| log.total),
+                    "records": updates.map(records),
+                })
+            };
+            json!({"servers": servers.iter().map(one).collect::<Value>()})
         }
         Answer::Gossip(server, peers) => {
             let peers: Value = peers.iter().map(|peer| peer.server).collect();

@@ -215,7 +215,7 @@ async fn connect(args: &Args) -> anyhow::Result<Client> {
     };
     let timeout: Duration = args.timeout;
     match Client::connect(&Environment::real(), source).await {
-        Ok(client) => Ok(client.with_limit(timeout)),
+        Ok(client) => Ok(client.with_limit(timeout).with_copies(args.copies)),
         Err(ConnectError::Discovery(error)) => Err(error.into()),
         Err(error) => Err(Failure::new(Exit::Unavailable, error.to_string()).into()),
     }

@@ -85,7 +85,9 @@ pub(crate) fn date(seconds: u64) -> String {
 pub(crate) fn failure(error: Error) -> Failure {
     let code = match &error {
         Error::AllBusy | Error::ServerAway { .. } | Error::Unreachable { .. } => Exit::Unavailable,
-        Error::Behind { .. } | Error::OutOfTime { .. } => Exit::OutOfTime,
+        Error::Behind { .. } | Error::OutOfTime { .. } | Error::CopiesNotMet { .. } => {
+            Exit::OutOfTime
+        }
         Error::OutcomeUnknown { .. } | Error::ChangeUnknown { .. } => Exit::OutcomeUnknown,
         Error::UnknownMovie | Error::UnknownServer { .. } => Exit::NotFound,
         Error::Invalid(_) | Error::Refused { .. } | Error::Unsupported { .. } => Exit::Refused,
@@ -176,6 +178,12 @@ mod tests {
             Exit::OutOfTime,
         );
         check(Error::OutcomeUnknown { update_id }, Exit::OutcomeUnknown);
+        let copies = Error::CopiesNotMet {
+            update_id,
+            copies: 2,
+            servers: vec![1],
+        };
+        check(copies, Exit::OutOfTime);
         check(Error::ChangeUnknown { server: 1 }, Exit::OutcomeUnknown);
         check(Error::UnknownMovie, Exit::NotFound);
         check(Error::Invalid(String::new()), Exit::Refused);

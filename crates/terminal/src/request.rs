@@ -30,6 +30,8 @@ pub(crate) enum Request {
     /// With how many to show.
     Log(u32, u32),
     Gossip(u32),
+    /// With how many of each server to show.
+    AtRisk(u32),
     /// And whether by force.
     Retire(u32, bool),
     /// With how many to show.
@@ -103,6 +105,7 @@ impl Request {
                 ))
             }
             Self::Session => Ok(Answer::Session(session.save(), session.seen())),
+            Self::AtRisk(limit) => Ok(Answer::AtRisk(session.at_risk(limit).await?)),
             Self::Reset => {
                 session.reset();
                 Ok(Answer::Reset(session.id()))
@@ -165,11 +168,11 @@ pub(crate) async fn ask(
         }
         About::Rate(user, rating) => {
             let updated = session.rate(user, movie, rating).await?;
-            Answer::Rated(titled, user, Some(rating), updated.id)
+            Answer::Rated(titled, user, Some(rating), updated)
         }
         About::Delete(user) => {
             let updated = session.delete(user, movie).await?;
-            Answer::Rated(titled, user, None, updated.id)
+            Answer::Rated(titled, user, None, updated)
         }
     })
 }

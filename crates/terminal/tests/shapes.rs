@@ -13,7 +13,7 @@ const MOVIE: &str = r#""movie_id" "title" "year" "genres""#;
 const TIMESTAMP: &str = r#""server" "incarnation" "count""#;
 
 /// Each command as it is documented, and as it is given here. They share a session.
-const COMMANDS: [(&str, &[&str]); 23] = [
+const COMMANDS: [(&str, &[&str]); 24] = [
     ("find", &["find", "toy", "story"]),
     ("rate", &["rate", "toy story", "4.5"]),
     ("view", &["view", "toy story"]),
@@ -30,6 +30,7 @@ const COMMANDS: [(&str, &[&str]); 23] = [
     ("members", &["members"]),
     ("digest", &["digest"]),
     ("log", &["log", "1"]),
+    ("at-risk", &["at-risk"]),
     ("gossip", &["gossip", "1"]),
     ("retire", &["retire", "3", "--force"]),
     ("change", &["change", "1"]),
@@ -139,7 +140,7 @@ fn every_format_can_be_chosen() {
         assert_eq!(shown(&[]), simple, "a pipe gets simple ones: {command}");
         assert_eq!(shown(&["--json"]), json, "{command}");
         let tables = [
-            "search", "ratings", "top", "tags", "status", "members", "digest", "log",
+            "search", "ratings", "top", "tags", "status", "members", "digest", "log", "at-risk",
         ];
         let framed = tables.contains(&command);
         assert_eq!(table.1.contains('│'), framed, "{command}: {table:?}");

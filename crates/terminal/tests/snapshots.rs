@@ -12,7 +12,7 @@ use house::{House, Terminal};
 
 /// Those that print the same everywhere, and much, are elsewhere: completions and man
 /// pages.
-const COMMANDS: [&[&str]; 31] = [
+const COMMANDS: [&[&str]; 34] = [
     &["find", "toy", "story"],
     &["find", "hamlet"],
     &["find", "toi", "story"],
@@ -39,6 +39,9 @@ const COMMANDS: [&[&str]; 31] = [
     &["log", "1"],
     &["log", "4"],
     &["gossip", "1"],
+    &["at-risk"],
+    &["--copies", "2", "rate", "toy story", "4"],
+    &["--timeout", "200ms", "--copies", "3", "delete", "toy story"],
     &["retire", "3"],
     &["retire", "3", "--force"],
     &["import", "mine.csv"],

@@ -40,7 +40,7 @@ fn check(address: &str, words: &[&str], code: i32, sentence: &str) {
     );
 }
 
-const ALL: [&[&str]; 12] = [
+const ALL: [&[&str]; 13] = [
     &["find", "toy", "story"],
     &["rate", "toy", "story", "3"],
     &["search", "toy"],
@@ -52,6 +52,7 @@ const ALL: [&[&str]; 12] = [
     &["digest"],
     &["log", "1"],
     &["gossip", "1"],
+    &["at-risk"],
     &["retire", "1"],
 ];
 
@@ -79,7 +80,7 @@ fn a_wrong_answer_is_told() {
         let house = House::new();
         fail(&house.world, (0..20).map(|_| Fault::Blank));
         let address = house.fake.address.to_string();
-        if ["status", "members", "digest", "gossip", "retire"].contains(&words[0]) {
+        if ["status", "members", "digest", "gossip", "at-risk", "retire"].contains(&words[0]) {
             // No server is no wrong answer, nor is one that was not retired yet.
             assert_eq!(house.run(words, "").0, 0);
             continue;

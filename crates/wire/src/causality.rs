@@ -6,7 +6,7 @@ use crate::{Malformed, v1};
 
 /// Most entries of a timestamp that a message may hold. There are as many as there
 /// were lives of servers; a message with more is refused.
-const MAX_ENTRIES: usize = 4096;
+pub(crate) const MAX_ENTRIES: usize = 4096;
 
 impl From<ReplicaId> for v1::ReplicaId {
     fn from(id: ReplicaId) -> Self {

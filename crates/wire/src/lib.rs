@@ -4,6 +4,7 @@
 //! wrong here, once; a message that cannot be understood is [`Malformed`].
 
 mod causality;
+mod offer;
 mod peers;
 mod serve;
 mod token;
@@ -11,7 +12,8 @@ mod token;
 use thiserror::Error;
 
 pub use causality::{all, session_id, timestamp};
-pub use peers::{cell, executed, offer, read_offer, read_state, state};
+pub use offer::{offer, read_offer};
+pub use peers::{cell, executed, read_state, state};
 pub use token::{Seal, sealed, session, token, unsealed};
 
 /// The generated types of package `backfence.v1`.

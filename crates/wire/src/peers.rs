@@ -3,8 +3,7 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use backfence_gossip::{
-    Executed, FirstReply, LogEntry, Offer, Record, ReplicaId, SessionId, Standing, State, Time,
-    UpdateId,
+    Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State, Time, UpdateId,
 };
 use backfence_ratings::{Base, Cell, MovieId, Operation, Rating, Ratings, UserId};
 
@@ -39,35 +38,6 @@ impl TryFrom<v1::Record> for Record<Operation> {
         Self::new(id.try_into()?, record.number, update.try_into()?)
             .ok_or(Malformed("a record depends on itself"))
     }
-}
-
-/// Encodes an offer; with `pull` the receiver is asked for one in return.
-pub fn offer(offer: &Offer<Operation>, pull: bool) -> v1::Offer {
-    v1::Offer {
-        replica_ts: Some((&offer.replica_ts).into()),
-        members: offer.members.iter().map(|&id| id.into()).collect(),
-        records: offer.records.iter().map(Into::into).collect(),
-        pull,
-        more: offer.more,
-        standing: v1::Standing::from(offer.standing).into(),
-    }
-}
-
-/// Reads an offer that came from the replica `from`.
-///
-/// # Errors
-///
-/// [`Malformed`] where any part of it is.
-pub fn read_offer(from: ReplicaId, offer: v1::Offer) -> Result<Offer<Operation>, Malformed> {
-    let standing = offer.standing().into();
-    Ok(Offer {
-        from,
-        replica_ts: timestamp(offer.replica_ts)?,
-        members: all(offer.members)?,
-        records: all(offer.records)?,
-        more: offer.more,
-        standing,
-    })
 }
 
 /// Encodes a replica's whole state.

@@ -256,6 +256,28 @@ impl Session {
         read::log(reply.log).map_err(|why| wrong(&from, why))
     }
 
+    /// Updates that one server only has, as far as it has heard, by its number and at most
+    /// `limit` of each and 1000; `None` for one that does not answer. The total counts
+    /// those too that it can no longer name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request.
+    pub async fn at_risk(&mut self, limit: u32) -> Result<BTreeMap<u32, Option<Log>>, Error> {
+        let deadline = Instant::now() + self.client.limit();
+        let (reply, from): (v1::AtRiskResponse, _) = self
+            .call(
+                deadline,
+                Effect::None,
+                v1::AtRiskRequest { limit },
+                |mut service, request| async move { service.at_risk(request).await },
+            )
+            .await?;
+        let servers = reply.servers.into_iter().map(read::server_at_risk);
+        let servers: Result<_, _> = servers.collect();
+        servers.map_err(|why| wrong(&from, why))
+    }
+
     /// Has a server exchange everything with each peer that it has a stream to, now;
     /// these are they. It has begun then, and goes on by itself.
     ///

@@ -1,5 +1,7 @@
 //! What changes something: ratings, a server's status, and who takes part.
 
+use std::time::Duration;
+
 use backfence_gossip::UpdateId;
 use backfence_ratings::{MovieId, Rating, UserId};
 use backfence_wire::v1;
@@ -8,13 +10,16 @@ use tokio::time::Instant;
 use super::{Session, named, wrong};
 use crate::{Error, Prepared, StatusChange, Updated, call::Effect, read};
 
+/// With less time left a wait for copies is not begun again.
+const WORTHWHILE: Duration = Duration::from_millis(100);
+
 impl Session {
     /// Gives a rating, or changes it.
     ///
     /// # Errors
     ///
     /// [`Error`], as every request; [`Error::UnknownMovie`];
-    /// [`Error::OutcomeUnknown`].
+    /// [`Error::OutcomeUnknown`]; [`Error::CopiesNotMet`].
     pub async fn rate(
         &mut self,
         user: UserId,
@@ -29,7 +34,7 @@ impl Session {
     /// # Errors
     ///
     /// [`Error`], as every request; [`Error::UnknownMovie`];
-    /// [`Error::OutcomeUnknown`].
+    /// [`Error::OutcomeUnknown`]; [`Error::CopiesNotMet`].
     pub async fn delete(&mut self, user: UserId, movie: MovieId) -> Result<Updated, Error> {
         self.update(user, movie, None).await
     }
@@ -57,7 +62,7 @@ impl Session {
     /// # Errors
     ///
     /// [`Error`], as every request; [`Error::UnknownMovie`];
-    /// [`Error::OutcomeUnknown`]; [`Error::Invalid`] for another session's update.
+    /// [`Error::OutcomeUnknown`]; [`Error::CopiesNotMet`]; [`Error::Invalid`] for another session's update.
     pub async fn send(&mut self, update: &Prepared) -> Result<Updated, Error> {
         if update.id.session != self.id {
             let why = format!("update {} is not of session {}", update.id, self.id);
@@ -125,11 +130,32 @@ impl Session {
         self.send_by(deadline, &update).await
     }
 
+    /// Until the servers that were asked for have it, or the deadline.
     async fn send_by(&mut self, deadline: Instant, update: &Prepared) -> Result<Updated, Error> {
+        let copies = self.client.copies();
+        let mut updated = self.send_once(deadline, update).await?;
+        while updated.servers.len() < copies as usize {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let again = match left > WORTHWHILE {
+                true => self.send_once(deadline, update).await.ok(),
+                false => None,
+            };
+            // It is taken, whatever has become of the wait.
+            updated = again.ok_or(Error::CopiesNotMet {
+                update_id: update.id,
+                copies,
+                servers: updated.servers,
+            })?;
+        }
+        Ok(updated)
+    }
+
+    async fn send_once(&mut self, deadline: Instant, update: &Prepared) -> Result<Updated, Error> {
         let effect = Effect::Update(update.id);
         let (session, id) = (self.token.clone(), update.id);
         let (user_id, movie_id) = (update.user.0, update.movie.0);
         let (update_id, time_us) = (Some(id.into()), update.time.0);
+        let copies = self.client.copies();
         let (reply, from): (v1::UpdateResponse, _) = match update.rating {
             Some(rating) => {
                 let request = v1::RateRequest {
@@ -139,6 +165,7 @@ impl Session {
                     rating: rating.into(),
                     update_id,
                     time_us,
+                    copies,
                 };
                 self.exchange(
                     deadline,
@@ -155,6 +182,7 @@ impl Session {
                     movie_id,
                     update_id,
                     time_us,
+                    copies,
                 };
                 self.exchange(
                     deadline,
@@ -165,7 +193,7 @@ impl Session {
                 .await?
             }
         };
-        read::updated(&reply, id).map_err(|why| wrong(&from, why))
+        read::updated(reply, id).map_err(|why| wrong(&from, why))
     }
 
     fn next_update(&mut self, user: UserId, movie: MovieId, rating: Option<Rating>) -> Prepared {

@@ -193,6 +193,7 @@ impl World {
         token: &[u8],
         id: Option<v1::UpdateId>,
         time_us: u64,
+        copies: u32,
         operation: Operation,
     ) -> Result<v1::UpdateResponse, Status> {
         let session = self.session(token)?;
@@ -225,6 +226,8 @@ impl World {
             session: self.reply(session),
             update_id: Some(id.into()),
             server,
+            // Two have it at once, and the third never.
+            servers: (1..=copies.clamp(1, 2)).collect(),
         })
     }
 }

@@ -142,6 +142,7 @@ impl FrontEnd for Service {
                 &request.session,
                 request.update_id,
                 request.time_us,
+                request.copies,
                 operation,
             )
         })
@@ -162,6 +163,7 @@ impl FrontEnd for Service {
                 &request.session,
                 request.update_id,
                 request.time_us,
+                request.copies,
                 operation,
             )
         })
@@ -293,6 +295,26 @@ impl FrontEnd for Service {
             Ok(v1::LogResponse { log })
         })
         .await
+    }
+
+    /// Only the first has something.
+    async fn at_risk(
+        &self,
+        request: Request<v1::AtRiskRequest>,
+    ) -> Result<Response<v1::AtRiskResponse>, Status> {
+        let v1::AtRiskRequest { limit } = request.into_inner();
+        let asked = v1::LogRequest { server: 1, limit };
+        let log = self.log(Request::new(asked)).await?.into_inner().log;
+        let server = |server| v1::ServerAtRisk {
+            server,
+            updates: match server {
+                1 => log.clone(),
+                2 => Some(v1::LoggedRecords::default()),
+                _ => None,
+            },
+        };
+        let servers = (1..=3).map(server).collect();
+        Ok(Response::new(v1::AtRiskResponse { servers }))
     }
 
     async fn gossip(

@@ -273,7 +273,7 @@ fn served(request: &ServeRequest) -> Option<Outcome> {
             Kind::Top(_) => answer(answer::Kind::Ranking(v1::Ranking::default())),
             Kind::ListTags(_) => answer(answer::Kind::Tags(v1::Tags::default())),
         },
-        Body::Update(_) => Outcome::Accepted(Accepted {}),
+        Body::Update(_) | Body::CopiedUpdate(_) => Outcome::Accepted(Accepted { servers: vec![1] }),
         Body::ChangeStatus(_) => Outcome::StatusChanged(StatusChanged {
             from: v1::ServerStatus::Online.into(),
             to: v1::ServerStatus::Offline.into(),
@@ -298,6 +298,7 @@ fn served(request: &ServeRequest) -> Option<Outcome> {
         Body::GossipNow(_) => Outcome::Gossiping(v1::serve_reply::Gossiping {
             peers: vec![ReplicaId::new(2, 1).into()],
         }),
+        Body::AtRisk(_) => Outcome::AtRisk(v1::LoggedRecords::default()),
         Body::Cancel(_) => return None,
     })
 }
@@ -334,6 +335,7 @@ pub(crate) fn rate(session: &[u8]) -> Request<v1::RateRequest> {
             sequence: 1,
         }),
         time_us: 1_000,
+        copies: 0,
     })
 }
 

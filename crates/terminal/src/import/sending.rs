@@ -158,6 +158,7 @@ fn is_passing(error: &Error) -> bool {
         error,
         Error::AllBusy
             | Error::OutcomeUnknown { .. }
+            | Error::CopiesNotMet { .. }
             | Error::OutOfTime { .. }
             | Error::Unreachable { .. }
     )

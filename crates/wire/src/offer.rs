@@ -1,0 +1,175 @@
+//! Offers. Most of what replicas send is records, so these are written short: numbers
+//! follow from their place in a run, and of what an update depends on only the
+//! difference to the update before is sent.
+
+use std::collections::BTreeMap;
+
+use backfence_gossip::{Offer, Record, ReplicaId, Time, Timestamp, Update};
+use backfence_ratings::Operation;
+
+use crate::{
+    Malformed,
+    causality::{MAX_ENTRIES, all, timestamp},
+    v1::{self, run::Numbered},
+};
+
+/// Most entries of all the timestamps of one offer together. A sender counts 32 bytes
+/// for each against the megabyte of a message.
+const MAX_ALL_ENTRIES: usize = 1 << 20;
+
+/// Encodes an offer; with `pull` the receiver is asked for one in return.
+pub fn offer(offer: &Offer<Operation>, pull: bool) -> v1::Offer {
+    let mut named = Named::default();
+    let runs = runs(&offer.records, &mut named);
+    v1::Offer {
+        replica_ts: Some((&offer.replica_ts).into()),
+        members: offer.members.iter().map(|&id| id.into()).collect(),
+        runs,
+        pull,
+        more: offer.more,
+        standing: v1::Standing::from(offer.standing).into(),
+        named: named.list.into_iter().map(Into::into).collect(),
+    }
+}
+
+/// Reads an offer that came from the replica `from`.
+///
+/// # Errors
+///
+/// [`Malformed`] where any part of it is.
+pub fn read_offer(from: ReplicaId, offer: v1::Offer) -> Result<Offer<Operation>, Malformed> {
+    let standing = offer.standing().into();
+    let named: Vec<_> = all(offer.named)?;
+    let mut room = MAX_ALL_ENTRIES;
+    let mut records = Vec::new();
+    for run in offer.runs {
+        read_run(run, &named, &mut room, &mut records)?;
+    }
+    Ok(Offer {
+        from,
+        replica_ts: timestamp(offer.replica_ts)?,
+        members: all(offer.members)?,
+        records,
+        more: offer.more,
+        standing,
+    })
+}
+
+/// The replicas that are named so far.
+#[derive(Default)]
+struct Named {
+    list: Vec<ReplicaId>,
+    places: BTreeMap<ReplicaId, usize>,
+}
+
+impl Named {
+    fn place(&mut self, replica: ReplicaId) -> usize {
+        *self.places.entry(replica).or_insert_with(|| {
+            self.list.push(replica);
+            self.list.len() - 1
+        })
+    }
+}
+
+/// Splits records where their numbers do not follow, and where what differs in `prev`
+/// would take more than the whole of it.
+fn runs(records: &[Record<Operation>], named: &mut Named) -> Vec<v1::Run> {
+    let mut runs: Vec<v1::Run> = Vec::new();
+    let mut last: Option<&Record<Operation>> = None;
+    let nothing = Timestamp::new();
+    for record in records {
+        let update = record.update();
+        let before = last.filter(|last| {
+            last.origin() == record.origin()
+                && last.number().checked_add(1) == Some(record.number())
+        });
+        let change = |from: &Timestamp| changes(from, &update.prev).count();
+        let before = before
+            .map(|last| &last.update().prev)
+            .filter(|prev| change(prev) <= update.prev.len());
+        let numbered = Numbered {
+            id: Some(update.id.into()),
+            time_us: update.time.0,
+            operation: Some((&update.operation).into()),
+            prev_change: changes(before.unwrap_or(&nothing), &update.prev)
+                .flat_map(|(id, more)| [named.place(id) as i64, more as i64])
+                .collect(),
+        };
+        match runs.last_mut().filter(|_| before.is_some()) {
+            Some(run) => run.updates.push(numbered),
+            None => runs.push(v1::Run {
+                origin: named.place(record.origin()) as u32,
+                first: record.number(),
+                updates: vec![numbered],
+            }),
+        }
+        last = Some(record);
+    }
+    runs
+}
+
+/// What to add to the entries of one timestamp to get another, modulo 2^64.
+fn changes<'a>(
+    from: &'a Timestamp,
+    to: &'a Timestamp,
+) -> impl Iterator<Item = (ReplicaId, u64)> + 'a {
+    let gone = from.iter().filter(|&(id, _)| to.count(id) == 0);
+    let gone = gone.map(|(id, count)| (id, 0_u64.wrapping_sub(count)));
+    let other = to.iter();
+    let other = other.map(|(id, count)| (id, count.wrapping_sub(from.count(id))));
+    other.filter(|&(_, more)| more != 0).chain(gone)
+}
+
+fn read_run(
+    run: v1::Run,
+    named: &[ReplicaId],
+    room: &mut usize,
+    records: &mut Vec<Record<Operation>>,
+) -> Result<(), Malformed> {
+    let origin = replica(named, run.origin.into())?;
+    let mut prev = Timestamp::new();
+    for (after, numbered) in run.updates.into_iter().enumerate() {
+        let number = run.first.checked_add(after as u64);
+        let number = number.ok_or(Malformed("the numbers of a run are too great"))?;
+        apply(&mut prev, &numbered.prev_change, named)?;
+        *room = room.checked_sub(prev.len()).ok_or(Malformed(
+            "the timestamps of an offer have too many entries",
+        ))?;
+        let operation = numbered
+            .operation
+            .ok_or(Malformed("an update without an operation"))?;
+        let update = Update {
+            id: numbered
+                .id
+                .ok_or(Malformed("an update without an id"))?
+                .try_into()?,
+            prev: prev.clone(),
+            time: Time(numbered.time_us),
+            operation: operation.try_into()?,
+        };
+        let record = Record::new(origin, number, update);
+        records.push(record.ok_or(Malformed("a record depends on itself"))?);
+    }
+    Ok(())
+}
+
+fn apply(ts: &mut Timestamp, change: &[i64], named: &[ReplicaId]) -> Result<(), Malformed> {
+    let (pairs, []) = change.as_chunks::<2>() else {
+        return Err(Malformed("a change of a timestamp is not in pairs"));
+    };
+    for &[place, more] in pairs {
+        let id = replica(named, place)?;
+        ts.set(id, ts.count(id).wrapping_add(more as u64));
+    }
+    if ts.len() > MAX_ENTRIES {
+        return Err(Malformed("a timestamp has too many entries"));
+    }
+    Ok(())
+}
+
+fn replica(named: &[ReplicaId], place: i64) -> Result<ReplicaId, Malformed> {
+    let found = usize::try_from(place).ok().and_then(|at| named.get(at));
+    found
+        .copied()
+        .ok_or(Malformed("an offer does not name a replica of its runs"))
+}
