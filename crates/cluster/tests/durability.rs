@@ -242,12 +242,15 @@ fn a_directory_that_does_not_fit_is_refused() {
     let name = directory.display().to_string();
 
     // While it runs: the same directory, and the same number.
-    refused(&args, &[&name, "in use", "directory of its own"]);
+    let in_use = [&name, "in use", "directory of its own"];
+    refused(&with("--server", "4"), &in_use);
+    refused(&args, &["SERVER1", "held by a living process"]);
     let other = format!("{name}-other");
     refused(
         &with("--data-dir", &other),
         &["SERVER1", "held by a living process", "stop that process"],
     );
+    assert!(!std::path::Path::new(&other).exists(), "it is not made");
 
     cluster.kill(role).expect("it is killed");
     refused(

@@ -175,3 +175,28 @@ async fn a_server_that_runs_is_to_be_stopped_first() {
         &["cannot retire itself"],
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_was_retired_is_given_to_nobody() {
+    let mut cluster = Cluster::builder().start().expect("a cluster");
+    let mut session = session(&cluster, 3).await;
+    cluster.kill(GONE).expect("it runs");
+    ends(&told(&cluster, &["retire", "3", "--force"]), 0, &[]);
+    let without_number = |args: &mut Vec<String>| {
+        let flag = args.iter().position(|arg| arg == "--server");
+        let flag = flag.expect("it is given");
+        args.drain(flag..flag + 2);
+    };
+    // Nobody holds the name SERVER3, so it is the lowest that the registry has.
+    cluster
+        .restart_with(GONE, without_number)
+        .expect("it takes another");
+    let log = cluster.log(GONE);
+    assert!(log.contains("this number was retired for good"), "{log}");
+    until("there is a server 4 and no 3", &mut session, async |s| {
+        let servers = s.status().await.ok()?;
+        let numbers: Vec<_> = servers.iter().map(|server| server.server).collect();
+        (numbers == [1, 2, 4]).then_some(())
+    })
+    .await;
+}

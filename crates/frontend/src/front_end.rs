@@ -31,6 +31,9 @@ const MAX_IN_WORK: usize = 4096;
 /// How long a server may take to describe itself.
 pub(crate) const DESCRIBE: Duration = Duration::from_millis(500);
 
+/// How long between two looks whether any server can be reached, at most.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// The front end's gRPC service.
 #[derive(Debug)]
 pub struct FrontEnd {
@@ -91,6 +94,21 @@ impl FrontEnd {
                 biased;
                 Ok(()) = entries.changed() => {}
                 () = backoff.wait() => {}
+            }
+        }
+    }
+
+    /// Waits until no server has answered, twice in a row: one may just be slow.
+    pub async fn cut_off(&self) {
+        let mut silent = 0;
+        while silent < 2 {
+            tokio::time::sleep(self.environment.jitter(LOOK)).await;
+            let mut descriptions = self.router.describe_all(DESCRIBE);
+            silent += 1;
+            while let Some(described) = descriptions.join_next().await {
+                if matches!(described, Ok((_, Some(_)))) {
+                    silent = 0;
+                }
             }
         }
     }

@@ -74,7 +74,14 @@ pub async fn run<L: Listener>(
         front_end.connected().await;
         health.ready().await;
         announce("CLIENT CAN NOW CONNECT");
-        std::future::pending::<()>().await;
+        loop {
+            front_end.cut_off().await;
+            tracing::warn!("no server can be reached; not serving until one can");
+            health.not_ready().await;
+            front_end.connected().await;
+            tracing::info!("a server can be reached again");
+            health.ready().await;
+        }
     };
     let ended = tokio::select! {
         biased;

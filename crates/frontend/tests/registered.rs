@@ -12,6 +12,9 @@ use backfence_wire::{
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{Code, Request, transport::Channel};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 use tonic_types::StatusExt as _;
 
 /// A bound for waits that end sooner unless something is broken.
@@ -263,5 +266,30 @@ async fn one_that_stops_gives_its_name_up() {
     shutdown.cancel();
     running.await.unwrap().unwrap();
     assert!(discovery.look_up(&name).await.is_err());
+    town.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_any_server_it_says_that_it_does_not_serve() {
+    let town = Town::new().await;
+    let (address, ..) = town.front_end().await;
+    let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+    let mut health = HealthClient::new(endpoint.connect().await.unwrap());
+    let request = HealthCheckRequest {
+        service: "backfence.v1.FrontEnd".to_owned(),
+    };
+    let mut watched = health.watch(request).await.unwrap().into_inner();
+    let mut says = async |status: ServingStatus| {
+        let said = tokio::time::timeout(LONG, watched.message()).await;
+        assert_eq!(said.unwrap().unwrap().unwrap().status(), status);
+    };
+    says(ServingStatus::NotServing).await;
+    for _ in 0..2 {
+        let (stop, running) = town.replica(1).await;
+        says(ServingStatus::Serving).await;
+        stop.cancel();
+        running.await.unwrap().unwrap();
+        says(ServingStatus::NotServing).await;
+    }
     town.shutdown.cancel();
 }

@@ -28,43 +28,71 @@ pub(crate) struct Start {
     pub(crate) disk: Option<(Disk, Recovered)>,
 }
 
-/// The incarnation is the time in milliseconds, made greater than any of `server` that
-/// a reachable peer has heard of, and than the `stored` one: a clock that was set back
-/// does not matter.
-pub(crate) async fn start(
-    environment: &Environment,
-    discovery: &Discovery,
-    server: u32,
-    own: &Address,
-    stored: Option<u64>,
-) -> anyhow::Result<Start> {
-    let mut asking = JoinSet::new();
-    for entry in discovery.list(PREFIX).await?.into_values() {
-        if entry.address != *own {
-            let mut peer = ReplicaClient::new(environment.connect(&entry.address));
-            asking.spawn(async move { within(ASK, peer.describe(v1::DescribeRequest {})).await });
+/// Who takes part, as a starting replica hears.
+pub(crate) struct HeardOf {
+    /// Every replica that a reachable peer has heard of.
+    members: Vec<ReplicaId>,
+    /// No other replica is registered.
+    nobody: bool,
+}
+
+impl HeardOf {
+    /// Asks every replica that is registered at another address.
+    pub(crate) async fn ask(
+        environment: &Environment,
+        discovery: &Discovery,
+        own: &Address,
+    ) -> anyhow::Result<Self> {
+        let mut asking = JoinSet::new();
+        for entry in discovery.list(PREFIX).await?.into_values() {
+            if entry.address != *own {
+                let mut peer = ReplicaClient::new(environment.connect(&entry.address));
+                let asked = async move { peer.describe(v1::DescribeRequest {}).await };
+                asking.spawn(within(ASK, asked));
+            }
         }
-    }
-    let first = asking.is_empty();
-    let mut members = Vec::new();
-    while let Some(answer) = asking.join_next().await {
-        if let Ok(Ok(answer)) = answer {
-            members.extend(all::<_, ReplicaId>(answer.into_inner().members)?);
+        let nobody = asking.is_empty();
+        let mut members = Vec::new();
+        while let Some(answer) = asking.join_next().await {
+            if let Ok(Ok(answer)) = answer {
+                members.extend(all::<_, ReplicaId>(answer.into_inner().members)?);
+            }
         }
+        Ok(Self { members, nobody })
     }
-    let lives = members.iter().filter(|id| id.server == server);
-    let known = lives.map(|id| id.incarnation).chain(stored).max();
-    if known == Some(ReplicaId::end(server).incarnation) {
-        return Err(retired(server));
+
+    /// Whether somebody knows that the server was retired for good.
+    pub(crate) fn has_ended(&self, server: u32) -> bool {
+        self.members.contains(&ReplicaId::end(server))
     }
-    let next = known.map_or(0, |known| known + 1);
-    let incarnation = next.max(environment.now().0 / 1000);
-    Ok(Start {
-        id: ReplicaId::new(server, incarnation),
-        members,
-        first,
-        disk: None,
-    })
+
+    /// The incarnation is the time in milliseconds, made greater than any of `server` that
+    /// a reachable peer has heard of, and than the `stored` one: a clock that was set back
+    /// does not matter.
+    ///
+    /// # Errors
+    ///
+    /// If the server was retired for good.
+    pub(crate) fn start(
+        self,
+        environment: &Environment,
+        server: u32,
+        stored: Option<u64>,
+    ) -> anyhow::Result<Start> {
+        let lives = self.members.iter().filter(|id| id.server == server);
+        let known = lives.map(|id| id.incarnation).chain(stored).max();
+        if known == Some(ReplicaId::end(server).incarnation) {
+            return Err(retired(server));
+        }
+        let next = known.map_or(0, |known| known + 1);
+        let incarnation = next.max(environment.now().0 / 1000);
+        Ok(Start {
+            id: ReplicaId::new(server, incarnation),
+            members: self.members,
+            first: self.nobody,
+            disk: None,
+        })
+    }
 }
 
 /// The server was retired by hand, and no life of it may go on.

@@ -27,8 +27,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use backfence_gossip::{Limits, ReplicaId};
 use backfence_process::{
-    Address, CancellationToken, Discovery, Environment, Exit, Failure, Health, Listener, Name,
-    Registration, Wanted, advertised, announce,
+    Address, CancellationToken, Discovery, DiscoveryError, Environment, Exit, Failure, Health,
+    Listener, Name, Registration, Wanted, advertised, announce,
 };
 use backfence_ratings::Base;
 use backfence_store::{OpenError, Recovered, Store};
@@ -38,6 +38,7 @@ use tonic::service::Routes;
 use crate::{
     copy::Copy,
     disk::{Disk, Place},
+    incarnation::{HeardOf, Start},
     peers::Peers,
     service::Starting,
 };
@@ -88,20 +89,21 @@ pub async fn run<L: Listener>(
     let serving = backfence_process::serve(listener, routes, health.clone(), shutdown.clone());
     let serving = tokio::spawn(serving);
 
-    let opened = open(&config, &base).await?;
     let discovery = Discovery::new(&environment, config.registry.clone());
-    let registration = tokio::select! {
-        registration = register(&discovery, &config, address.clone()) => registration?,
+    let (registration, server) = tokio::select! {
+        biased;
+        registered = register(&discovery, &config, &environment, &address) => registered?,
         () = shutdown.cancelled() => return Ok(()),
     };
-    let server = registration
-        .name()
-        .number()
-        .context("a name without a number")?;
-    let stored = opened
-        .as_ref()
-        .and_then(|(.., recovered)| recovered.incarnation);
-    let mut start = incarnation::start(&environment, &discovery, server, &address, stored).await?;
+    // Only now: one that is refused leaves no directory behind.
+    let begun = begin(&config, &base, server, &discovery, &address, &environment);
+    let (mut start, opened) = match begun.await {
+        Ok(begun) => begun,
+        Err(error) => {
+            registration.leave().await;
+            return Err(error);
+        }
+    };
     let id = start.id;
     tracing::info!(replica = %id, fingerprint = base.fingerprint(), "started");
     let mut writer = None;
@@ -120,6 +122,7 @@ pub async fn run<L: Listener>(
         tokio::spawn(Peers::new(copy.clone(), config, environment).run(entries, shutdown.clone()));
     starting.started(copy.clone());
     tokio::select! {
+        biased;
         () = copy.joined() => {}
         () = shutdown.cancelled() => {}
     }
@@ -127,6 +130,7 @@ pub async fn run<L: Listener>(
     announce("SERVER READY");
 
     let ended = tokio::select! {
+        biased;
         error = registration.lost() => Err(error.into()),
         for_good = copy.retired() => Err(retired(&id, for_good)),
         error = failure(failed) => return Err(error),
@@ -141,6 +145,23 @@ pub async fn run<L: Listener>(
 }
 
 type Opened = (Store, Place, Recovered);
+
+/// What was stored, and who the replica is now.
+async fn begin(
+    config: &Config,
+    base: &Arc<Base>,
+    server: u32,
+    discovery: &Discovery,
+    address: &Address,
+    environment: &Environment,
+) -> anyhow::Result<(Start, Option<Opened>)> {
+    let opened = open(config, base).await?;
+    let stored = opened
+        .as_ref()
+        .and_then(|(.., recovered)| recovered.incarnation);
+    let heard_of = HeardOf::ask(environment, discovery, address).await?;
+    Ok((heard_of.start(environment, server, stored)?, opened))
+}
 
 /// Reads what a former life has stored, if anything is to be kept.
 async fn open(config: &Config, base: &Arc<Base>) -> anyhow::Result<Option<Opened>> {
@@ -203,14 +224,45 @@ fn retired(id: &ReplicaId, for_good: bool) -> anyhow::Error {
     Failure::new(Exit::Refused, sentence).into()
 }
 
+/// The name under which the replica is found, and its server number.
 async fn register(
     discovery: &Discovery,
     config: &Config,
-    address: Address,
-) -> anyhow::Result<Registration> {
-    let wanted = match config.server {
-        Some(number) => Wanted::Exact(Name::new(format!("{PREFIX}{number}"))?),
-        None => Wanted::Numbered(Name::new(PREFIX)?),
+    environment: &Environment,
+    address: &Address,
+) -> anyhow::Result<(Registration, u32)> {
+    let exact = async |number: u32| {
+        let wanted = Wanted::Exact(Name::new(format!("{PREFIX}{number}"))?);
+        let registration = discovery.register(wanted, address.clone()).await?;
+        anyhow::Ok((registration, number))
     };
-    Ok(discovery.register(wanted, address).await?)
+    if let Some(number) = config.server {
+        return exact(number).await;
+    }
+    let wanted = Wanted::Numbered(Name::new(PREFIX)?);
+    let registration = discovery.register(wanted, address.clone()).await?;
+    let number = registration.name().number();
+    let number = number.context("a name without a number")?;
+    let heard_of = HeardOf::ask(environment, discovery, address).await?;
+    if !heard_of.has_ended(number) {
+        return Ok((registration, number));
+    }
+    // The registry knows of no retirements, and would give the same one again.
+    tracing::info!(
+        server = number,
+        "this number was retired for good; taking another"
+    );
+    registration.leave().await;
+    let mut free = (number + 1..).filter(|&number| !heard_of.has_ended(number));
+    loop {
+        let number = free.next().context("no server number is left")?;
+        match exact(number).await {
+            Err(error) if is_taken(&error) => {}
+            taken => return taken,
+        }
+    }
+}
+
+fn is_taken(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(DiscoveryError::Taken { .. }))
 }
