@@ -12,6 +12,7 @@ mod import;
 mod invent;
 mod load;
 mod memory;
+mod overload;
 #[cfg(unix)]
 mod prompt;
 mod report;
@@ -48,6 +49,9 @@ enum Command {
     Memory(memory::Args),
     /// The cost of an update after few others and after many.
     UpdateCost(update_cost::Args),
+    /// What remains of the throughput when twice as much is offered as one replica with a
+    /// slow disk can carry.
+    Overload(overload::Args),
     /// Ratings a second by `backfence import`, beside those by `load`.
     Import(import::Args),
     /// The time from launch until the terminal client asks for something.
@@ -87,6 +91,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<()> {
         Command::UpdateCost(args) => report::show(&update_cost::run(&args)?, json),
         Command::Base(args) => report::show(&base::run(&args)?, json),
         Command::Dataset(args) => report::show(&dataset::run(&args)?, json),
+        Command::Overload(args) => report::show(&overload::run(&args)?, json),
         Command::Import(args) => report::show(&import::run(&args)?, json),
         #[cfg(unix)]
         Command::Prompt(args) => report::show(&prompt::run(&args)?, json),
