@@ -26,6 +26,8 @@ use crate::hop::{Back, Front, Link};
 /// How the front reaches the back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Hop {
+    /// Not at all: the back is called by the clients.
+    None,
     /// One long-lived stream, requests and replies matched by number.
     Stream,
     /// A call for each request.
@@ -44,8 +46,8 @@ pub(crate) struct FrontArgs {
 
 /// The two servers, running. They are killed when this is dropped.
 pub(crate) struct Bare {
-    _back: Running,
-    front: Running,
+    back: Running,
+    front: Option<Running>,
 }
 
 struct Running {
@@ -56,17 +58,18 @@ struct Running {
 impl Bare {
     pub(crate) fn start(hop: Hop) -> anyhow::Result<Self> {
         let back = Running::start(&["bare-back"])?;
-        let hop = match hop {
-            Hop::Stream => "stream",
-            Hop::Unary => "unary",
+        let front = |hop| Running::start(&["bare-front", &back.url, hop]);
+        let front = match hop {
+            Hop::None => None,
+            Hop::Stream => Some(front("stream")?),
+            Hop::Unary => Some(front("unary")?),
         };
-        let front = Running::start(&["bare-front", &back.url, hop])?;
-        Ok(Self { _back: back, front })
+        Ok(Self { back, front })
     }
 
-    /// Where the front listens.
+    /// What clients call.
     pub(crate) fn url(&self) -> &str {
-        &self.front.url
+        &self.front.as_ref().unwrap_or(&self.back).url
     }
 }
 
@@ -123,6 +126,7 @@ pub(crate) async fn back() -> anyhow::Result<()> {
 pub(crate) async fn front(args: FrontArgs) -> anyhow::Result<()> {
     let cannot = || format!("cannot connect to the back at {}", args.back);
     let front = match args.hop {
+        Hop::None => Front::Here,
         Hop::Unary => Front::Call(
             FrontEndClient::connect(args.back.clone())
                 .await

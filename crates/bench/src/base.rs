@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// Where to make the base, instead of a temporary folder; what is there of the same
     /// data is removed first.
     #[arg(long, value_name = "DIR")]
-    base_dir: Option<PathBuf>,
+    pub(crate) base_dir: Option<PathBuf>,
     /// How often to open it.
     #[arg(long, default_value_t = 11)]
     pub(crate) runs: usize,

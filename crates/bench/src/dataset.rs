@@ -21,7 +21,7 @@ use crate::{
 pub(crate) struct Args {
     /// The folder to write movies.csv and ratings.csv to, made if need be.
     #[arg(value_name = "DIR")]
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// How many users rate.
     #[arg(long, default_value_t = 610, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub(crate) users: u32,

@@ -42,6 +42,12 @@ pub(crate) const USERS: u32 = 600;
 pub(crate) struct Load {
     pub(crate) what: What,
     pub(crate) sessions: u32,
+    /// They share so many connections; as many as there are sessions where it is 0.
+    pub(crate) connections: u32,
+    /// Requests a second that fall due, by all sessions together, whether or not the
+    /// ones before are answered; what one waits for its turn counts as its latency.
+    /// Without it each session sends when its last request is answered.
+    pub(crate) rate: Option<f64>,
     /// The load ends after this long, ...
     pub(crate) length: Duration,
     /// ... or when this many requests are answered, if that is sooner.
@@ -58,24 +64,44 @@ pub(crate) struct Measured {
     pub(crate) seconds: f64,
     pub(crate) requests_per_second: f64,
     pub(crate) p50_us: u64,
+    pub(crate) p90_us: u64,
     pub(crate) p99_us: u64,
     pub(crate) p999_us: u64,
+    pub(crate) max_us: u64,
+    /// Latencies in microseconds, each the greatest of its bucket, and how many
+    /// requests took so long; where it was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) histogram: Vec<(u64, u64)>,
     /// The requests that failed, by gRPC code. They do not count above.
     pub(crate) errors: BTreeMap<String, u64>,
 }
 
-/// Puts the load on the front end at this URL.
+/// Puts the load on the front ends at these URLs, the sessions in turn.
 ///
-/// Fails if it cannot be reached, or not a single request is answered.
-pub(crate) async fn drive(url: &str, load: &Load) -> anyhow::Result<Measured> {
+/// Fails if one cannot be reached, or not a single request is answered.
+pub(crate) async fn drive(urls: &[String], load: &Load) -> anyhow::Result<Measured> {
     let left = Arc::new(AtomicU64::new(load.requests));
+    let connections = match load.connections {
+        0 => load.sessions,
+        some => some.min(load.sessions),
+    };
+    let mut clients = Vec::new();
+    for url in urls.iter().cycle().take(connections as usize) {
+        let client = FrontEndClient::connect(url.clone()).await;
+        clients.push(client.with_context(|| format!("cannot connect to the front end {url}"))?);
+    }
+    ensure!(
+        !clients.is_empty(),
+        "a load needs a front end and a session"
+    );
     let mut sessions = Vec::new();
     for number in 0..load.sessions {
-        sessions.push(Driver::connect(url, load, number, Arc::clone(&left)).await?);
+        let client = clients[number as usize % clients.len()].clone();
+        sessions.push(Driver::new(client, load, number, Arc::clone(&left))?);
     }
     let start = Instant::now();
     let until = start + load.length;
-    let mut running: JoinSet<_> = sessions.into_iter().map(|s| s.run(until)).collect();
+    let mut running: JoinSet<_> = sessions.into_iter().map(|s| s.run(start, until)).collect();
     let (mut times, mut errors) = (histogram()?, BTreeMap::new());
     while let Some(session) = running.join_next().await {
         let session = session.context("a session crashed")?;
@@ -94,8 +120,19 @@ pub(crate) async fn drive(url: &str, load: &Load) -> anyhow::Result<Measured> {
         seconds,
         requests_per_second: times.len() as f64 / seconds,
         p50_us: times.value_at_quantile(0.5),
+        p90_us: times.value_at_quantile(0.9),
         p99_us: times.value_at_quantile(0.99),
         p999_us: times.value_at_quantile(0.999),
+        max_us: times.max(),
+        histogram: times
+            .iter_recorded()
+            .map(|bucket| {
+                (
+                    bucket.value_iterated_to(),
+                    bucket.count_since_last_iteration(),
+                )
+            })
+            .collect(),
         errors,
     })
 }
@@ -104,10 +141,13 @@ fn histogram() -> anyhow::Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, LONGEST_US, 3)?)
 }
 
-/// One session on a connection of its own.
+/// One session.
 struct Driver {
     client: FrontEndClient<Channel>,
     what: What,
+    /// The time from one of its requests to the next, and when the first falls due
+    /// after the start.
+    due: Option<(Duration, Duration)>,
     movies: Arc<[u32]>,
     random: StdRng,
     /// Requests that may still be sent, by all sessions together.
@@ -120,18 +160,22 @@ struct Driver {
 }
 
 impl Driver {
-    async fn connect(
-        url: &str,
+    fn new(
+        client: FrontEndClient<Channel>,
         load: &Load,
         number: u32,
         left: Arc<AtomicU64>,
     ) -> anyhow::Result<Self> {
-        let client = FrontEndClient::connect(url.to_owned()).await;
         let mut random = StdRng::seed_from_u64(load.seed.wrapping_add(u64::from(number)));
         let id: [u8; 16] = random.random();
+        let due = load.rate.map(|rate| {
+            let every = Duration::from_secs_f64(f64::from(load.sessions) / rate);
+            (every, every * number / load.sessions)
+        });
         Ok(Self {
-            client: client.with_context(|| format!("cannot connect to the front end {url}"))?,
+            client,
             what: load.what,
+            due,
             movies: Arc::clone(&load.movies),
             random,
             left,
@@ -145,9 +189,15 @@ impl Driver {
         })
     }
 
-    async fn run(mut self, until: Instant) -> Self {
-        while Instant::now() < until && self.may_send() {
-            let start = Instant::now();
+    async fn run(mut self, began: Instant, until: Instant) -> Self {
+        let mut due = self.due.map(|(_, first)| began + first);
+        while due.unwrap_or_else(Instant::now) < until && self.may_send() {
+            let mut start = Instant::now();
+            if let (Some(time), Some((every, _))) = (&mut due, self.due) {
+                tokio::time::sleep_until((*time).into()).await;
+                start = *time;
+                *time += every;
+            }
             let answer = match self.what {
                 What::Views => self.view().await,
                 What::Rates => self.rate().await,

@@ -84,6 +84,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Report> {
     let load = Load {
         what: What::Rates,
         sessions: args.sessions,
+        connections: 0,
+        rate: None,
         length: LONGEST,
         requests: args.ratings,
         movies: args.data.movies()?,
@@ -96,7 +98,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Report> {
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime's threads")?;
     let loaded = {
         let cluster = cluster()?;
-        runtime.block_on(drive(&cluster.front_end(1), &load))?
+        runtime.block_on(drive(&[cluster.front_end(1)], &load))?
     };
     ensure!(
         loaded.errors.is_empty(),

@@ -19,9 +19,22 @@ pub(crate) struct Args {
     what: What,
     #[command(flatten)]
     data: Data,
-    /// How many sessions send requests, each one at a time, on a connection each.
+    /// How many sessions send requests, each one at a time.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     sessions: u32,
+    /// How many connections they share; without it each has its own.
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    connections: u32,
+    /// How many requests fall due a second, whether or not those before are answered;
+    /// without it each session sends when it has its answer.
+    #[arg(long, value_name = "PER_SECOND", value_parser = positive)]
+    rate: Option<f64>,
+    /// How many front ends there are; the sessions use them in turn.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    front_ends: u32,
+    /// Put all latencies into the JSON, bucket by bucket.
+    #[arg(long)]
+    histogram: bool,
     /// How long each of the three loads lasts, in seconds.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
@@ -46,6 +59,8 @@ pub(crate) struct Args {
 pub(crate) struct Report {
     what: What,
     sessions: u32,
+    front_ends: u32,
+    rate: Option<f64>,
     replicas: u32,
     data_dir: Option<PathBuf>,
     seed: u64,
@@ -77,7 +92,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "                        requests/s   p50 us   p99 us   p99.9 us   errors"
+            "                        requests/s   p50 us   p90 us   p99 us   p99.9 us   max us   errors"
         )?;
         for (name, found) in [
             ("backfence", &self.backfence),
@@ -87,16 +102,18 @@ impl fmt::Display for Report {
             let Measured {
                 requests_per_second,
                 p50_us,
+                p90_us,
                 p99_us,
                 p999_us,
+                max_us,
                 ..
             } = found;
             let errors: u64 = found.errors.values().sum();
             write!(
                 f,
-                "{name:<22}  {requests_per_second:>10.0}  {p50_us:>7}  {p99_us:>7}"
+                "{name:<22}  {requests_per_second:>10.0}  {p50_us:>7}  {p90_us:>7}  {p99_us:>7}"
             )?;
-            writeln!(f, "  {p999_us:>9}  {errors:>7}")?;
+            writeln!(f, "  {p999_us:>9}  {max_us:>7}  {errors:>7}")?;
         }
         let share = 100.0 * self.share_of_bare_stream;
         writeln!(
@@ -110,6 +127,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Report> {
     let load = Load {
         what: args.what,
         sessions: args.sessions,
+        connections: args.connections,
+        rate: args.rate,
         length: Duration::from_secs(args.seconds),
         requests: args.requests,
         movies: args.data.movies()?,
@@ -122,23 +141,30 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Report> {
             what: What::Views,
             ..load.clone()
         };
-        runtime.block_on(drive(services.url(), &views))
+        let measured = runtime.block_on(drive(&[services.url().to_owned()], &views))?;
+        anyhow::Ok(shown(measured, args.histogram))
     };
     let bare_stream = bare(Hop::Stream)?;
     let backfence = {
         let mut builder = Cluster::builder()
             .replicas(args.replicas)
+            .front_ends(args.front_ends)
             .data(args.data.folder()?);
         if let Some(folder) = &args.data_dir {
             builder = builder.data_dirs_in(folder);
         }
         let cluster = builder.start()?;
-        runtime.block_on(drive(&cluster.front_end(1), &load))?
+        let urls: Vec<_> = (1..=args.front_ends)
+            .map(|n| cluster.front_end(n))
+            .collect();
+        shown(runtime.block_on(drive(&urls, &load))?, args.histogram)
     };
     let bare_unary = bare(Hop::Unary)?;
     Ok(Report {
         what: args.what,
         sessions: args.sessions,
+        front_ends: args.front_ends,
+        rate: args.rate,
         replicas: args.replicas,
         data_dir: args.data_dir.clone(),
         seed: args.seed,
@@ -147,4 +173,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Report> {
         bare_stream,
         bare_unary,
     })
+}
+
+fn shown(measured: Measured, histogram: bool) -> Measured {
+    Measured {
+        histogram: if histogram {
+            measured.histogram
+        } else {
+            Vec::new()
+        },
+        ..measured
+    }
+}
+
+/// A number of requests a second.
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && rate <= 1e9 => Ok(rate),
+        _ => Err("a rate is a number above 0 and at most a billion".to_owned()),
+    }
 }

@@ -3,18 +3,23 @@
 //! It states what it measured and asserts nothing about times: they depend on the
 //! machine. It fails when it cannot measure.
 
+mod all;
 mod bare;
 mod base;
 mod dataset;
 mod drive;
+mod etcd;
+mod gossip;
 mod hop;
 mod import;
 mod invent;
+mod limit;
 mod load;
 mod memory;
 mod overload;
 #[cfg(unix)]
 mod prompt;
+mod propagate;
 mod report;
 mod skew;
 mod start;
@@ -43,6 +48,14 @@ enum Command {
     /// Requests a second and their latency through one front end, beside the limit
     /// that the bare wire sets.
     Load(load::Args),
+    /// Requests a second that bare servers do, in three shapes.
+    Limit(limit::Args),
+    /// The time from the acknowledgement of an update until every replica shows it.
+    Propagate(propagate::Args),
+    /// What gossip costs the core and the wire.
+    Gossip(gossip::Args),
+    /// Everything, as a table with the goals, and JSON beside it. It takes some minutes.
+    All(all::Args),
     /// The time from launch until everything is ready.
     Start(start::Args),
     /// The memory that each replica takes with a data set.
@@ -86,6 +99,10 @@ fn run(command: Command, json: bool) -> anyhow::Result<()> {
     }
     match command {
         Command::Load(args) => report::show(&load::run(&args)?, json),
+        Command::Limit(args) => report::show(&limit::run(&args)?, json),
+        Command::Propagate(args) => report::show(&propagate::run(&args)?, json),
+        Command::Gossip(args) => report::show(&gossip::run(&args)?, json),
+        Command::All(args) => report::show(&all::run(&args)?, json),
         Command::Start(args) => report::show(&start::run(&args)?, json),
         Command::Memory(args) => report::show(&memory::run(&args)?, json),
         Command::UpdateCost(args) => report::show(&update_cost::run(&args)?, json),

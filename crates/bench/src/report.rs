@@ -32,6 +32,13 @@ pub(crate) struct Data {
 }
 
 impl Data {
+    /// The files in this folder.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self {
+            data: folder.to_owned(),
+        }
+    }
+
     /// The folder, which has both files.
     pub(crate) fn folder(&self) -> anyhow::Result<&Path> {
         for file in ["movies.csv", "ratings.csv"] {

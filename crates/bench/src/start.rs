@@ -11,13 +11,13 @@ use crate::report::{Data, median};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    data: Data,
+    pub(crate) data: Data,
     /// How often to start.
     #[arg(long, default_value_t = 11)]
-    runs: usize,
+    pub(crate) runs: usize,
     /// The number of replicas.
     #[arg(long, default_value_t = 3)]
-    replicas: u32,
+    pub(crate) replicas: u32,
 }
 
 /// From the launch of the registry until every server has printed `SERVER READY`
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     replicas: u32,
-    median_ms: f64,
+    pub(crate) median_ms: f64,
     fastest_ms: f64,
     slowest_ms: f64,
     runs: usize,

@@ -28,19 +28,19 @@ const MOVIES: u32 = 9000;
 pub(crate) struct Args {
     /// How many updates are few.
     #[arg(long, default_value_t = 1_000)]
-    few: u64,
+    pub(crate) few: u64,
     /// How many updates are many.
     #[arg(long, default_value_t = 100_000)]
-    many: u64,
+    pub(crate) many: u64,
     /// How many updates are timed together.
     #[arg(long, default_value_t = 2_000)]
-    timed: u64,
+    pub(crate) timed: u64,
     /// How often both are measured, in turn.
     #[arg(long, default_value_t = 31)]
-    runs: usize,
+    pub(crate) runs: usize,
     /// Of the random users, movies and ratings.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(crate) seed: u64,
 }
 
 /// Medians over the runs.
@@ -51,7 +51,7 @@ pub(crate) struct Report {
     many: u64,
     many_ns_per_update: f64,
     /// Of the runs' ratios, not the ratio of the medians.
-    many_over_few: f64,
+    pub(crate) many_over_few: f64,
     runs: usize,
     seed: u64,
 }

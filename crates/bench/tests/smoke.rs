@@ -22,9 +22,18 @@ fn every_measurement_gives_figures() {
     let data = tempfile::tempdir().expect("a temporary folder");
     backfence_cluster::write_small_data(data.path(), "The Last One").expect("it is written");
     let load = |what| ["load", what, "--requests=200", "--sessions=4", "--json"];
+    let open = [
+        "load",
+        "mix",
+        "--requests=100",
+        "--rate=500",
+        "--front-ends=2",
+        "--json",
+    ];
     for (args, figures) in [
         (load("views").as_slice(), "/backfence/requests_per_second"),
         (&load("rates"), "/bare_stream/p999_us"),
+        (&open, "/backfence/max_us"),
         (&load("mix"), "/bare_unary/requests_per_second"),
         (
             &["import", "--ratings=200", "--sessions=4", "--json"],
@@ -33,6 +42,7 @@ fn every_measurement_gives_figures() {
         #[cfg(unix)]
         (&["prompt", "--runs=1", "--json"], "/median_ms"),
         (&["start", "--runs=1", "--json"], "/median_ms"),
+        (&["base", "--runs=1", "--lookups=10", "--json"], "/open_ms"),
         (
             &["memory", "--replicas=1", "--json"],
             "/replicas/0/peak_kib",
@@ -52,6 +62,33 @@ fn every_measurement_gives_figures() {
             "{stdout}"
         );
     }
+}
+
+#[test]
+fn the_bare_shapes_are_measured_without_data() {
+    let (code, stdout, stderr) = bench(&["limit", "--sessions=2", "--requests=50"], None);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("one and a stream"), "{stdout}");
+}
+
+#[test]
+fn everything_in_short() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    backfence_cluster::write_small_data(folder.path(), "The Last One").expect("it is written");
+    let out = folder.path().join("all.json");
+    let out = out.to_str().expect("text");
+    let (code, stdout, stderr) = bench(&["all", "--short", "--out", out], Some(folder.path()));
+    assert_eq!(code, Some(0), "{stderr}");
+    for number in 1..=10 {
+        let number = format!("\nP{number} ");
+        assert!(stdout.contains(&number), "no {number} in {stdout}");
+    }
+    let json = std::fs::read(out).expect("it is written");
+    let json: Value = serde_json::from_slice(&json).expect("JSON");
+    assert!(
+        json["details"]["base"]["make_seconds"].is_number(),
+        "{json}"
+    );
 }
 
 #[test]

@@ -369,6 +369,14 @@ impl Cluster {
         found.unwrap_or_else(|| panic!("{role} was never started in this cluster"))
     }
 
+    /// Keeps the logs and directories when the cluster goes, and says where.
+    pub fn keep(&mut self) -> PathBuf {
+        if let Some(folder) = &mut self.folder {
+            folder.disable_cleanup(true);
+        }
+        self.folder().to_owned()
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.as_ref().expect("it lives as long").path()
     }

@@ -16,6 +16,13 @@ pub struct Backup {
     folder: PathBuf,
 }
 
+impl Backup {
+    /// The replica whose directory it was.
+    pub const fn replica(&self) -> u32 {
+        self.replica
+    }
+}
+
 impl Cluster {
     /// Where this replica keeps what it has, if it does.
     pub fn data_dir(&self, replica: u32) -> Option<PathBuf> {

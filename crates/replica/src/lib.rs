@@ -91,6 +91,7 @@ pub async fn run<L: Listener>(
 
     let discovery = Discovery::new(&environment, config.registry.clone());
     let (registration, server) = tokio::select! {
+        biased;
         registered = register(&discovery, &config, &environment, &address) => registered?,
         () = shutdown.cancelled() => return Ok(()),
     };
@@ -121,6 +122,7 @@ pub async fn run<L: Listener>(
         tokio::spawn(Peers::new(copy.clone(), config, environment).run(entries, shutdown.clone()));
     starting.started(copy.clone());
     tokio::select! {
+        biased;
         () = copy.joined() => {}
         () = shutdown.cancelled() => {}
     }
@@ -128,6 +130,7 @@ pub async fn run<L: Listener>(
     announce("SERVER READY");
 
     let ended = tokio::select! {
+        biased;
         error = registration.lost() => Err(error.into()),
         for_good = copy.retired() => Err(retired(&id, for_good)),
         error = failure(failed) => return Err(error),

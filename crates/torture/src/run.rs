@@ -1,0 +1,181 @@
+//! One run, from the start of the cluster to the verdict.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use backfence_checker::check;
+use backfence_client::Client;
+use backfence_cluster::Cluster;
+use tokio::{task::JoinSet, time::Instant};
+
+use crate::{
+    faults::Nemesis,
+    journal::{Journal, Journals},
+    ledger,
+    plan::{Plan, SESSIONS},
+    probe,
+    report::{History, Operations, Report, Verdict},
+    shared::Shared,
+    talker::Talker,
+};
+
+/// How long the cluster may take to answer, and to come to rest, when the faults are over.
+const CALM: Duration = Duration::from_secs(60);
+/// Requests that have to be answered when the faults are over.
+const LIVELY: u64 = 200;
+
+/// What a run left.
+#[derive(Debug)]
+pub struct Ran {
+    /// What it amounted to.
+    pub report: Report,
+    /// What sessions saw; `None` where a session broke off.
+    pub history: Option<backfence_checker::History>,
+    /// Where the logs and disks of the cluster are kept, unless all held.
+    pub kept: Option<PathBuf>,
+}
+
+/// Starts a cluster of the programs beside this one, tortures it, and judges.
+///
+/// # Errors
+///
+/// If it cannot be started. What is found wrong afterwards is in the report.
+pub fn run(plan: &Plan) -> anyhow::Result<Ran> {
+    let cluster = Cluster::builder()
+        .replicas(plan.replicas)
+        .front_ends(plan.front_ends)
+        .overload_probability(plan.overload())
+        .data_dirs(plan.disks)
+        .start()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime's threads")?;
+    let mut report = Report::new(plan);
+    let (mut history, mut kept) = (None, None);
+    let torturing = torture(cluster, plan, &mut report, &mut history, &mut kept);
+    if let Err(error) = runtime.block_on(torturing) {
+        report.verdict = Verdict::Violated(format!("{error:#}"));
+    } else if let Some(why) = report.shortcoming() {
+        report.verdict = Verdict::Invalid(why);
+    }
+    Ok(Ran {
+        report,
+        history,
+        kept,
+    })
+}
+
+async fn torture(
+    cluster: Cluster,
+    plan: &Plan,
+    report: &mut Report,
+    history: &mut Option<backfence_checker::History>,
+    kept: &mut Option<PathBuf>,
+) -> anyhow::Result<()> {
+    let client = probe::client(&cluster).await?;
+    let shared = Arc::new(Shared::new(plan.rate));
+    let mut talkers = JoinSet::new();
+    for number in 0..SESSIONS {
+        let talker = Talker::new(&client, plan.seed, number, Arc::clone(&shared));
+        let shared = Arc::clone(&shared);
+        talkers.spawn(async move {
+            let talked = talker.talk().await;
+            // One that breaks off ends the run.
+            talked.inspect_err(|_| shared.end())
+        });
+    }
+    let begun = Instant::now();
+    let mut nemesis = Nemesis::new(cluster, *plan, client.clone(), Arc::clone(&shared));
+    let injecting = tokio::task::spawn_blocking(move || {
+        let injected = nemesis.inject();
+        (nemesis, injected)
+    });
+    let (nemesis, injected) = injecting.await.context("the faults crashed")?;
+    let Nemesis {
+        mut cluster,
+        faults,
+        ..
+    } = nemesis;
+    report.faults = faults;
+    let lively = lively(&shared).await;
+    shared.end();
+    report.seconds = begun.elapsed().as_secs_f64();
+    let talked = join(talkers).await;
+    report.operations = Operations::of(&shared.counts);
+    let judged = async {
+        injected?;
+        let journals = talked?;
+        lively?;
+        judge(&client, plan, &journals, report, history).await
+    };
+    let judged = judged.await;
+    if judged.is_err() {
+        *kept = Some(cluster.keep());
+    }
+    judged
+}
+
+/// Once the faults are over, requests are answered.
+async fn lively(shared: &Shared) -> anyhow::Result<()> {
+    let answered = || Operations::of(&shared.counts).answered();
+    let (before, deadline) = (answered(), Instant::now() + CALM);
+    while answered() < before + LIVELY && !shared.is_over() {
+        ensure!(
+            Instant::now() < deadline,
+            "without faults, {} requests were answered in {CALM:?}",
+            answered() - before
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// The first error, if any session met one.
+async fn join(mut talkers: JoinSet<anyhow::Result<Journal>>) -> anyhow::Result<Journals> {
+    let mut journals = Vec::new();
+    let mut failed = None;
+    while let Some(talked) = talkers.join_next().await {
+        match talked.context("a session crashed") {
+            Ok(Ok(journal)) => journals.push(journal),
+            Ok(Err(error)) | Err(error) => {
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(Journals::new(journals)),
+    }
+}
+
+async fn judge(
+    client: &Client,
+    plan: &Plan,
+    journals: &Journals,
+    report: &mut Report,
+    history: &mut Option<backfence_checker::History>,
+) -> anyhow::Result<()> {
+    let found = &mut report.found;
+    let recorded = journals.history()?;
+    let recorded = history.insert(recorded);
+    let size = recorded.size();
+    let begun = Instant::now();
+    let digest = probe::rest(client, plan.replicas, CALM).await?;
+    found.digest = Some(format!("{digest:032x}"));
+    found.rest_ms = Some(begun.elapsed().as_millis() as u64);
+    journals.check_numbers()?;
+    ledger::check(client, journals).await?;
+    found.acknowledged = Some(journals.acknowledged() as u64);
+    found.unknown = Some(journals.unknown() as u64);
+    let consistent = check(recorded).map_err(|violation| {
+        anyhow::anyhow!("the history is not causally consistent:\n{violation}")
+    })?;
+    found.history = Some(History {
+        operations: size.operations,
+        sessions: size.sessions,
+        keys: size.keys,
+        reads_of_others: consistent.reads_of_others as usize,
+    });
+    Ok(())
+}
