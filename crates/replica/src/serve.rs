@@ -1,34 +1,36 @@
 //! A front end's stream: requests in, replies out, matched by number.
 
+mod query;
+mod reply;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use backfence_gossip::{Refusal, ReplicaId, Timestamp, Update, View};
+use backfence_gossip::Update;
 use backfence_process::CancellationToken;
-use backfence_ratings::Ratings;
 use backfence_wire::{
-    Malformed, timestamp,
+    Malformed,
     v1::{
         self, Declined, ServeReply,
-        serve_reply::{
-            Accepted, Gossiping, Lacking, Outcome, Retired, StatusChanged, UnknownServer,
-        },
+        serve_reply::{Accepted, Gossiping, Outcome, Retired, StatusChanged, UnknownServer},
         serve_request::Body,
     },
 };
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
-    time::{Instant, timeout_at},
+    time::Instant,
 };
 use tonic::{Status, Streaming};
 
+use self::{
+    query::{Query, Strictness},
+    reply::{at_once, invalid, overloaded, refuse, refused, reply, shown, wire_ids},
+};
 use crate::{
-    answer,
     copies::{self, Placed},
     copy::{Copy, Told, UpdateError},
     inspect,
     members::NotRetired,
-    unwritten::Position,
 };
 
 /// Queries of one stream that wait, and updates that wait for copies; beyond, they are
@@ -38,11 +40,6 @@ const WAITING: usize = 1024;
 const UNWRITTEN: usize = 1024;
 /// The longest that a query waits, whatever the front end's patience.
 const LONGEST: Duration = Duration::from_secs(60);
-/// How long a query waits for what the front end merely hopes to see.
-const HOPE: Duration = Duration::from_millis(100);
-/// A query that still waits asks the peers again after this, then after twice it,
-/// and so on: the one that has what is missing may only just have come back.
-const PULL_AGAIN: Duration = Duration::from_millis(50);
 
 type Replies = mpsc::Sender<Result<ServeReply, Status>>;
 
@@ -299,156 +296,6 @@ async fn copied(
 fn accepted(servers: impl IntoIterator<Item = u32>) -> Outcome {
     let servers = servers.into_iter().collect();
     Outcome::Accepted(Accepted { servers })
-}
-
-/// How much a query insists on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Strictness {
-    /// What its session has seen, and what the front end hopes to see.
-    Hoped,
-    /// What its session has seen.
-    Needed,
-}
-
-struct Query {
-    prev: Timestamp,
-    /// `prev`, and what the front end hopes to see.
-    hoped: Timestamp,
-    question: v1::query::Kind,
-}
-
-impl Query {
-    fn new(query: v1::Query) -> Result<Self, Malformed> {
-        let prev = timestamp(query.prev)?;
-        let mut hoped = timestamp(query.hoped)?;
-        hoped.merge(&prev);
-        let question = query.kind.ok_or(Malformed("a query without a kind"))?;
-        Ok(Self {
-            prev,
-            hoped,
-            question,
-        })
-    }
-
-    /// The reply that can be given now.
-    fn answer(&self, copy: &Copy, strictness: Strictness) -> Option<Told<ServeReply>> {
-        let from_base = match answer::from_base(&copy.base, &self.question) {
-            Ok(answer) => answer,
-            Err(error) => return Some(at_once(refused("UNKNOWN_MOVIE", &error))),
-        };
-        let asked = copy.query(&self.prev, |view| {
-            let enough = strictness == Strictness::Needed || self.hoped <= *view.ts;
-            enough.then(|| self.reply(&view, from_base))
-        });
-        match asked {
-            Ok(told) => told,
-            Err(refusal) => Some(at_once(refuse(&refusal))),
-        }
-    }
-
-    fn reply(&self, view: &View<'_, Ratings>, from_base: Option<v1::Answer>) -> ServeReply {
-        let answer = from_base.or_else(|| answer::from_ratings(view.value, &self.question));
-        ServeReply {
-            ts: Some(view.ts.into()),
-            clock_us: view.clock.0,
-            lost: wire_ids(&view.lost),
-            outcome: answer.map(Outcome::Answer),
-            number: 0,
-        }
-    }
-
-    /// Pulls what is missing and asks again whenever the value has grown, until
-    /// the deadline. It is never answered from less than its session has seen.
-    async fn wait(&self, copy: &Copy, deadline: Instant) -> Told<ServeReply> {
-        let mut grown = copy.grown();
-        let hope = deadline.min(Instant::now() + HOPE);
-        let waits = [(Strictness::Hoped, hope), (Strictness::Needed, deadline)];
-        for (strictness, until) in waits {
-            let mut pause = PULL_AGAIN;
-            let mut next_pull = Instant::now();
-            loop {
-                grown.mark_unchanged();
-                if let Some(reply) = self.answer(copy, strictness) {
-                    return reply;
-                }
-                let now = Instant::now();
-                if now >= until {
-                    break;
-                }
-                // Not at every growth: what a pull brings is a growth itself.
-                if now >= next_pull {
-                    copy.pull(&self.hoped);
-                    next_pull = now + pause;
-                    pause *= 2;
-                }
-                // Either way there is something to ask again.
-                let _ = timeout_at(until.min(next_pull), grown.changed()).await;
-            }
-        }
-        at_once(reply(Outcome::Lacking(Lacking {
-            first_missing: Some((&copy.missing(&self.prev)).into()),
-        })))
-    }
-}
-
-fn wire_ids(replicas: &[ReplicaId]) -> Vec<v1::ReplicaId> {
-    replicas.iter().map(|&replica| replica.into()).collect()
-}
-
-fn refuse(refusal: &Refusal) -> ServeReply {
-    let (reason, retry_after) = match refusal {
-        Refusal::ClockAhead { retry_after } => ("CLOCK_AHEAD", *retry_after),
-        Refusal::ForgedTimestamp { .. } => ("FORGED_TIMESTAMP", Duration::ZERO),
-        Refusal::UpdateIdReused { .. } => ("UPDATE_ID_REUSED", Duration::ZERO),
-        Refusal::LogFull { .. } => ("LOG_FULL", Duration::ZERO),
-        Refusal::NotJoined { .. } => return reply(Outcome::Declined(Declined::Starting.into())),
-        Refusal::Retired { .. } => return reply(Outcome::Declined(Declined::Leaving.into())),
-    };
-    reply(Outcome::Refused(v1::Refused {
-        reason: reason.to_owned(),
-        message: refusal.to_string(),
-        retry_after_ms: retry_after.as_micros().div_ceil(1000) as u64,
-    }))
-}
-
-fn overloaded() -> ServeReply {
-    reply(Outcome::Declined(Declined::Overloaded.into()))
-}
-
-fn invalid(malformed: &Malformed) -> ServeReply {
-    refused("INVALID", malformed)
-}
-
-fn refused(reason: &str, error: &dyn std::error::Error) -> ServeReply {
-    reply(Outcome::Refused(v1::Refused {
-        reason: reason.to_owned(),
-        message: error.to_string(),
-        retry_after_ms: 0,
-    }))
-}
-
-/// What an operator is shown, once it is written.
-fn shown<T>(told: Told<T>, outcome: impl FnOnce(T) -> Outcome) -> Told<ServeReply> {
-    Told {
-        what: reply(outcome(told.what)),
-        after: told.after,
-    }
-}
-
-/// What tells nothing that has to be written.
-fn at_once(what: ServeReply) -> Told<ServeReply> {
-    Told {
-        what,
-        after: Position::default(),
-    }
-}
-
-/// A reply that shows nothing of the value.
-fn reply(outcome: Outcome) -> ServeReply {
-    ServeReply {
-        outcome: Some(outcome),
-        ..ServeReply::default()
-    }
 }
 
 #[cfg(test)]
