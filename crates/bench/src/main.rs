@@ -16,6 +16,7 @@ mod invent;
 mod limit;
 mod load;
 mod memory;
+mod overload;
 #[cfg(unix)]
 mod prompt;
 mod propagate;
@@ -61,6 +62,9 @@ enum Command {
     Memory(memory::Args),
     /// The cost of an update after few others and after many.
     UpdateCost(update_cost::Args),
+    /// What remains of the throughput when twice as much is offered as one replica with a
+    /// slow disk can carry.
+    Overload(overload::Args),
     /// Ratings a second by `backfence import`, beside those by `load`.
     Import(import::Args),
     /// The time from launch until the terminal client asks for something.
@@ -104,6 +108,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<()> {
         Command::UpdateCost(args) => report::show(&update_cost::run(&args)?, json),
         Command::Base(args) => report::show(&base::run(&args)?, json),
         Command::Dataset(args) => report::show(&dataset::run(&args)?, json),
+        Command::Overload(args) => report::show(&overload::run(&args)?, json),
         Command::Import(args) => report::show(&import::run(&args)?, json),
         #[cfg(unix)]
         Command::Prompt(args) => report::show(&prompt::run(&args)?, json),
