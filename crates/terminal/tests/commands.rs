@@ -107,20 +107,22 @@ fn json_has_the_agreed_names() {
             "rating": rating, "update_id": update_id,
         })
     };
+    // An update also says who has it.
+    let updated = |to: Option<f64>| {
+        let mut updated = rating(to, Some("some"));
+        updated["servers"] = json!([1]);
+        updated
+    };
     let toy_story = "toy story";
     check(&["view", toy_story], 0, rating(Some(4.0), None));
-    check(
-        &["rate", toy_story, "2.5"],
-        0,
-        rating(Some(2.5), Some("some")),
-    );
+    check(&["rate", toy_story, "2.5"], 0, updated(Some(2.5)));
     check(&["view", toy_story], 0, rating(Some(2.5), Some("some")));
     check(
         &["average", toy_story],
         0,
         json!({"movie_id": 1, "title": "Toy Story", "average": 3.0, "ratings": 2}),
     );
-    check(&["delete", toy_story], 0, rating(None, Some("some")));
+    check(&["delete", toy_story], 0, updated(None));
     check(&["view", toy_story], 0, rating(None, None));
     check(
         &["average", "unrated"],
