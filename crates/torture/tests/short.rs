@@ -14,30 +14,30 @@ fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_backfence-torture"))
 }
 
+/// A run on a slow machine may be too thin to tell anything, or spare a disk that alone
+/// has something. It says so, and another is made, so many times.
+const RUNS: usize = 3;
+
 /// Two replicas are enough for each kind of fault, and quick to start.
 #[test]
 fn all_holds_and_each_kind_of_fault_bites() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("history");
-    let mut command = program();
-    command.args([
-        "--minutes",
-        "0.5",
-        "--replicas",
-        "2",
-        "--rate",
-        "150",
-        "--json",
-    ]);
-    let output = command
-        .arg("--export")
-        .arg(&file)
-        .output()
-        .expect("it runs");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let report = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{report}{stderr}");
-    let report: Value = serde_json::from_str(&report).expect("one object");
+    let mut runs = (0..RUNS).map(|_| {
+        let mut command = program();
+        command.args(["--minutes", "0.5", "--replicas", "2", "--rate", "150"]);
+        let command = command.arg("--json").arg("--export").arg(&file);
+        let output = command.output().expect("it runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let report = String::from_utf8_lossy(&output.stdout);
+        let report: Value = serde_json::from_str(&report)
+            .unwrap_or_else(|error| panic!("{error}: {report}{stderr}"));
+        println!("{report}");
+        (output.status.code(), report)
+    });
+    let tells = |(_, report): &(_, Value)| report["verdict"]["is"] != "invalid";
+    let (code, report) = runs.find(tells).expect("one run tells something");
+    assert_eq!(code, Some(0), "{report}");
     assert_eq!(report["verdict"]["is"], "held", "{report}");
     for kind in Kind::ALL {
         let kind = serde_json::to_value(kind).expect("a name");
