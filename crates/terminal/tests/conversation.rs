@@ -22,11 +22,12 @@ const MENU: &str = "  find     a movie's year and genres
   quit     leave
 ";
 /// What the prompts for anything but a user ask.
-const PROMPTS: [&str; 4] = [
+const PROMPTS: [&str; 5] = [
     "What would you like to do?",
     "Which movie?",
     "What rating (0-5)?",
     "Which server (1-3)?",
+    "Search for what?",
 ];
 
 async fn session(fake: &Fake) -> Session {
@@ -197,6 +198,16 @@ async fn a_title_of_several_is_asked_for_again() {
         "Okay thanks for coming!",
     ];
     assert_eq!(found, expected);
+}
+
+/// A blank text is asked for again; options may follow it.
+#[tokio::test]
+async fn a_bare_search_asks_for_the_text() {
+    let asked = said_to(&world(), "search\n\nhamlet --year 1996\n").await;
+    let at_once = said_to(&world(), "search hamlet --year 1996\n").await;
+    assert_eq!(asked[0], "INVALID: the text is blank");
+    assert_eq!(asked[1..], at_once);
+    assert!(asked[2].contains("#4"), "{asked:?}");
 }
 
 #[tokio::test]

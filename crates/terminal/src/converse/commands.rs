@@ -28,6 +28,7 @@ impl<W: Write> Conversation<'_, W> {
             "tags" => self.about_movie(title, About::Tags).await,
             "rate" if title.is_empty() => self.rate(user).await,
             "rate" => self.rate_at_once(user, &guide::words(&said.rest)).await,
+            "search" if title.is_empty() => self.search().await,
             "change" if title.is_empty() => self.change().await,
             "help" => self.help(&title),
             "quit" if title.is_empty() => Err(Stop::Ended(Ended::Quit)),
@@ -108,6 +109,18 @@ impl<W: Write> Conversation<'_, W> {
             Some(titled) => self.rate_titled(user, titled).await,
             None => Ok(()),
         }
+    }
+
+    /// Options may follow the text, as after the command.
+    async fn search(&mut self) -> Result<(), Stop> {
+        let parse = |text: &str| match text {
+            "" => Err("the text is blank".to_owned()),
+            text => Ok(text.to_owned()),
+        };
+        let text = self
+            .prompt("Search for what? ", Wants::Title, parse)
+            .await?;
+        self.parse_and_ask("search", &text).await
     }
 
     async fn change(&mut self) -> Result<(), Stop> {
