@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use backfence_gossip::{Offer, Record, ReplicaId, Time, Timestamp, Update};
+use backfence_gossip::{Offer, Record, ReplicaId, Timestamp, Update};
 use backfence_ratings::Operation;
 
 use crate::{
@@ -76,26 +76,27 @@ impl Named {
 fn runs(records: &[Record<Operation>], named: &mut Named) -> Vec<v1::Run> {
     let mut runs: Vec<v1::Run> = Vec::new();
     let mut last: Option<&Record<Operation>> = None;
-    let nothing = Timestamp::new();
     for record in records {
         let update = record.update();
-        let before = last.filter(|last| {
+        let follows = last.filter(|last| {
             last.origin() == record.origin()
                 && last.number().checked_add(1) == Some(record.number())
         });
-        let change = |from: &Timestamp| changes(from, &update.prev).count();
-        let before = before
-            .map(|last| &last.update().prev)
-            .filter(|prev| change(prev) <= update.prev.len());
+        let change = follows
+            .map(|last| changes(&last.update().prev, &update.prev))
+            .filter(|change| change.len() <= update.prev.len());
+        let continues = change.is_some();
+        let change = change.unwrap_or_else(|| update.prev.iter().collect());
+        let change = change.into_iter();
         let numbered = Numbered {
             id: Some(update.id.into()),
             time_us: update.time.0,
             operation: Some((&update.operation).into()),
-            prev_change: changes(before.unwrap_or(&nothing), &update.prev)
+            prev_change: change
                 .flat_map(|(id, more)| [named.place(id) as i64, more as i64])
                 .collect(),
         };
-        match runs.last_mut().filter(|_| before.is_some()) {
+        match runs.last_mut().filter(|_| continues) {
             Some(run) => run.updates.push(numbered),
             None => runs.push(v1::Run {
                 origin: named.place(record.origin()) as u32,
@@ -109,15 +110,12 @@ fn runs(records: &[Record<Operation>], named: &mut Named) -> Vec<v1::Run> {
 }
 
 /// What to add to the entries of one timestamp to get another, modulo 2^64.
-fn changes<'a>(
-    from: &'a Timestamp,
-    to: &'a Timestamp,
-) -> impl Iterator<Item = (ReplicaId, u64)> + 'a {
+fn changes(from: &Timestamp, to: &Timestamp) -> Vec<(ReplicaId, u64)> {
     let gone = from.iter().filter(|&(id, _)| to.count(id) == 0);
     let gone = gone.map(|(id, count)| (id, 0_u64.wrapping_sub(count)));
     let other = to.iter();
     let other = other.map(|(id, count)| (id, count.wrapping_sub(from.count(id))));
-    other.filter(|&(_, more)| more != 0).chain(gone)
+    other.filter(|&(_, more)| more != 0).chain(gone).collect()
 }
 
 fn read_run(
@@ -135,18 +133,14 @@ fn read_run(
         *room = room.checked_sub(prev.len()).ok_or(Malformed(
             "the timestamps of an offer have too many entries",
         ))?;
-        let operation = numbered
-            .operation
-            .ok_or(Malformed("an update without an operation"))?;
-        let update = Update {
-            id: numbered
-                .id
-                .ok_or(Malformed("an update without an id"))?
-                .try_into()?,
-            prev: prev.clone(),
-            time: Time(numbered.time_us),
-            operation: operation.try_into()?,
-        };
+        let update = Update::try_from(v1::Update {
+            id: numbered.id,
+            prev: None,
+            time_us: numbered.time_us,
+            operation: numbered.operation,
+        })?;
+        let prev = prev.clone();
+        let update = Update { prev, ..update };
         let record = Record::new(origin, number, update);
         records.push(record.ok_or(Malformed("a record depends on itself"))?);
     }
