@@ -220,8 +220,8 @@ impl<V: Value> Replica<V> {
         self.trim();
     }
 
-    /// The members whose knowledge counts.
-    pub(crate) fn others(&self) -> impl Iterator<Item = ReplicaId> + '_ {
+    /// The members whose knowledge counts: all but this one that are not retired.
+    pub fn others(&self) -> impl Iterator<Item = ReplicaId> + '_ {
         self.members.others(self.id)
     }
 

@@ -103,7 +103,8 @@ impl Members {
     /// Whether `peer` has reported to know every member.
     fn knows_all(&self, peer: ReplicaId) -> bool {
         let report = self.reports.get(&peer);
-        report.is_some_and(|report| self.all.is_subset(&report.members))
+        // Whatever it has reported is among them.
+        report.is_some_and(|report| report.members.len() == self.all.len())
     }
 
     /// Whether a later incarnation of its server is known.

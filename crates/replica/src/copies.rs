@@ -71,49 +71,24 @@ pub(crate) fn at_risk(replica: &Replica<Ratings>, limit: u32) -> v1::LoggedRecor
     }
 }
 
-/// Everybody else whose reports count.
+/// Everybody else whose reports count; a later life of this server is no other disk.
 fn others(replica: &Replica<Ratings>) -> impl Iterator<Item = ReplicaId> + '_ {
-    replica.members().filter(|&member| {
-        member.server != replica.id().server && !member.is_end() && !replica.has_retired(member)
-    })
+    let own = replica.id().server;
+    replica.others().filter(move |other| other.server != own)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use backfence_gossip::{Limits, Message, Offer, SessionId, Standing, Time, Update, UpdateId};
-    use backfence_ratings::{Base, MovieId, Operation, UserId};
+    use backfence_gossip::{SessionId, Time, Update, UpdateId};
+    use backfence_ratings::{MovieId, Operation, UserId};
 
     use super::*;
+    use crate::fixture::{replica, report};
 
     const OWN: ReplicaId = ReplicaId::new(1, 10);
     const OTHER: ReplicaId = ReplicaId::new(2, 10);
     const THIRD: ReplicaId = ReplicaId::new(3, 10);
     const ANEW: ReplicaId = ReplicaId::new(3, 20);
-
-    fn replica() -> Replica<Ratings> {
-        let movies = b"movieId,title,genres\n1,Toy Story (1995),Comedy\n";
-        let ratings = b"userId,movieId,rating,timestamp\n";
-        let base = Base::read(movies.as_slice(), ratings.as_slice(), false);
-        let value = Ratings::new(Arc::new(base.expect("it is well-formed").base));
-        let mut replica = Replica::new(OWN, value, Limits::default());
-        replica.found();
-        replica.meet([OTHER, THIRD]);
-        replica
-    }
-
-    fn report(replica: &mut Replica<Ratings>, from: ReplicaId, has: &[(ReplicaId, u64)]) {
-        let report = Offer {
-            from,
-            replica_ts: has.iter().copied().collect(),
-            members: Vec::new(),
-            records: Vec::new(),
-            more: false,
-            standing: Standing::Joined,
-        };
-        replica.receive(Message::Offer(report)).expect("a report");
-    }
 
     fn update(replica: &mut Replica<Ratings>, sequence: u64, prev: Timestamp) -> Placed {
         let update = Update {
@@ -131,7 +106,7 @@ mod tests {
 
     #[test]
     fn who_has_reported_an_update_has_it() {
-        let mut replica = replica();
+        let mut replica = replica(OWN, [OTHER, THIRD]);
         update(&mut replica, 1, Timestamp::new());
         // It depends on what nobody else has: that is no matter of where it is.
         let prev: Timestamp = [(OWN, 1), (ReplicaId::new(9, 9), 4)].into_iter().collect();
@@ -152,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_nobody_has_reported_is_at_risk() {
-        let mut replica = replica();
+        let mut replica = replica(OWN, [OTHER, THIRD]);
         let found = |replica: &_, limit| {
             let v1::LoggedRecords { records, total } = at_risk(replica, limit);
             (Vec::from_iter(records.iter().map(|r| r.number)), total)

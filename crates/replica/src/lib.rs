@@ -12,6 +12,8 @@ mod answer;
 mod copies;
 mod copy;
 mod disk;
+#[cfg(test)]
+mod fixture;
 mod gossip;
 mod incarnation;
 mod inspect;

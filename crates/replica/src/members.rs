@@ -160,12 +160,8 @@ fn member(replica: &Replica<Ratings>, life: ReplicaId) -> v1::Member {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use backfence_gossip::{Limits, Message, Offer, Standing, Timestamp};
-    use backfence_ratings::Base;
-
     use super::*;
+    use crate::fixture;
 
     const OWN: ReplicaId = ReplicaId::new(1, 10);
     const OLD: ReplicaId = ReplicaId::new(3, 10);
@@ -173,23 +169,9 @@ mod tests {
     const OTHER: ReplicaId = ReplicaId::new(2, 10);
 
     fn replica(reports: &[(ReplicaId, &[(ReplicaId, u64)])]) -> Replica<Ratings> {
-        let movies = b"movieId,title,genres\n1,Toy Story (1995),Comedy\n";
-        let ratings = b"userId,movieId,rating,timestamp\n";
-        let base = Base::read(movies.as_slice(), ratings.as_slice(), false);
-        let value = Ratings::new(Arc::new(base.expect("it is well-formed").base));
-        let mut replica = Replica::new(OWN, value, Limits::default());
-        replica.found();
-        replica.meet([OTHER, OLD, GONE]);
+        let mut replica = fixture::replica(OWN, [OTHER, OLD, GONE]);
         for &(from, has) in reports {
-            let report = Offer {
-                from,
-                replica_ts: has.iter().copied().collect::<Timestamp>(),
-                members: Vec::new(),
-                records: Vec::new(),
-                more: false,
-                standing: Standing::Joined,
-            };
-            replica.receive(Message::Offer(report)).expect("a report");
+            fixture::report(&mut replica, from, has);
         }
         replica
     }
