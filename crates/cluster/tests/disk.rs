@@ -9,7 +9,6 @@ use std::{
     fs::File,
     io::{self, Write as _},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -18,7 +17,7 @@ use backfence_cluster::{Cluster, Role};
 use support::{
     change, converged, drained,
     ledger::{Load, cycles, draw, seed},
-    online, rate, session, until, view,
+    online, rate, session, until, view, works,
 };
 use tempfile::TempDir;
 
@@ -36,12 +35,9 @@ impl SmallDisk {
     /// `None` where it cannot be made, which is said.
     fn mount(test: &str) -> Option<Self> {
         let folder = TempDir::with_prefix("backfence-disk-").expect("a temporary folder");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=8m", "backfence"])
-            .arg(folder.path())
-            .stderr(Stdio::null())
-            .status();
-        if mounted.is_ok_and(|mounted| mounted.success()) {
+        let path = folder.path().display().to_string();
+        let mount = ["-t", "tmpfs", "-o", "size=8m", "backfence", &path];
+        if works("mount", &mount) {
             Some(Self { folder })
         } else {
             println!("SKIPPED {test}: mounting a small tmpfs needs root");
@@ -83,7 +79,7 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Also while something still uses it.
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+        works("umount", &["-l", &self.path().display().to_string()]);
     }
 }
 
@@ -183,11 +179,7 @@ async fn alone_on_a_full_disk_updates_fail_and_reads_go_on() {
 
 /// Whether programs can be traced here; it is said where they cannot.
 fn can_trace(test: &str) -> bool {
-    let traced = Command::new("strace")
-        .args(["-D", "-f", "-o", "/dev/null", "true"])
-        .stderr(Stdio::null())
-        .status();
-    let can = traced.is_ok_and(|traced| traced.success());
+    let can = works("strace", &["-D", "-f", "-o", "/dev/null", "true"]);
     if !can {
         println!("SKIPPED {test}: strace is missing, or may not trace");
     }

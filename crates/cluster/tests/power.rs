@@ -8,11 +8,13 @@ mod support;
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 use backfence_cluster::{Cluster, Role};
-use support::ledger::{Load, cycles, draw, seed};
+use support::{
+    ledger::{Load, cycles, draw, seed},
+    works,
+};
 use tempfile::TempDir;
 
 const REPLICAS: [Role; 3] = [Role::Replica(1), Role::Replica(2), Role::Replica(3)];
@@ -46,7 +48,7 @@ impl Disk {
             mounted,
             _folder: folder,
         };
-        let made = run("mkfs.ext4", &["-q", "-F", &text(&disk.image)])
+        let made = works("mkfs.ext4", &["-q", "-F", &text(&disk.image)])
             && disk.attach()
             && disk.lose_power()
             && disk.come_back();
@@ -58,16 +60,16 @@ impl Disk {
 
     fn attach(&self) -> bool {
         let (image, mounted) = (text(&self.image), text(&self.mounted));
-        run("mount", &["-t", "ext4", "-o", "loop", &image, &mounted])
+        works("mount", &["-t", "ext4", "-o", "loop", &image, &mounted])
     }
 
     fn lose_power(&self) -> bool {
-        run("python3", &["-c", SHUT_DOWN, &text(&self.mounted)])
+        works("python3", &["-c", SHUT_DOWN, &text(&self.mounted)])
     }
 
     /// Mounts it anew, once nobody uses it any more.
     fn come_back(&self) -> bool {
-        run("umount", &[&text(&self.mounted)]) && self.attach()
+        works("umount", &[&text(&self.mounted)]) && self.attach()
     }
 
     /// A new file that nobody syncs.
@@ -79,18 +81,8 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // Also while something still uses it; the loop device goes with the last use.
-        run("umount", &["-l", &text(&self.mounted)]);
+        works("umount", &["-l", &text(&self.mounted)]);
     }
-}
-
-/// Whether a program is there and ends well.
-fn run(program: &str, args: &[&str]) -> bool {
-    let ran = Command::new(program)
-        .args(args)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    ran.is_ok_and(|status| status.success())
 }
 
 fn text(path: &Path) -> String {

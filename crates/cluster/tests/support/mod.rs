@@ -5,7 +5,10 @@
 pub(crate) mod ledger;
 pub(crate) mod network;
 
-use std::time::{Duration, Instant};
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use backfence_client::{
     Client, Error, MovieId, Rating, ReplicaState, Server, ServerStatus, Session, Source, UserId,
@@ -128,6 +131,16 @@ pub(crate) fn stars(rating: &str) -> Rating {
 pub(crate) fn run(program: &str, args: &[impl AsRef<str>]) -> Finished {
     let args: Vec<_> = args.iter().map(AsRef::as_ref).collect();
     backfence_cluster::run(program, &args, b"", PATIENCE).expect("it runs and ends")
+}
+
+/// Whether a program of the system is there, and ends well. What it says is not shown.
+pub(crate) fn works(program: &str, args: &[&str]) -> bool {
+    let ran = Command::new(program)
+        .args(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    ran.is_ok_and(|status| status.success())
 }
 
 /// What a program must end with.

@@ -2,10 +2,12 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
-    process::{self, Command, Stdio},
+    process,
 };
 
 use backfence_cluster::{Builder, Host, Role};
+
+use super::works;
 
 /// Nobody has this address on the link, so what is sent to it is lost without a word.
 const NOBODY: &str = "02:00:00:00:00:ff";
@@ -159,10 +161,5 @@ fn at(host: u32, args: &[&str]) -> bool {
 }
 
 fn ip(args: &[&str]) -> bool {
-    let ran = Command::new("ip")
-        .args(args)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    ran.is_ok_and(|status| status.success())
+    works("ip", args)
 }
