@@ -30,6 +30,7 @@ mod cluster;
 mod data;
 mod disk;
 mod launch;
+mod network;
 mod process;
 mod role;
 
@@ -38,4 +39,5 @@ pub use cluster::Cluster;
 pub use data::write_small_data;
 pub use disk::Backup;
 pub use launch::{Finished, program, run};
+pub use network::{Cut, Network};
 pub use role::Role;

@@ -3,7 +3,6 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub(crate) mod ledger;
-pub(crate) mod network;
 
 use std::{
     process::{Command, Stdio},
