@@ -3,7 +3,7 @@
 //! [`run`] starts the real programs with data directories, lets sessions fight over a few
 //! ratings that change every few seconds, answer each other and move from front end to
 //! front end, and meanwhile kills, halts and restarts programs, wipes disks and puts old
-//! copies back. Then the faults end, everything has to come to rest, and it is checked that
+//! copies back, and as root cuts networks. Then the faults end, everything has to come to rest, and it is checked that
 //!
 //! - the history of what the sessions saw is causally consistent with convergence;
 //! - all replicas have one digest, and empty logs;
@@ -19,6 +19,7 @@ mod cells;
 mod faults;
 mod journal;
 mod ledger;
+mod nemesis;
 mod network;
 mod plan;
 mod probe;

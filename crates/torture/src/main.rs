@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use backfence_process::{Exit, Failure, shutdown_on_signals};
 use backfence_torture::{Plan, Ran, Verdict, run};
 use clap::Parser;
 
@@ -16,14 +17,16 @@ use clap::Parser;
 ///
 /// Starts a registry, replicas with data directories and front ends from the programs beside
 /// this one; lets sessions read and write a few ratings while programs are killed, halted
-/// and restarted and disks are lost; then lets all come to rest, and checks each promise.
+/// and restarted, disks are lost and, as root on Linux, networks are cut; then lets all
+/// come to rest, and checks each promise.
 ///
 /// Ends with 0 when all held; with 1 when something did not, or too little happened to tell;
-/// with 2 for a wrong command line, or when the cluster cannot be started.
+/// with 2 for a wrong command line, or when the cluster cannot be started; with 130 when
+/// Ctrl-C ends it before.
 #[derive(Parser)]
 #[command(name = "backfence-torture", version)]
 struct Args {
-    /// How long faults are injected; 0.5 is half a minute, in which each kind comes once
+    /// How long faults are injected; in the first minute each kind comes once
     #[arg(long, value_name = "M", default_value_t = 2.0, value_parser = minutes)]
     minutes: f64,
     /// How many replicas
@@ -46,19 +49,22 @@ struct Args {
     json: bool,
 }
 
-fn main() -> ExitCode {
+#[tokio::main]
+async fn main() -> ExitCode {
     let args = Args::parse();
-    match torture(&args) {
+    match torture(&args).await {
         Ok(Verdict::Held) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(2)
+            let code = error.downcast_ref().map(Failure::code);
+            code.unwrap_or(Exit::Usage).into()
         }
     }
 }
 
-fn torture(args: &Args) -> anyhow::Result<Verdict> {
+async fn torture(args: &Args) -> anyhow::Result<Verdict> {
+    let stop = shutdown_on_signals().context("cannot handle signals")?;
     let plan = Plan {
         length: Duration::from_secs_f64(args.minutes * 60.0),
         replicas: args.replicas,
@@ -72,7 +78,7 @@ fn torture(args: &Args) -> anyhow::Result<Verdict> {
         report,
         history,
         kept,
-    } = run(&plan)?;
+    } = run(&plan, &stop).await?;
     let mut stdout = std::io::stdout();
     // Who closed the pipe has read enough, and the exit code still tells the verdict.
     let _ = match args.json {

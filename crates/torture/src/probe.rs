@@ -69,6 +69,34 @@ fn is_online(server: &Server, number: u32) -> bool {
     server.server == number && server.status == ServerStatus::Online
 }
 
+/// What a server shows, and what the others do, once it and one of them can be asked.
+/// `None` if that does not come to be in time.
+pub(crate) async fn shown(
+    client: &Client,
+    number: u32,
+    limit: Duration,
+) -> Option<(Timestamp, Timestamp)> {
+    let deadline = Instant::now() + limit;
+    let mut session = client.session();
+    loop {
+        let (mut its, mut others) = (None, None::<Timestamp>);
+        for server in session.status().await.unwrap_or_default() {
+            match server.state {
+                Some(state) if server.server == number => its = Some(state.value_ts),
+                Some(state) => others.get_or_insert_default().merge(&state.value_ts),
+                None => {}
+            }
+        }
+        if let Some(shown) = its.zip(others) {
+            return Some(shown);
+        }
+        if Instant::now() > deadline {
+            return None;
+        }
+        sleep(AGAIN).await;
+    }
+}
+
 /// Whether all these servers get to show all of it, and have it on their disks, in time.
 pub(crate) async fn have(
     client: &Client,

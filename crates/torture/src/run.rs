@@ -5,13 +5,16 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context as _, ensure};
 use backfence_checker::check;
 use backfence_client::Client;
-use backfence_cluster::Cluster;
+use backfence_cluster::{Cluster, Network};
+use backfence_process::{Exit, Failure};
 use tokio::{task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    faults::Nemesis,
+    faults::Faults,
     journal::{Journal, Journals},
     ledger,
+    nemesis::Nemesis,
     plan::{Plan, SESSIONS},
     probe,
     report::{History, Operations, Report, Verdict},
@@ -35,58 +38,66 @@ pub struct Ran {
     pub kept: Option<PathBuf>,
 }
 
-/// Starts a cluster of the programs beside this one, tortures it, and judges.
+/// Starts a cluster of the programs beside this one, tortures it, and judges. Where it may,
+/// each replica has a network of its own, that can be cut.
 ///
 /// # Errors
 ///
-/// If it cannot be started. What is found wrong afterwards is in the report.
-pub fn run(plan: &Plan) -> anyhow::Result<Ran> {
-    let cluster = Cluster::builder()
+/// If the cluster cannot be started; [`Exit::Interrupted`] if it is to stop before it is
+/// done. What is found wrong is in the report.
+pub async fn run(plan: &Plan, stop: &CancellationToken) -> anyhow::Result<Ran> {
+    let mut ran = Ran {
+        report: Report::new(plan),
+        history: None,
+        kept: None,
+    };
+    let network = match Network::new(plan.replicas) {
+        Ok(network) => Some(Arc::new(network)),
+        Err(why) => {
+            let why = format!("{why:#}");
+            eprintln!("SKIPPED network cuts: {why}");
+            ran.report.faults.without_cuts = Some(why);
+            None
+        }
+    };
+    let builder = Cluster::builder()
         .replicas(plan.replicas)
         .front_ends(plan.front_ends)
         .overload_probability(plan.overload())
-        .data_dirs(plan.disks)
-        .start()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime's threads")?;
-    let mut report = Report::new(plan);
-    let (mut history, mut kept) = (None, None);
-    let torturing = torture(cluster, plan, &mut report, &mut history, &mut kept);
-    if let Err(error) = runtime.block_on(torturing) {
-        report.verdict = Verdict::Violated(format!("{error:#}"));
-    } else if let Some(why) = report.shortcoming() {
-        report.verdict = Verdict::Invalid(why);
+        .data_dirs(plan.disks);
+    let cluster = match &network {
+        Some(network) => network.hold(builder).start(),
+        None => builder.start(),
+    };
+    let tortured = match cluster {
+        Ok(cluster) => Ok(torture(cluster, network.clone(), plan, stop, &mut ran).await),
+        Err(error) => Err(error),
+    };
+    if stop.is_cancelled() {
+        return Err(Failure::new(Exit::Interrupted, "interrupted").into());
     }
-    Ok(Ran {
-        report,
-        history,
-        kept,
-    })
+    if let Err(error) = tortured? {
+        ran.report.verdict = Verdict::Violated(format!("{error:#}"));
+    } else if let Some(why) = ran.report.shortcoming() {
+        ran.report.verdict = Verdict::Invalid(why);
+    }
+    Ok(ran)
 }
 
+/// The network outlives the cluster with whoever calls.
 async fn torture(
     cluster: Cluster,
+    network: Option<Arc<Network>>,
     plan: &Plan,
-    report: &mut Report,
-    history: &mut Option<backfence_checker::History>,
-    kept: &mut Option<PathBuf>,
+    stop: &CancellationToken,
+    ran: &mut Ran,
 ) -> anyhow::Result<()> {
     let client = probe::client(&cluster).await?;
-    let shared = Arc::new(Shared::new(plan.rate));
-    let mut talkers = JoinSet::new();
-    for number in 0..SESSIONS {
-        let talker = Talker::new(&client, plan.seed, number, Arc::clone(&shared));
-        let shared = Arc::clone(&shared);
-        talkers.spawn(async move {
-            let talked = talker.talk().await;
-            // One that breaks off ends the run.
-            talked.inspect_err(|_| shared.end())
-        });
-    }
+    let shared = Arc::new(Shared::new(plan.rate, stop.child_token()));
+    let talkers = talkers(plan, &client, &shared);
+    eprintln!("all programs run; faults begin");
     let begun = Instant::now();
-    let mut nemesis = Nemesis::new(cluster, *plan, client.clone(), Arc::clone(&shared));
+    let mut nemesis = Nemesis::new(cluster, network, *plan, client.clone(), Arc::clone(&shared));
     let injecting = tokio::task::spawn_blocking(move || {
         let injected = nemesis.inject();
         (nemesis, injected)
@@ -97,23 +108,44 @@ async fn torture(
         faults,
         ..
     } = nemesis;
-    report.faults = faults;
-    let lively = lively(&shared).await;
-    shared.end();
-    report.seconds = begun.elapsed().as_secs_f64();
-    let talked = join(talkers).await;
-    report.operations = Operations::of(&shared.counts);
+    let without_cuts = ran.report.faults.without_cuts.take();
+    ran.report.faults = Faults {
+        without_cuts,
+        ..faults
+    };
     let judged = async {
+        let lively = lively(&shared).await;
+        shared.end();
+        ran.report.seconds = begun.elapsed().as_secs_f64();
+        let talked = join(talkers).await;
+        ran.report.operations = Operations::of(&shared.counts);
         injected?;
         let journals = talked?;
         lively?;
-        judge(&client, plan, &journals, report, history).await
+        judge(&client, plan, &journals, ran).await
     };
-    let judged = judged.await;
+    let judged = tokio::select! {
+        judged = judged => judged,
+        () = stop.cancelled() => return Ok(()),
+    };
     if judged.is_err() {
-        *kept = Some(cluster.keep());
+        ran.kept = Some(cluster.keep());
     }
     judged
+}
+
+fn talkers(plan: &Plan, client: &Client, shared: &Arc<Shared>) -> JoinSet<anyhow::Result<Journal>> {
+    let mut talkers = JoinSet::new();
+    for number in 0..SESSIONS {
+        let talker = Talker::new(client, plan.seed, number, Arc::clone(shared));
+        let shared = Arc::clone(shared);
+        talkers.spawn(async move {
+            let talked = talker.talk().await;
+            // One that breaks off ends the run.
+            talked.inspect_err(|_| shared.end())
+        });
+    }
+    talkers
 }
 
 /// Once the faults are over, requests are answered.
@@ -153,12 +185,11 @@ async fn judge(
     client: &Client,
     plan: &Plan,
     journals: &Journals,
-    report: &mut Report,
-    history: &mut Option<backfence_checker::History>,
+    ran: &mut Ran,
 ) -> anyhow::Result<()> {
-    let found = &mut report.found;
+    let found = &mut ran.report.found;
     let recorded = journals.history()?;
-    let recorded = history.insert(recorded);
+    let recorded = ran.history.insert(recorded);
     let size = recorded.size();
     let begun = Instant::now();
     let digest = probe::rest(client, plan.replicas, CALM).await?;

@@ -3,13 +3,14 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use backfence_client::Timestamp;
 use tokio::{sync::RwLock, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 /// One hot cell gives way to a new one after this long.
 const SHIFT: Duration = Duration::from_secs(5);
@@ -29,7 +30,7 @@ pub(crate) fn shifted(begun: Instant) -> u64 {
 pub(crate) struct Shared {
     rate: u32,
     taken: AtomicU64,
-    ended: AtomicBool,
+    ended: CancellationToken,
     /// Held for reading by who has a request in work: who gets it for writing knows that
     /// nobody has.
     pub(crate) at_work: RwLock<()>,
@@ -53,11 +54,12 @@ pub(crate) struct Counts {
 }
 
 impl Shared {
-    pub(crate) fn new(rate: u32) -> Self {
+    /// It is over when the token is cancelled, here or elsewhere.
+    pub(crate) fn new(rate: u32, ended: CancellationToken) -> Self {
         Self {
             rate,
             taken: AtomicU64::new(0),
-            ended: AtomicBool::new(false),
+            ended,
             at_work: RwLock::new(()),
             seen: Mutex::default(),
             counts: Counts::default(),
@@ -70,12 +72,12 @@ impl Shared {
         let number = self.taken.fetch_add(1, Ordering::Relaxed);
         let due = Duration::from_secs_f64(number as f64 / f64::from(self.rate));
         tokio::time::sleep_until(begun + due).await;
-        !self.ended.load(Ordering::Relaxed)
+        !self.is_over()
     }
 
     /// Whether there are to be no more requests.
     pub(crate) fn is_over(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
+        self.ended.is_cancelled()
     }
 
     /// A request that was not answered is made up for by another one, a little later: it is
@@ -86,7 +88,7 @@ impl Shared {
     }
 
     pub(crate) fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
+        self.ended.cancel();
     }
 
     /// Takes in what a session has seen.

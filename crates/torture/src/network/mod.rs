@@ -27,6 +27,7 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     time::sleep,
 };
+use tokio_util::sync::CancellationToken;
 use turmoil::{Builder, Sim};
 
 use self::{
@@ -96,7 +97,7 @@ pub fn simulate(seed: u64) -> anyhow::Result<Simulated> {
         .build();
     let resets = Resets::default();
     hosts::add(&mut sim, seed, replicas, FRONT_ENDS, &resets);
-    let shared = Arc::new(Shared::new(RATE));
+    let shared = Arc::new(Shared::new(RATE, CancellationToken::new()));
     let (sender, receiver) = unbounded_channel();
     for number in 0..SESSIONS {
         let (shared, resets, sender) = (shared.clone(), resets.clone(), sender.clone());
