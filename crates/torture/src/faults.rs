@@ -78,7 +78,7 @@ pub struct Faults {
     /// How many in all.
     pub injected: u64,
     /// The longest time from the beginning of one to that of the next, or to the end, in
-    /// seconds. One that was spared does not count.
+    /// seconds. One that was spared counts, since a server was stopped and started for it.
     pub longest_pause: f64,
     /// Why networks were not cut; absent if they were.
     pub without_cuts: Option<String>,

@@ -1,12 +1,14 @@
 //! Who makes things go wrong while sessions talk.
 
+mod disks;
+
 use std::{
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::Context as _;
 use backfence_client::{Client, Timestamp};
 use backfence_cluster::{Backup, Cluster, Cut, Network, Role};
 use rand::{
@@ -23,20 +25,12 @@ use crate::{
     shared::{Counts, Shared},
 };
 
-/// How long servers may take to have what one of them is about to lose.
-const HANDED_OVER: Duration = Duration::from_secs(4);
-/// How often a server that is to have everything again is looked at, with another fault in
-/// between, and how long for each time.
-const LOOKS: u32 = 6;
-const LOOK: Duration = Duration::from_secs(5);
 /// After this long since the last one began, the next fault does not wait for more.
 const NEXT: Duration = Duration::from_secs(5);
 /// How long it may take to see what is where, while servers cannot reach each other.
 const SHOWN: Duration = Duration::from_secs(1);
 /// What was held up by a fault may be answered only a little later.
 const ECHO: Duration = Duration::from_millis(300);
-/// Copies of directories that are kept, at most.
-const COPIES: usize = 8;
 
 /// Who makes things go wrong.
 pub(crate) struct Nemesis {
@@ -116,6 +110,14 @@ impl Nemesis {
         self.rest(ECHO);
         let held_up = Counts::get(&self.shared.counts.held_up) - held_up;
         self.faults.note(kind, done, held_up);
+        Ok(())
+    }
+
+    /// Halts a front end where the last fault takes long: one is to begin every few seconds.
+    fn keep_on(&mut self) -> anyhow::Result<()> {
+        if self.last.elapsed() > NEXT && !self.shared.is_over() {
+            self.fault(Kind::HaltFrontEnd)?;
+        }
         Ok(())
     }
 
@@ -248,77 +250,5 @@ impl Nemesis {
     fn shown(&self, replica: u32) -> Option<(Timestamp, Timestamp)> {
         let shown = probe::shown(&self.client, replica, SHOWN);
         self.runtime.block_on(shown)
-    }
-
-    /// Sometimes copies the directory of one that was killed.
-    fn copy_some(&mut self, harmed: &[(Role, Harm)]) -> anyhow::Result<()> {
-        if !self.plan.disks {
-            return Ok(());
-        }
-        for &(role, harm) in harmed {
-            let (Role::Replica(replica), Harm::Kill) = (role, harm) else {
-                continue;
-            };
-            let has = self.copies.iter().any(|(other, _)| *other == replica);
-            let drawn = self.random.random_range(0..8) == 0;
-            if self.copies.len() < COPIES && (!has || drawn) {
-                let copy = self.cluster.back_up(replica)?;
-                self.copies.push((replica, copy));
-            }
-        }
-        Ok(())
-    }
-
-    /// Stops a replica, and starts it with an old disk or an empty one, if all others have
-    /// all that any session has seen on theirs: else that would be lost, as it may.
-    fn replace_disk(&mut self, old: Option<Backup>) -> anyhow::Result<Option<bool>> {
-        let drawn = self.random.random_range(1..=self.plan.replicas);
-        let replica = old.as_ref().map_or(drawn, Backup::replica);
-        let role = Role::Replica(replica);
-        let code = self.cluster.terminate(role)?;
-        ensure!(
-            code == Some(0),
-            "{role} was asked to end, and ended with {code:?}"
-        );
-        let others: Vec<_> = (1..=self.plan.replicas)
-            .filter(|&other| other != replica)
-            .collect();
-        let shared = Arc::clone(&self.shared);
-        let seen = self.runtime.block_on(async {
-            // Nobody has a request in work, so all that was told is noted.
-            let _nobody = shared.at_work.write().await;
-            shared.seen()
-        });
-        let have = probe::have(&self.client, &others, &seen, HANDED_OVER);
-        let handed_over = self.runtime.block_on(have);
-        if handed_over {
-            match &old {
-                Some(old) => self.cluster.restore(old)?,
-                None => self.cluster.wipe(replica)?,
-            }
-        }
-        if !handed_over {
-            self.cluster.restart(role)?;
-            return Ok(None);
-        }
-        self.begins();
-        self.cluster.restart(role)?;
-        self.fill(replica, &seen)?;
-        Ok(Some(true))
-    }
-
-    /// Waits until a replica has everything again. Where that takes long, front ends are
-    /// halted meanwhile.
-    fn fill(&mut self, replica: u32, all: &Timestamp) -> anyhow::Result<()> {
-        for _ in 0..LOOKS {
-            let itself = [replica];
-            let filled = probe::have(&self.client, &itself, all, LOOK);
-            if self.runtime.block_on(filled) || self.shared.is_over() {
-                return Ok(());
-            }
-            self.fault(Kind::HaltFrontEnd)?;
-        }
-        let limit = LOOK * LOOKS;
-        bail!("server {replica} did not get what its disk had lost within {limit:?}")
     }
 }
