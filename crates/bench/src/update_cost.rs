@@ -113,6 +113,7 @@ impl Loaded {
             from: silent,
             replica_ts: Timestamp::new(),
             members: vec![silent],
+            ended: Vec::new(),
             records: Vec::new(),
             more: false,
             standing: Standing::Joined,

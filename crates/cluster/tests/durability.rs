@@ -13,7 +13,7 @@ use backfence_cluster::{Builder, Cluster, Role, write_small_data};
 use support::{
     TOY_STORY, converged, ends,
     ledger::{Load, cycles, draw, registered, seed},
-    online, rate, run, session, stars, view,
+    online, rate, run, session, stars, until, view,
 };
 
 /// Sessions of a load.
@@ -80,6 +80,19 @@ async fn every_process_is_killed_under_load() {
     load.acknowledged(20).await;
     let ledger = load.end(&cluster, 3).await;
     println!("{} updates were acknowledged", ledger.len());
+    let mut session = registered(&cluster).await.session();
+    no_trace_of_crashes(&mut session, 3).await;
+}
+
+/// Waits until timestamps have an entry for the life of each server, and at most one for
+/// all of its lives before.
+async fn no_trace_of_crashes(session: &mut Session, replicas: usize) {
+    until("lives that are over are folded", session, async |session| {
+        let states = converged(session, replicas).await;
+        let entries = states.iter().map(|state| state.value_ts.iter().count());
+        (entries.max()? <= 2 * replicas).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

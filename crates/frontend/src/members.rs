@@ -123,7 +123,7 @@ mod tests {
             .map(|member| {
                 let (membership, status) = (member.membership(), member.status());
                 let reported = timestamp(member.reported).unwrap();
-                (membership, reported.sum(), member.holds_back, status)
+                (membership, reported.height().1, member.holds_back, status)
             })
             .collect();
         assert_eq!(

@@ -25,12 +25,23 @@ impl<V: Value> Replica<V> {
         prev: &'a Timestamp,
     ) -> impl Iterator<Item = (ReplicaId, u64, u64)> + 'a {
         prev.beyond(&self.value_ts)
-            .map(|(origin, has, wants)| {
+            .flat_map(|(origin, has, wants)| {
                 let ended = self.members.has_ended(origin);
                 let last = self.replica_ts.count(origin);
-                (origin, has, if ended { wants.min(last) } else { wants })
+                let lives = (ended && wants == Timestamp::ALL).then(|| self.received_to(origin));
+                let entry = (origin, has, if ended { wants.min(last) } else { wants });
+                let entry = lives.is_none().then_some(entry);
+                entry.into_iter().chain(lives.into_iter().flatten())
             })
             .filter(|&(_, has, wants)| wants > has)
+    }
+
+    /// Of a life and all before: (origin, what the value has, what was received).
+    fn received_to(&self, last: ReplicaId) -> impl Iterator<Item = (ReplicaId, u64, u64)> + '_ {
+        self.replica_ts
+            .iter()
+            .filter(move |(life, _)| life.server == last.server && *life <= last)
+            .map(|(life, received)| (life, self.value_ts.count(life), received))
     }
 
     /// Receives the next record of its origin, and applies it and all that it sets

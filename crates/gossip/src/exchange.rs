@@ -4,7 +4,8 @@ use alloc::{boxed::Box, vec::Vec};
 use core::ops::RangeInclusive;
 
 use crate::{
-    MalformedState, Record, Replica, ReplicaId, Standing, State, Timestamp, Value, members::Report,
+    MalformedState, Record, Replica, ReplicaId, Standing, State, Timestamp, Value, fold::Past,
+    members::Report,
 };
 
 /// A gossip message: a report of what the sender has received, and what it knows
@@ -37,6 +38,9 @@ pub struct Offer<O> {
     pub replica_ts: Timestamp,
     /// Every replica that the sender has heard of.
     pub members: Vec<ReplicaId>,
+    /// The lives of which it has all that there will ever be, and every one before: the
+    /// last of each server.
+    pub ended: Vec<ReplicaId>,
     /// Per origin in ascending order of number.
     pub records: Vec<Record<O>>,
     /// There was more than one message may hold.
@@ -51,9 +55,11 @@ pub struct Received {
     /// The records that are new here, by origin. They are to be on stable storage
     /// before any report that counts them.
     pub accepted: Vec<(ReplicaId, RangeInclusive<u64>)>,
-    /// A whole state was joined: all of this replica is to be stored anew.
+    /// A whole state was joined, or all that is here was made this replica's own: all of it
+    /// is to be stored anew.
     pub joined: bool,
-    /// Members are new here: they are to be on stable storage before the next report.
+    /// Members are new here, or lives are over that were not: they are to be on stable
+    /// storage before the next report.
     pub met: bool,
     /// The sender has reported members that it had not reported before: who may be sent
     /// what may have changed.
@@ -62,6 +68,18 @@ pub struct Received {
     pub ignored: usize,
     /// The sender is retired: nothing was taken from it.
     pub retired: bool,
+    /// The sender has something of lives that are over here: only its report was taken.
+    /// It hears of that, and comes again with all that it has as its own.
+    pub outdated: bool,
+}
+
+/// How a receiver's and a sender's pasts differ, in lives that are over at one of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Apart {
+    /// The receiver may have more of what is over at the sender.
+    has_more: bool,
+    /// The sender may have more of what is over here.
+    has_less: bool,
 }
 
 impl<V: Value> Message<V> {
@@ -70,6 +88,30 @@ impl<V: Value> Message<V> {
         match self {
             Self::Offer(offer) => offer.from,
             Self::State(state) => state.from,
+        }
+    }
+
+    /// Everything that the sender has received.
+    pub const fn replica_ts(&self) -> &Timestamp {
+        match self {
+            Self::Offer(offer) => &offer.replica_ts,
+            Self::State(state) => &state.replica_ts,
+        }
+    }
+
+    /// Every replica that the sender has heard of.
+    pub fn members(&self) -> &[ReplicaId] {
+        match self {
+            Self::Offer(offer) => &offer.members,
+            Self::State(state) => &state.members,
+        }
+    }
+
+    /// The lives of which the sender has all that there will ever be.
+    pub fn ended(&self) -> &[ReplicaId] {
+        match self {
+            Self::Offer(offer) => &offer.ended,
+            Self::State(state) => &state.ended,
         }
     }
 }
@@ -86,11 +128,12 @@ impl<V: Value> Replica<V> {
         let Some(has) = self.reported(peer).filter(|_| self.admits(peer)) else {
             return Message::Offer(self.report());
         };
-        let discarded = |(origin, after)| after < self.log.floor(origin);
-        if self.news(has, scope).any(discarded) {
+        let discarded =
+            |(origin, after, count)| count == Timestamp::ALL || after < self.log.floor(origin);
+        if self.news(peer, has, scope).any(discarded) {
             Message::State(Box::new(self.state()))
         } else {
-            Message::Offer(self.offer(has, scope))
+            Message::Offer(self.offer(peer, has, scope))
         }
     }
 
@@ -100,6 +143,7 @@ impl<V: Value> Replica<V> {
             from: self.id,
             replica_ts: self.replica_ts.clone(),
             members: self.members().collect(),
+            ended: self.ended().collect(),
             records: Vec::new(),
             more: false,
             standing: self.standing(),
@@ -108,7 +152,7 @@ impl<V: Value> Replica<V> {
 
     /// Whether [`message`](Self::message) would bring `peer` anything but a report.
     pub fn has_news_for(&self, peer: ReplicaId, scope: Scope) -> bool {
-        let lacks = |has| self.news(has, scope).next().is_some();
+        let lacks = |has| self.news(peer, has, scope).next().is_some();
         self.reported(peer).is_some_and(lacks) && self.admits(peer)
     }
 
@@ -124,33 +168,62 @@ impl<V: Value> Replica<V> {
     ///
     /// [`MalformedState`] for a state that no replica can be in; nothing is changed.
     pub fn receive(&mut self, message: Message<V>) -> Result<Received, MalformedState> {
-        match message {
-            // What it says may be news that no one else can ever have.
-            _ if self.members.is_retired(message.from()) => Ok(Received {
+        // What it says may be news that no one else can ever have.
+        if self.members.is_retired(message.from()) {
+            return Ok(Received {
                 retired: true,
                 ..Received::default()
-            }),
-            Message::Offer(offer) => Ok(self.accept(offer)),
-            Message::State(state) => self.join(*state),
+            });
+        }
+        let apart = self.compare(&message);
+        match message {
+            Message::Offer(mut offer) => {
+                if apart.has_less {
+                    offer.records.clear();
+                }
+                Ok(self.accept(offer, apart))
+            }
+            Message::State(state) if apart.has_less => Ok(self.accept(state.as_report(), apart)),
+            Message::State(state) => self.join(*state, apart),
         }
     }
 
-    /// The origins of which a peer lacks records, and up to where it has them.
+    /// Compares what is here with what the sender has of lives that are over.
+    fn compare(&self, message: &Message<V>) -> Apart {
+        let ended = message.ended().iter().copied().collect();
+        let there = Past {
+            replica_ts: message.replica_ts(),
+            ended: &ended,
+        };
+        let here = self.past();
+        let is_other = message.from() != self.id;
+        Apart {
+            has_more: is_other && here.has_more_than(&there),
+            has_less: is_other && there.has_more_than(&here),
+        }
+    }
+
+    /// The origins of which a peer lacks records, how many it has, and how many there
+    /// are. Of what is folded away it lacks the whole state, where that is not over
+    /// there.
     fn news<'a>(
         &'a self,
+        peer: ReplicaId,
         has: &'a Timestamp,
         scope: Scope,
-    ) -> impl Iterator<Item = (ReplicaId, u64)> + 'a {
+    ) -> impl Iterator<Item = (ReplicaId, u64, u64)> + 'a {
+        let report = self.members.report_of(peer);
+        let is_over = move |origin| report.is_some_and(|report| report.ended.cover(origin));
         self.replica_ts
             .beyond(has)
             .filter(move |&(origin, ..)| scope == Scope::All || origin == self.id)
-            .map(|(origin, after, _)| (origin, after))
+            .filter(move |&(origin, _, count)| count != Timestamp::ALL || !is_over(origin))
     }
 
-    fn offer(&self, has: &Timestamp, scope: Scope) -> Offer<V::Operation> {
+    fn offer(&self, peer: ReplicaId, has: &Timestamp, scope: Scope) -> Offer<V::Operation> {
         let mut offer = self.report();
         let mut bytes = 0;
-        for (origin, after) in self.news(has, scope) {
+        for (origin, after, _) in self.news(peer, has, scope) {
             for entry in self.log.after(origin, after) {
                 bytes += entry.record.size::<V>();
                 if bytes > self.limits.message_bytes && !offer.records.is_empty() {
@@ -164,8 +237,9 @@ impl<V: Value> Replica<V> {
     }
 
     /// Ladin et al. 1992, section 3.2, "Processing a gossip message".
-    fn accept(&mut self, offer: Offer<V::Operation>) -> Received {
+    fn accept(&mut self, offer: Offer<V::Operation>, apart: Apart) -> Received {
         let mut received = Received {
+            outdated: apart.has_less,
             met: self
                 .members
                 .extend(offer.members.iter().copied().chain([offer.from])),
@@ -173,7 +247,7 @@ impl<V: Value> Replica<V> {
         };
         for record in offer.records {
             let (origin, number) = (record.origin(), record.number());
-            if number != self.replica_ts.count(origin) + 1 {
+            if self.replica_ts.count(origin).checked_add(1) != Some(number) {
                 received.ignored += 1;
                 continue;
             }
@@ -183,32 +257,42 @@ impl<V: Value> Replica<V> {
             }
             self.append(record);
         }
-        received.heard = self.learn(Report {
-            from: offer.from,
-            replica_ts: offer.replica_ts,
-            members: offer.members,
-            standing: offer.standing,
-        });
+        self.learn(
+            Report {
+                from: offer.from,
+                replica_ts: offer.replica_ts,
+                members: offer.members,
+                ended: offer.ended.into_iter().collect(),
+                standing: offer.standing,
+            },
+            apart,
+            &mut received,
+        );
         received
     }
 
-    /// Notes what a peer reported, lets retirements count, and discards what everyone
-    /// has. Whether the reporter knows members that it had not reported to know.
-    pub(crate) fn learn(&mut self, report: Report) -> bool {
-        let heard = if report.from == self.id {
+    /// Notes what a peer reported, lets retirements count, and discards and folds what
+    /// can go.
+    pub(crate) fn learn(&mut self, report: Report, apart: Apart, received: &mut Received) {
+        let ended = if report.from == self.id {
             self.members.recover(self.id, report.members);
-            false
+            self.members.add_ended(report.ended.iter())
         } else {
+            let over = self.over_here(&report.replica_ts, &report.ended);
+            let ended = self.members.add_ended(over);
+            self.owes |= apart.has_more && (received.joined || !ended.is_empty());
             let joins = report.standing == Standing::Joined
                 && report.members.contains(&self.id)
-                && report.replica_ts <= self.replica_ts;
-            let heard = self.members.report(report);
+                && !self.lacks(&report.replica_ts);
+            received.heard = self.members.report(report);
             self.members.join(self.id, joins);
-            heard
+            ended
         };
-        self.end_retired();
-        self.discard();
-        heard
+        received.met |= self.review(ended);
+        if self.owes && self.own_all() {
+            self.owes = false;
+            received.joined = true;
+        }
     }
 
     /// Discards what everyone has.

@@ -212,7 +212,7 @@ mod tests {
         let id = UpdateId::new(SESSION, sequence);
         let reply = table
             .reply(id)
-            .map(|(ts, digest)| (ts.sum() as u64, digest));
+            .map(|(ts, digest)| (ts.height().1 as u64, digest));
         assert_eq!(reply.is_some(), table.contains(id));
         reply
     }

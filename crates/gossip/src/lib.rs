@@ -26,6 +26,9 @@
 //! - **Discarding.** A record leaves the log when every other replica has reported
 //!   to have it. Whoever lacks a record that is gone is sent the whole [`State`],
 //!   which it joins with its own.
+//! - **Lives.** A server that may have forgotten what it issued comes back under a new
+//!   [`ReplicaId`]. Its lives before are over once everyone has all of them that anyone
+//!   has; then one entry of a timestamp stands for them all ([`Timestamp::ALL`]).
 //!
 //! # The contract with whoever drives it
 //!
@@ -133,6 +136,7 @@ extern crate alloc;
 mod apply;
 mod exchange;
 mod executed;
+mod fold;
 mod id;
 mod log;
 mod members;

@@ -1,6 +1,9 @@
 //! The log: records that may still have to be sent or applied.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
 
 use crate::{Record, ReplicaId, Timestamp, Value};
 
@@ -124,6 +127,15 @@ impl<O> Log<O> {
             run.floor += 1;
             self.len -= 1;
             self.bytes -= entry.record.size::<V>();
+        }
+    }
+
+    /// Forgets the origins that are meant, of which no record waits.
+    pub(crate) fn forget<V: Value<Operation = O>>(&mut self, is_meant: impl Fn(ReplicaId) -> bool) {
+        let origins: Vec<_> = self.origins().filter(|&origin| is_meant(origin)).collect();
+        for origin in origins {
+            self.discard::<V>(origin, u64::MAX);
+            self.origins.remove(&origin);
         }
     }
 

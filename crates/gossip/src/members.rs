@@ -5,7 +5,7 @@ use alloc::{
     vec::Vec,
 };
 
-use crate::{Replica, ReplicaId, Timestamp, Value};
+use crate::{Replica, ReplicaId, Timestamp, Value, fold::Ends};
 
 /// Every replica heard of, and what each has reported.
 ///
@@ -26,8 +26,12 @@ use crate::{Replica, ReplicaId, Timestamp, Value};
 pub(crate) struct Members {
     all: BTreeSet<ReplicaId>,
     reports: BTreeMap<ReplicaId, Known>,
-    /// By server: the retirement of all incarnations up to this one counts.
-    ended: BTreeMap<u32, u64>,
+    /// The retirement of these lives counts.
+    ended: Ends,
+    /// That of these too, but nobody was there to ask: it is no news for others.
+    ended_alone: Ends,
+    /// These lives are folded away: they are members no more.
+    folded: Ends,
     standing: Standing,
 }
 
@@ -49,15 +53,17 @@ pub(crate) struct Report {
     pub(crate) from: ReplicaId,
     pub(crate) replica_ts: Timestamp,
     pub(crate) members: Vec<ReplicaId>,
+    pub(crate) ended: Ends,
     pub(crate) standing: Standing,
 }
 
 /// The merge of all that a peer itself has reported.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-struct Known {
+pub(crate) struct Known {
     /// The paper's entry of ts_table.
-    replica_ts: Timestamp,
+    pub(crate) replica_ts: Timestamp,
     members: BTreeSet<ReplicaId>,
+    pub(crate) ended: Ends,
     standing: Standing,
 }
 
@@ -66,7 +72,9 @@ impl Members {
         Self {
             all: [own].into(),
             reports: BTreeMap::new(),
-            ended: BTreeMap::new(),
+            ended: Ends::default(),
+            ended_alone: Ends::default(),
+            folded: Ends::default(),
             standing: Standing::New,
         }
     }
@@ -80,11 +88,40 @@ impl Members {
         Some(&self.reports.get(&peer)?.replica_ts)
     }
 
+    pub(crate) fn report_of(&self, peer: ReplicaId) -> Option<&Known> {
+        self.reports.get(&peer)
+    }
+
+    pub(crate) fn reports(&self) -> impl Iterator<Item = &Known> {
+        self.reports.values()
+    }
+
+    pub(crate) const fn ended(&self) -> &Ends {
+        &self.ended
+    }
+
+    pub(crate) fn has_joined(&self) -> bool {
+        self.standing == Standing::Joined
+    }
+
     /// Adds members. Whether any was not known.
     pub(crate) fn extend(&mut self, members: impl IntoIterator<Item = ReplicaId>) -> bool {
         let before = self.all.len();
-        self.all.extend(members);
+        let is_live = |member: &ReplicaId| !self.folded.cover(*member);
+        self.all.extend(members.into_iter().filter(is_live));
         self.all.len() > before
+    }
+
+    /// Takes a life and all before out of memory.
+    pub(crate) fn forget(&mut self, last: ReplicaId) {
+        self.ended.add(last);
+        self.folded.add(last);
+        let is_live = |member: &ReplicaId| !self.folded.cover(*member);
+        self.all.retain(is_live);
+        self.reports.retain(|peer, _| is_live(peer));
+        for known in self.reports.values_mut() {
+            known.members.retain(is_live);
+        }
     }
 
     /// Notes what a peer reported of itself. Whether it knows members that it had not
@@ -93,8 +130,12 @@ impl Members {
         let known = self.reports.entry(report.from).or_default();
         let before = known.members.len();
         known.replica_ts.merge(&report.replica_ts);
-        known.members.insert(report.from);
-        known.members.extend(report.members);
+        let is_live = |member: &ReplicaId| !self.folded.cover(*member);
+        let members = report.members.into_iter().chain([report.from]);
+        known.members.extend(members.filter(is_live));
+        for last in report.ended.iter().chain(report.replica_ts.folds()) {
+            known.ended.add(last);
+        }
         known.standing = known.standing.max(report.standing);
         self.all.extend(&known.members);
         known.members.len() > before
@@ -114,9 +155,7 @@ impl Members {
 
     /// Whether nothing more of `replica` can come, nor is waited for.
     pub(crate) fn has_ended(&self, replica: ReplicaId) -> bool {
-        self.ended
-            .get(&replica.server)
-            .is_some_and(|&last| replica.incarnation <= last)
+        self.ended.cover(replica) || self.ended_alone.cover(replica)
     }
 
     /// The members whose knowledge counts: all but `own` that are not retired.
@@ -131,7 +170,16 @@ impl Members {
         if members.iter().any(|member| member.server != own.server) {
             self.standing = self.standing.max(Standing::Recovered);
         }
-        self.all.extend(members);
+        self.extend(members);
+    }
+
+    /// Adds lives that are over; gives those of which that is new.
+    pub(crate) fn add_ended(
+        &mut self,
+        ended: impl IntoIterator<Item = ReplicaId>,
+    ) -> Vec<ReplicaId> {
+        let is_new = |last: &ReplicaId| self.ended.add(*last);
+        ended.into_iter().filter(is_new).collect()
     }
 
     /// `own` has joined when it has all that a joined member, which knows it, reported:
@@ -183,11 +231,13 @@ impl Members {
         let ended: Vec<_> = servers
             .into_iter()
             .filter_map(|server| self.last_retired(server))
-            .filter(|&last| !self.has_ended(last) && self.has_all_of(last, own, replica_ts))
+            .filter(|&last| !self.ended.cover(last) && self.has_all_of(last, own, replica_ts))
             .collect();
-        let entries = ended.iter().map(|last| (last.server, last.incarnation));
-        self.ended.extend(entries);
-        ended
+        if self.others(own).next().is_none() {
+            let is_new = |last: &ReplicaId| self.ended_alone.add(*last);
+            return ended.into_iter().filter(is_new).collect();
+        }
+        self.add_ended(ended)
     }
 
     /// Whether every other member has reported to know all who remain. Then each of
@@ -214,8 +264,10 @@ impl Members {
         self.others(own)
             .filter_map(|peer| self.reported(peer))
             .all(|has| {
-                has.beyond(replica_ts)
-                    .all(|(origin, ..)| origin.server != last.server || origin > last)
+                has.beyond(replica_ts).all(|(origin, _, count)| {
+                    let is_here = count == Timestamp::ALL && self.ended.cover(origin);
+                    origin.server != last.server || origin > last || is_here
+                })
             })
     }
 }
@@ -240,17 +292,14 @@ impl<V: Value> Replica<V> {
     /// retired yet: then the members are to be stored before the next report.
     pub fn retire(&mut self, server: u32) -> bool {
         let new = self.members.extend([ReplicaId::end(server)]);
-        self.end_retired();
-        self.discard();
-        new
+        self.review(Vec::new()) || new
     }
 
     /// Makes this replica one that others can join by, without joining itself: for
     /// the first of a cluster. Of several that start together all may be.
     pub fn found(&mut self) {
         self.members.standing = Standing::Joined;
-        self.end_retired();
-        self.discard();
+        self.review(Vec::new());
     }
 
     /// Whether it knows all who remain: it has joined, or founded.
@@ -288,6 +337,7 @@ impl<V: Value> Replica<V> {
         }
         let reported = |origin| self.reported(peer).map_or(0, |has| has.count(origin));
         let received = self.replica_ts.iter();
+        let received = received.filter(|&(_, count)| count != Timestamp::ALL);
         let lacks = |(origin, count): (ReplicaId, u64)| {
             count.saturating_sub(reported(origin).max(self.log.floor(origin)))
         };
@@ -307,18 +357,26 @@ impl<V: Value> Replica<V> {
 
     /// The replicas of which `prev` names what is known to be lost for good.
     pub(crate) fn lost(&self, prev: &Timestamp) -> Vec<ReplicaId> {
-        let ended = |&replica: &ReplicaId| self.members.has_ended(replica);
-        let beyond = prev.beyond(&self.replica_ts);
-        beyond.map(|(replica, ..)| replica).filter(ended).collect()
+        let is_lost = |&(life, count): &(ReplicaId, u64)| {
+            let counts = count != Timestamp::ALL && self.members.has_ended(life);
+            counts && count > self.received_of(life)
+        };
+        prev.iter().filter(is_lost).map(|(life, _)| life).collect()
     }
 
-    /// Lets retirements count that can, and applies what waited for what they lost.
-    pub(crate) fn end_retired(&mut self) {
+    /// Lets retirements count that can, applies what waited for what they lost, or for
+    /// what `ended` lost, and discards and folds what can go. Whether any has come to
+    /// count.
+    pub(crate) fn review(&mut self, mut ended: Vec<ReplicaId>) -> bool {
+        ended.extend(self.members.end(self.id, &self.replica_ts));
         let mut woken = Vec::new();
-        for last in self.members.end(self.id, &self.replica_ts) {
+        for last in &ended {
             let first = (ReplicaId::new(last.server, 0), 0);
-            self.waiting.wake(first..=(last, u64::MAX), &mut woken);
+            self.waiting.wake(first..=(*last, u64::MAX), &mut woken);
         }
         self.settle(woken);
+        self.discard();
+        self.fold();
+        !ended.is_empty()
     }
 }

@@ -57,6 +57,10 @@ pub struct Replica<V: Value> {
     pub(crate) waiting: Waiting,
     pub(crate) executed: ExecutedTable,
     pub(crate) members: Members,
+    /// Of the last lives that are folded away: how many records there were.
+    pub(crate) finals: Timestamp,
+    /// The others have let go of what is here: it is to be made this replica's own.
+    pub(crate) owes: bool,
     /// The greatest time of a record received.
     pub(crate) greatest: Time,
 }
@@ -106,6 +110,8 @@ impl<V: Value> Replica<V> {
             waiting: Waiting::default(),
             executed: ExecutedTable::default(),
             members: Members::new(id),
+            finals: Timestamp::new(),
+            owes: false,
             greatest: Time::default(),
         }
     }
@@ -277,6 +283,10 @@ impl<V: Value> Replica<V> {
     fn refuse_forged(&self, prev: &Timestamp) -> Result<(), Refusal> {
         let (replica, claimed) = (self.id, prev.count(self.id));
         let issued = self.replica_ts.count(self.id);
+        if claimed == Timestamp::ALL {
+            // Others have seen its end, and let go of it.
+            return Err(Refusal::Retired { replica: self.id });
+        }
         if claimed > issued {
             return Err(Refusal::ForgedTimestamp {
                 replica,

@@ -37,6 +37,7 @@ impl Session {
     pub fn observe(&mut self, ts: &Timestamp, clock: Time) {
         self.prev.merge(ts);
         self.clock = self.clock.max(clock);
+        self.lost.retain(|&lost| !self.prev.has_folded(lost));
     }
 
     /// Takes in what a reply says is lost for good. Says whether it is news, so that

@@ -8,15 +8,24 @@ use crate::ReplicaId;
 /// A vector timestamp: how many updates of each replica. A replica that is absent
 /// counts 0, so any number of replicas can come and go.
 ///
+/// An entry may also say [`ALL`](Self::ALL): whatever there ever was of a life of a
+/// server, and of every life before. Such an entry, a **fold**, takes the place of all
+/// that it covers, so that a timestamp does not grow with the lives that are over. It is
+/// no more than a number greater than every other, so merging and comparing need no
+/// rule of their own.
+///
 /// `a <= b` where every entry is; neither `<=` nor `>=` holds for concurrent ones.
-/// Kept as a sorted list without zeros: there are few replicas, and comparing and
-/// merging walk two lists once.
+/// Kept as a sorted list without zeros, and without what a fold covers: there are few
+/// replicas, and comparing walks two lists once.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Timestamp {
     entries: Vec<(ReplicaId, u64)>,
 }
 
 impl Timestamp {
+    /// The count of a fold. No replica makes that many updates.
+    pub const ALL: u64 = u64::MAX;
+
     /// The timestamp that is `<=` every other.
     pub const fn new() -> Self {
         Self {
@@ -24,30 +33,40 @@ impl Timestamp {
         }
     }
 
-    /// How many updates of `replica`.
+    /// How many updates of `replica`; [`ALL`](Self::ALL) where it is folded.
     pub fn count(&self, replica: ReplicaId) -> u64 {
         match self.position(replica) {
             Ok(at) => self.entries[at].1,
-            Err(_) => 0,
+            // A fold is the first entry of its server.
+            Err(at) => match self.entries.get(at) {
+                Some(&(fold, Self::ALL)) if fold.server == replica.server => Self::ALL,
+                _ => 0,
+            },
         }
     }
 
-    /// Sets the entry of `replica`; 0 removes it.
+    /// Sets the entry of `replica`; 0 removes it. What a fold covers stays covered.
     pub fn set(&mut self, replica: ReplicaId, count: u64) {
         match (self.position(replica), count) {
             (Ok(at), 0) => drop(self.entries.remove(at)),
-            (Ok(at), _) => self.entries[at].1 = count,
             (Err(_), 0) => {}
-            (Err(at), _) => self.entries.insert(at, (replica, count)),
+            (Ok(at), _) if count != Self::ALL => self.entries[at].1 = count,
+            _ => self.raise(replica, count),
         }
     }
 
     /// Raises the entry of `replica` to `count`, if it is lower.
     pub fn raise(&mut self, replica: ReplicaId, count: u64) {
+        if self.count(replica) >= count {
+            return;
+        }
+        if count == Self::ALL {
+            let covered = |id: ReplicaId| id.server == replica.server && id <= replica;
+            self.entries.retain(|&(id, _)| !covered(id));
+        }
         match self.position(replica) {
-            Ok(at) => self.entries[at].1 = self.entries[at].1.max(count),
-            Err(at) if count > 0 => self.entries.insert(at, (replica, count)),
-            Err(_) => {}
+            Ok(at) => self.entries[at].1 = count,
+            Err(at) => self.entries.insert(at, (replica, count)),
         }
     }
 
@@ -58,9 +77,21 @@ impl Timestamp {
         }
     }
 
-    /// The entries that are not 0, in ascending order of replica.
+    /// The entries that are not 0, in ascending order of replica. A fold is the entry of
+    /// the last life that it covers.
     pub fn iter(&self) -> impl Iterator<Item = (ReplicaId, u64)> + '_ {
         self.entries.iter().copied()
+    }
+
+    /// The folds, each by the last life that it covers.
+    pub fn folds(&self) -> impl Iterator<Item = ReplicaId> + '_ {
+        self.iter()
+            .filter_map(|(replica, count)| (count == Self::ALL).then_some(replica))
+    }
+
+    /// Whether `replica` is folded away.
+    pub fn has_folded(&self, replica: ReplicaId) -> bool {
+        self.count(replica) == Self::ALL
     }
 
     /// The number of entries that are not 0.
@@ -73,13 +104,19 @@ impl Timestamp {
         self.entries.is_empty()
     }
 
-    /// The sum of the entries. It grows with causality: `a < b` implies
-    /// `a.sum() < b.sum()`, so it orders causes before effects.
-    pub fn sum(&self) -> u128 {
-        self.entries
-            .iter()
-            .map(|&(_, count)| u128::from(count))
-            .sum()
+    /// A height that grows with causality: `a < b` implies `a.height() < b.height()`, so
+    /// it orders causes before effects. How far the folds reach, then the sum of the
+    /// other entries.
+    pub fn height(&self) -> (u128, u128) {
+        let mut height = (0, 0);
+        for (replica, count) in self.iter() {
+            if count == Self::ALL {
+                height.0 += u128::from(replica.incarnation) + 1;
+            } else {
+                height.1 += u128::from(count);
+            }
+        }
+        height
     }
 
     /// The entries of `self` that `other` does not cover, as (replica, how many
@@ -133,7 +170,11 @@ impl fmt::Display for Timestamp {
         f.write_str("{")?;
         for (at, (replica, count)) in self.iter().enumerate() {
             let comma = if at == 0 { "" } else { ", " };
-            write!(f, "{comma}{replica}: {count}")?;
+            if count == Self::ALL {
+                write!(f, "{comma}to {replica}: all")?;
+            } else {
+                write!(f, "{comma}{replica}: {count}")?;
+            }
         }
         f.write_str("}")
     }
@@ -146,11 +187,14 @@ impl fmt::Debug for Timestamp {
 }
 
 fn covers(greater: &Timestamp, lesser: &Timestamp) -> bool {
-    let mut rest = greater.entries.iter();
+    let mut rest = greater.entries.as_slice();
     lesser.entries.iter().all(|&(replica, count)| {
-        rest.by_ref()
-            .find(|entry| entry.0 >= replica)
-            .is_some_and(|&(found, has)| found == replica && has >= count)
+        let passed = rest.iter().take_while(|entry| entry.0 < replica).count();
+        rest = &rest[passed..];
+        rest.first().is_some_and(|&(found, has)| {
+            has >= count
+                && (found == replica || (has == Timestamp::ALL && found.server == replica.server))
+        })
     })
 }
 
@@ -163,10 +207,11 @@ mod tests {
     use super::*;
 
     fn timestamps() -> impl Strategy<Value = Timestamp> {
-        prop::collection::vec((1..5u32, 0..3u64, 0..4u64), 0..6).prop_map(|entries| {
+        prop::collection::vec((1..4u32, 0..4u64, 0..5u64), 0..7).prop_map(|entries| {
+            let count = |count| if count == 4 { Timestamp::ALL } else { count };
             entries
                 .into_iter()
-                .map(|(server, life, count)| (ReplicaId::new(server, life), count))
+                .map(|(server, life, n)| (ReplicaId::new(server, life), count(n)))
                 .collect()
         })
     }
@@ -189,21 +234,46 @@ mod tests {
 
         #[test]
         fn order_is_entry_wise(a in timestamps(), b in timestamps()) {
-            let below = a.iter().all(|(replica, count)| count <= b.count(replica));
+            // Entry by entry, of all lives that there are.
+            let lives = || (1..4).flat_map(|server| (0..4).map(move |life| ReplicaId::new(server, life)));
+            let below = lives().all(|life| a.count(life) <= b.count(life));
             prop_assert_eq!(a <= b, below);
             prop_assert_eq!(b >= a, below);
             prop_assert_eq!(a.beyond(&b).next().is_none(), below);
             prop_assert_eq!(a.partial_cmp(&b) == Some(Ordering::Equal), a == b);
-            prop_assert!(a.partial_cmp(&b) != Some(Ordering::Less) || a.sum() < b.sum());
+            prop_assert!(a.partial_cmp(&b) != Some(Ordering::Less) || a.height() < b.height());
         }
 
         #[test]
         fn setting_is_read_back(mut a in timestamps(), server in 1..5u32, count in 0..4u64) {
             let replica = ReplicaId::new(server, 1);
+            let folded = a.entries.iter().any(|&(fold, all)| {
+                fold.server == server && fold > replica && all == Timestamp::ALL
+            });
             a.set(replica, count);
-            prop_assert_eq!(a.count(replica), count);
+            prop_assert_eq!(a.count(replica), if folded { Timestamp::ALL } else { count });
             prop_assert!(a.iter().all(|(_, count)| count > 0));
         }
+    }
+
+    #[test]
+    fn a_fold_takes_the_place_of_what_it_covers() {
+        let life = |life| ReplicaId::new(2, life);
+        let mut ts: Timestamp = [
+            (life(1), 4),
+            (life(3), 5),
+            (life(7), 6),
+            (ReplicaId::new(1, 2), 9),
+        ]
+        .into_iter()
+        .collect();
+        ts.raise(life(5), Timestamp::ALL);
+        assert_eq!(ts.to_string(), "{1@2: 9, to 2@5: all, 2@7: 6}");
+        assert!(ts.has_folded(life(4)) && !ts.has_folded(life(6)));
+        ts.raise(life(3), 100);
+        ts.raise(life(4), Timestamp::ALL);
+        assert_eq!(ts.folds().collect::<Vec<_>>(), [life(5)]);
+        assert_eq!((ts.len(), ts.count(life(6)), ts.count(life(7))), (3, 0, 6));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use core::fmt;
 
 use crate::{
-    Executed, LogEntry, Received, Replica, ReplicaId, SessionId, Standing, Time, Timestamp, Value,
+    Executed, LogEntry, Offer, Received, Replica, ReplicaId, SessionId, Standing, Time, Timestamp,
+    Value,
+    exchange::Apart,
     log::{Log, Place},
     members::Report,
     waiting::Waiting,
@@ -27,6 +29,12 @@ pub struct State<V: Value> {
     pub floor: Timestamp,
     /// Every replica that the sender has heard of.
     pub members: Vec<ReplicaId>,
+    /// The lives of which it has all that there will ever be, and every one before: the
+    /// last of each server.
+    pub ended: Vec<ReplicaId>,
+    /// How many updates there were of the last lives that are folded away; older ones
+    /// are folds here too.
+    pub finals: Timestamp,
     /// The records above the floors, by origin and number.
     pub log: Vec<LogEntry<V::Operation>>,
     /// The updates that `value` reflects, by session.
@@ -64,6 +72,19 @@ impl fmt::Display for MalformedState {
 impl core::error::Error for MalformedState {}
 
 impl<V: Value> State<V> {
+    /// What it says of its sender, without what the sender has.
+    pub(crate) fn as_report(&self) -> Offer<V::Operation> {
+        Offer {
+            from: self.from,
+            replica_ts: self.replica_ts.clone(),
+            members: self.members.clone(),
+            ended: self.ended.clone(),
+            records: Vec::new(),
+            more: false,
+            standing: self.standing,
+        }
+    }
+
     /// Checks that a replica can be in this state.
     fn check(&self) -> Result<(), MalformedState> {
         let retired = |replica: ReplicaId| {
@@ -77,7 +98,7 @@ impl<V: Value> State<V> {
         let mut reached = self.floor.clone();
         for LogEntry { record, .. } in &self.log {
             let origin = record.origin();
-            if record.number() != reached.count(origin) + 1 {
+            if reached.count(origin).checked_add(1) != Some(record.number()) {
                 return Err(MalformedState::Hole { origin });
             }
             reached.raise(origin, record.number());
@@ -113,12 +134,17 @@ impl<V: Value> Replica<V> {
     /// This replica's state but for its log, its executed updates and its value, for
     /// which `value` stands: what a driver stores that keeps those apart.
     pub fn cut(&self, value: V) -> State<V> {
+        let folds = self.replica_ts.folds();
+        let mut floor = self.log.floors();
+        folds.for_each(|last| floor.raise(last, Timestamp::ALL));
         State {
             from: self.id,
             replica_ts: self.replica_ts.clone(),
             value_ts: self.value_ts.clone(),
-            floor: self.log.floors(),
+            floor,
             members: self.members().collect(),
+            ended: self.ended().collect(),
+            finals: self.finals.clone(),
             log: Vec::new(),
             executed: Vec::new(),
             value,
@@ -138,7 +164,11 @@ impl<V: Value> Replica<V> {
     /// # Errors
     ///
     /// [`MalformedState`] for a state that no replica can be in; nothing is changed.
-    pub(crate) fn join(&mut self, state: State<V>) -> Result<Received, MalformedState> {
+    pub(crate) fn join(
+        &mut self,
+        state: State<V>,
+        apart: Apart,
+    ) -> Result<Received, MalformedState> {
         state.check()?;
         let log = self.joined_log(&state);
         self.value.merge(state.value);
@@ -146,6 +176,8 @@ impl<V: Value> Replica<V> {
             self.executed.join(session, executed);
         }
         let met = self.members.extend(state.members.iter().copied());
+        self.finals.merge(&state.finals);
+        state.replica_ts.folds().for_each(|last| self.forget(last));
         self.value_ts.merge(&state.value_ts);
         self.replica_ts.merge(&state.replica_ts);
         self.greatest = self.greatest.max(state.clock);
@@ -154,18 +186,23 @@ impl<V: Value> Replica<V> {
         let waiting = self.log.iter().filter(|entry| entry.waiting);
         let places = waiting.map(|entry| (entry.record.origin(), entry.record.number()));
         self.settle(places.collect());
-        let heard = self.learn(Report {
-            from: state.from,
-            replica_ts: state.replica_ts,
-            members: state.members,
-            standing: state.standing,
-        });
-        Ok(Received {
+        let mut received = Received {
             joined: true,
             met,
-            heard,
             ..Received::default()
-        })
+        };
+        self.learn(
+            Report {
+                from: state.from,
+                replica_ts: state.replica_ts,
+                members: state.members,
+                ended: state.ended.into_iter().collect(),
+                standing: state.standing,
+            },
+            apart,
+            &mut received,
+        );
+        Ok(received)
     }
 
     /// The records above both floors. A record that waits at one side goes on
@@ -181,6 +218,8 @@ impl<V: Value> Replica<V> {
 
         let mut floor = self.log.floors();
         floor.merge(&state.floor);
+        let folds = self.replica_ts.folds().chain(state.replica_ts.folds());
+        folds.for_each(|last| floor.raise(last, Timestamp::ALL));
         let mut entries: BTreeMap<Place, &LogEntry<V::Operation>> = BTreeMap::new();
         for entry in self.log.iter().chain(&state.log) {
             if entry.record.number() > floor.count(entry.record.origin()) {
@@ -189,7 +228,9 @@ impl<V: Value> Replica<V> {
         }
         let mut log = Log::new();
         for (origin, number) in floor.iter() {
-            log.start(origin, number);
+            if number != Timestamp::ALL {
+                log.start(origin, number);
+            }
         }
         for (place, entry) in entries {
             log.push::<V>(LogEntry {

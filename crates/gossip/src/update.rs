@@ -83,9 +83,10 @@ impl<O> Record<O> {
     }
 
     /// Where the record stands among others so that causes come before effects.
-    pub(crate) fn rank(&self) -> (u128, UpdateId) {
+    pub(crate) fn rank(&self) -> ((u128, u128), UpdateId) {
+        let (folded, sum) = self.update.prev.height();
         let own = u128::from(self.number - self.update.prev.count(self.origin));
-        (self.update.prev.sum() + own, self.update.id)
+        ((folded, sum + own), self.update.id)
     }
 
     /// An upper bound of the bytes that the record takes on the wire.
@@ -134,8 +135,8 @@ pub(crate) mod tests {
             };
             let record = Record::new(one, 9, update).expect("a record that can be");
             assert_eq!(record.size::<Bytes>(), size);
-            assert_eq!(record.rank(), (sum, record.update().id));
-            assert_eq!(record.ts().sum(), sum);
+            assert_eq!(record.rank(), ((0, sum), record.update().id));
+            assert_eq!(record.ts().height(), (0, sum));
         }
     }
 }

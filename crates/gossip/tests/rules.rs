@@ -6,6 +6,8 @@
 
 #[path = "rules/bounds.rs"]
 mod bounds;
+#[path = "rules/folding.rs"]
+mod folding;
 #[path = "rules/joining.rs"]
 mod joining;
 
@@ -93,6 +95,7 @@ fn offer<const N: usize>(
         from,
         replica_ts: ts(replica_ts),
         members: vec![from],
+        ended: vec![],
         records,
         more: false,
         standing: Standing::Joined,
@@ -446,6 +449,7 @@ fn a_retirement_counts_when_nothing_more_can_come() {
             from,
             replica_ts: has.iter().copied().collect(),
             members: knows.to_vec(),
+            ended: vec![],
             records: vec![],
             more: false,
             standing,

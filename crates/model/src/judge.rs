@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use backfence_gossip::{Message, Replica, Scope, Timestamp};
+use backfence_gossip::{Message, Replica, ReplicaId, Scope, Timestamp};
 
 use crate::{
     shared::Shared,
@@ -84,7 +84,9 @@ pub(crate) fn check_growth(
 ) -> Result<(), Violation> {
     grows("replica_ts", before.replica_ts(), after.replica_ts())?;
     grows("value_ts", before.value_ts(), after.value_ts())?;
-    for peer in before.members() {
+    // A life that is folded away is no peer any more.
+    let remains = |peer: &ReplicaId| !after.replica_ts().has_folded(*peer);
+    for peer in before.members().filter(remains) {
         if let Some(report) = before.reported(peer) {
             let now = after.reported(peer).cloned().unwrap_or_default();
             grows("the report of a peer", report, &now)?;

@@ -64,7 +64,9 @@ pub(crate) fn at_risk(replica: &Replica<Ratings>, limit: u32) -> v1::LoggedRecor
         let record = &entry.record;
         record.number() > elsewhere.count(record.origin())
     });
+    // What is folded away everybody has.
     let alone = replica.replica_ts().beyond(&elsewhere);
+    let alone = alone.filter(|&(.., counts)| counts != Timestamp::ALL);
     v1::LoggedRecords {
         records: inspect::records(records, limit),
         total: alone.map(|(_, has, counts)| counts - has).sum(),

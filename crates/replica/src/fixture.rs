@@ -26,6 +26,7 @@ pub(crate) fn report(replica: &mut Replica<Ratings>, from: ReplicaId, has: &[(Re
         from,
         replica_ts: has.iter().copied().collect(),
         members: Vec::new(),
+        ended: Vec::new(),
         records: Vec::new(),
         more: false,
         standing: Standing::Joined,

@@ -130,10 +130,17 @@ fn found(replica: &Replica<Ratings>, server: u32) -> Found {
     Found { last, more }
 }
 
-/// Every replica heard of, with what it holds back.
+/// Every replica heard of, with what it holds back; the end of a server where all its
+/// lives are folded away.
 pub(crate) fn known(replica: &Replica<Ratings>) -> Vec<v1::Member> {
-    let lives = replica.members().filter(|member| !member.is_end());
-    lives.map(|life| member(replica, life)).collect()
+    let is_alone = |end: &ReplicaId| {
+        let lives = replica.members().filter(|life| life.server == end.server);
+        lives.count() == 1
+    };
+    let listed = replica
+        .members()
+        .filter(|member| !member.is_end() || is_alone(member));
+    listed.map(|life| member(replica, life)).collect()
 }
 
 fn member(replica: &Replica<Ratings>, life: ReplicaId) -> v1::Member {

@@ -15,6 +15,8 @@ pub(crate) struct Disk {
     checkpoint: Option<State<Ledger>>,
     records: Vec<Record<Write>>,
     pub(crate) members: Vec<ReplicaId>,
+    /// The lives that are over, the last of each server.
+    pub(crate) ended: Vec<ReplicaId>,
     /// The indices of the updates on it.
     pub(crate) indices: FixedBitSet,
 }
@@ -32,6 +34,7 @@ impl Disk {
             checkpoint,
             records: Vec::new(),
             members: Vec::new(),
+            ended: Vec::new(),
             indices,
         }
     }
@@ -44,6 +47,27 @@ impl Disk {
             ts.raise(record.origin(), record.number());
         }
         ts
+    }
+
+    /// The same, but of the last lives that are folded away as many as there were.
+    pub(crate) fn held(&self) -> Timestamp {
+        let mut held = Timestamp::new();
+        if let Some(state) = &self.checkpoint {
+            held.merge(&state.finals);
+        }
+        for (origin, count) in self.replica_ts().iter() {
+            if count != Timestamp::ALL {
+                held.raise(origin, count);
+            }
+        }
+        held
+    }
+
+    /// The lives that are over, according to it.
+    pub(crate) fn ended(&self) -> Timestamp {
+        let checkpoint = self.checkpoint.iter().flat_map(|state| &state.ended);
+        let ended = checkpoint.chain(&self.ended);
+        ended.map(|&last| (last, Timestamp::ALL)).collect()
     }
 
     pub(crate) fn members(&self) -> Vec<ReplicaId> {
@@ -68,6 +92,7 @@ impl Disk {
             self.records.extend(written.records);
             if !written.members.is_empty() {
                 self.members = written.members;
+                self.ended = written.ended;
             }
             self.indices.union_with(&written.indices);
         }
@@ -82,6 +107,7 @@ impl Disk {
             from: own,
             replica_ts: replica_ts.unwrap_or_default(),
             members: self.members.clone(),
+            ended: self.ended.clone(),
             records: self.records.clone(),
             more: false,
             standing: Standing::New,

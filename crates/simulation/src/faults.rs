@@ -70,9 +70,9 @@ impl World<'_> {
         let mut left = Timestamp::new();
         for node in self.nodes.iter().filter(|node| !node.retired) {
             updates.difference_with(&node.disk.indices);
-            left.merge(&node.disk.replica_ts());
+            left.merge(&node.disk.held());
         }
-        self.oracle.lost(updates.ones(), records.beyond(&left));
+        self.oracle.lost(updates.ones(), &records, &left);
     }
 
     fn start(&mut self, node: usize, comeback: Comeback) -> Result<(), Violation> {

@@ -106,6 +106,7 @@ impl Node {
     pub(crate) fn met(&mut self) {
         if let Some(replica) = &self.replica {
             self.written.members = replica.members().collect();
+            self.written.ended = replica.ended().collect();
         }
     }
 
@@ -144,13 +145,15 @@ impl Node {
         if message.from() != self.id() {
             return true;
         }
-        let (replica_ts, members) = match message {
-            Message::Offer(offer) => (&offer.replica_ts, &offer.members),
-            Message::State(state) => (&state.replica_ts, &state.members),
-        };
         let stored = self.disk.members();
-        *replica_ts <= self.disk.replica_ts()
-            && members.iter().all(|member| stored.contains(member))
+        // What is folded away here was over before.
+        let ended = self.disk.ended();
+        let mut replica_ts = self.disk.replica_ts();
+        replica_ts.merge(&ended);
+        let is_stored = |member| stored.contains(member) || ended.has_folded(*member);
+        *message.replica_ts() <= replica_ts
+            && message.members().iter().all(is_stored)
+            && message.ended().iter().all(|last| ended.has_folded(*last))
     }
 
     /// Keeps a packet back until what it may tell is on the disk.
@@ -174,8 +177,8 @@ impl Node {
     pub(crate) fn holds(&self) -> (FixedBitSet, Timestamp) {
         let mut indices = self.disk.indices.clone();
         indices.union_with(&self.written.indices);
-        let mut ts = self.disk.replica_ts();
-        ts.merge(&self.written.replica_ts());
+        let mut ts = self.disk.held();
+        ts.merge(&self.written.held());
         (indices, ts)
     }
 

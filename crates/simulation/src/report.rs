@@ -86,6 +86,10 @@ report! {
     joined,
     /// Replicas that an operator retired.
     retired,
+    /// Messages of a replica with a past that was over for the receiver.
+    outdated,
+    /// Lives that are folded away at the end.
+    folded,
     /// Rounds that it took to come to rest.
     rounds,
 }

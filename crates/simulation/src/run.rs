@@ -63,6 +63,8 @@ impl World<'_> {
             if verdict.is_ok() {
                 self.report.rounds = round + 1;
                 self.report.acknowledged = self.oracle.acknowledgements();
+                let first = self.replicas()[0];
+                self.report.folded = first.replica_ts().folds().count();
                 return Ok(());
             }
         }

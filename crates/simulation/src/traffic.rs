@@ -158,6 +158,7 @@ impl World<'_> {
             Ok(received) => {
                 self.report.ignored += received.ignored;
                 self.report.from_the_dead += usize::from(received.retired);
+                self.report.outdated += usize::from(received.outdated);
                 node.received(received);
             }
             Err(error) => return self.judge(Err(("I4", format!("a state is refused: {error}")))),

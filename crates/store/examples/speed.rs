@@ -191,6 +191,7 @@ fn recovery(directory: &Path, base: Arc<Base>, records: u64) -> Result<(), Box<d
     let Recovered {
         records: read,
         members,
+        ended,
         ..
     } = recovered;
     assert!(read.len() as u64 >= records, "records are missing");
@@ -201,6 +202,7 @@ fn recovery(directory: &Path, base: Arc<Base>, records: u64) -> Result<(), Box<d
         from: own,
         replica_ts: Timestamp::new(),
         members,
+        ended,
         records: read,
         more: false,
         standing: Standing::New,

@@ -5,13 +5,15 @@ use backfence_ratings::Operation;
 use redb::TableDefinition;
 
 /// The version of all this. A directory with another one is refused.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 /// Server, incarnation, number.
 pub(crate) type Place = (u32, u64, u64);
 
 pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 pub(crate) const MEMBERS: TableDefinition<'_, (u32, u64), ()> = TableDefinition::new("members");
+/// By server the last of its lives that are over.
+pub(crate) const ENDED: TableDefinition<'_, u32, u64> = TableDefinition::new("ended");
 pub(crate) const RECORDS: TableDefinition<'_, Place, &[u8]> = TableDefinition::new("records");
 pub(crate) const WAITING: TableDefinition<'_, Place, ()> = TableDefinition::new("waiting");
 pub(crate) const CELLS: TableDefinition<'_, (u32, u32), &[u8]> = TableDefinition::new("cells");

@@ -193,7 +193,7 @@ fn server(server: &Server, lag: Option<u64>) -> Value {
 fn member(member: &Member) -> Value {
     json!({
         "server": member.id.server,
-        "incarnation": member.id.incarnation,
+        "incarnation": (!member.id.is_end()).then_some(member.id.incarnation),
         "state": member.membership.to_string(),
         "reported": member.reported.as_ref().map(timestamp),
         "holds_back": member.holds_back,
@@ -228,6 +228,10 @@ fn logged(record: &Logged) -> Value {
 fn timestamp(ts: &Timestamp) -> Value {
     ts.iter()
         .map(|(replica, count)| {
+            let count = match count {
+                Timestamp::ALL => json!("all"),
+                _ => json!(count),
+            };
             json!({
                 "server": replica.server,
                 "incarnation": replica.incarnation,

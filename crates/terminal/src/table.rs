@@ -61,7 +61,10 @@ pub(crate) fn members(members: &[Member], framed: bool) -> String {
     let rows = members.iter().map(|member| {
         let mut row = vec![
             member.id.server.to_string(),
-            member.id.incarnation.to_string(),
+            match member.id.is_end() {
+                true => "-".to_owned(),
+                false => member.id.incarnation.to_string(),
+            },
             member.membership.to_string(),
             member.holds_back.to_string(),
         ];
@@ -132,6 +135,7 @@ pub(crate) fn lag(server: &Server, all: &[Server]) -> Option<u64> {
     let shown = &server.state.as_ref()?.value_ts;
     let missing = received
         .iter()
+        .filter(|&(_, count)| count != Timestamp::ALL)
         .map(|(origin, count)| count.saturating_sub(shown.count(origin)));
     Some(missing.sum())
 }
@@ -237,12 +241,13 @@ fn drawn(header: &[&str], rows: impl Iterator<Item = Vec<String>>, framed: bool)
 /// `1:5 2:3`: how many updates of which server. A server that has had several lives
 /// has an entry for each, with the time at which it began: `1@1767225600000:5`.
 fn short(ts: &Timestamp) -> String {
+    // Lives that are folded away say nothing of what goes on.
+    let entries = || ts.iter().filter(|&(_, count)| count != Timestamp::ALL);
     let mut lives = BTreeMap::<u32, u32>::new();
-    for (replica, _) in ts.iter() {
+    for (replica, _) in entries() {
         *lives.entry(replica.server).or_default() += 1;
     }
-    let entries: Vec<_> = ts
-        .iter()
+    let entries: Vec<_> = entries()
         .map(|(replica, count)| match lives[&replica.server] {
             1 => format!("{}:{count}", replica.server),
             _ => format!("{replica}:{count}"),

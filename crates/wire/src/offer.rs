@@ -24,6 +24,7 @@ pub fn offer(offer: &Offer<Operation>, pull: bool) -> v1::Offer {
     v1::Offer {
         replica_ts: Some((&offer.replica_ts).into()),
         members: offer.members.iter().map(|&id| id.into()).collect(),
+        ended: offer.ended.iter().map(|&id| id.into()).collect(),
         runs,
         pull,
         more: offer.more,
@@ -49,6 +50,7 @@ pub fn read_offer(from: ReplicaId, offer: v1::Offer) -> Result<Offer<Operation>,
         from,
         replica_ts: timestamp(offer.replica_ts)?,
         members: all(offer.members)?,
+        ended: all(offer.ended)?,
         records,
         more: offer.more,
         standing,
@@ -83,7 +85,10 @@ fn runs(records: &[Record<Operation>], named: &mut Named) -> Vec<v1::Run> {
                 && last.number().checked_add(1) == Some(record.number())
         });
         let change = follows
-            .map(|last| changes(&last.update().prev, &update.prev))
+            .map(|last| &last.update().prev)
+            // A fold is no difference of entries.
+            .filter(|prev| prev.folds().eq(update.prev.folds()))
+            .map(|prev| changes(prev, &update.prev))
             .filter(|change| change.len() <= update.prev.len());
         let continues = change.is_some();
         let change = change.unwrap_or_else(|| update.prev.iter().collect());

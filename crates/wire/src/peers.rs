@@ -53,6 +53,8 @@ pub fn state(state: &State<Ratings>) -> v1::State {
         value_ts: Some((&state.value_ts).into()),
         floor: Some((&state.floor).into()),
         members: state.members.iter().map(|&id| id.into()).collect(),
+        ended: state.ended.iter().map(|&id| id.into()).collect(),
+        finals: Some((&state.finals).into()),
         log: state.log.iter().map(entry).collect(),
         executed: executed
             .map(|(session, of)| self::executed(*session, of))
@@ -99,6 +101,8 @@ pub fn read_state(
         value_ts: timestamp(state.value_ts)?,
         floor: timestamp(state.floor)?,
         members: all(state.members)?,
+        ended: all(state.ended)?,
+        finals: timestamp(state.finals)?,
         log: all(state.log)?,
         executed: executed.collect::<Result<_, _>>()?,
         value,

@@ -104,6 +104,7 @@ fn a_disk_that_names_no_other_server_recovers_nothing() {
         let disk = State {
             from: own,
             members: members.clone(),
+            ended: vec![],
             ..replica(ONE).state()
         };
         one.receive(Message::State(Box::new(disk)))
@@ -217,6 +218,7 @@ fn a_value_is_ahead_only_by_the_past_of_the_retired() {
         let state = State {
             value_ts: ts([(ONE, 1)]),
             members: members.clone(),
+            ended: vec![],
             ..replica(TWO).state()
         };
         let mut four = Replica::new(ReplicaId::new(4, 1), Trace::default(), Limits::default());

@@ -345,7 +345,10 @@ fn name(id: ReplicaId) -> String {
 fn short(ts: &Timestamp) -> String {
     let entries: Vec<_> = ts
         .iter()
-        .map(|(id, count)| format!("{}:{count}", name(id)))
+        .map(|(id, count)| match count {
+            Timestamp::ALL => format!("..{}:all", name(id)),
+            _ => format!("{}:{count}", name(id)),
+        })
         .collect();
     format!("{{{}}}", entries.join(" "))
 }

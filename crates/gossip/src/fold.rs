@@ -1,0 +1,212 @@
+//! Letting go of lives that are over.
+//!
+//! A server that starts anew leaves the entries of its earlier lives in every timestamp.
+//! They are folded in two phases, so that nobody folds away what another may still bring:
+//!
+//! 1. At each replica the retirement of the lives comes to count ([`Ends`]): it has all
+//!    of them that anyone who remains has. It stores and reports that, and takes no more
+//!    of them from anyone for whom they are not over.
+//! 2. Once it counts at every member, all have the same, and a [fold](Timestamp::ALL)
+//!    takes the place of the entries.
+//!
+//! Who comes back with a disk that the others have not waited for may have more of those
+//! lives than they do, and nobody can tell any more. It joins their state into its own,
+//! and makes all that it had an update of its own, of which the record is discarded at
+//! once: so each of the others lacks that, and joins its state in return.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+
+use crate::{Replica, ReplicaId, Timestamp, Value, members::Members};
+
+/// How many lives of a server are remembered apart when they are folded away, so that a
+/// session can be told that it has seen what is lost.
+const FINALS: usize = 4;
+
+/// By server, a last life: it and all before are meant.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Ends(BTreeMap<u32, u64>);
+
+impl Ends {
+    /// Whether `replica` is meant.
+    pub(crate) fn cover(&self, replica: ReplicaId) -> bool {
+        let last = self.0.get(&replica.server);
+        last.is_some_and(|&last| replica.incarnation <= last)
+    }
+
+    /// Adds a life and all before. Whether they were not meant before.
+    pub(crate) fn add(&mut self, last: ReplicaId) -> bool {
+        let new = !self.cover(last);
+        if new {
+            self.0.insert(last.server, last.incarnation);
+        }
+        new
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ReplicaId> + '_ {
+        self.0
+            .iter()
+            .map(|(&server, &last)| ReplicaId::new(server, last))
+    }
+
+    pub(crate) fn of(&self, server: u32) -> Option<ReplicaId> {
+        let last = self.0.get(&server)?;
+        Some(ReplicaId::new(server, *last))
+    }
+}
+
+impl FromIterator<ReplicaId> for Ends {
+    fn from_iter<I: IntoIterator<Item = ReplicaId>>(lives: I) -> Self {
+        let mut ends = Self::default();
+        for last in lives {
+            ends.add(last);
+        }
+        ends
+    }
+}
+
+/// What a replica has, and of which lives that is all there is.
+pub(crate) struct Past<'a> {
+    pub(crate) replica_ts: &'a Timestamp,
+    pub(crate) ended: &'a Ends,
+}
+
+impl Past<'_> {
+    /// Whether it has something of lives that are over at `other`, and are not here,
+    /// that `other` does not have or cannot tell to have.
+    pub(crate) fn has_more_than(&self, other: &Self) -> bool {
+        self.replica_ts.iter().any(|(life, count)| {
+            let has = other.replica_ts.count(life);
+            other.ended.cover(life)
+                && !self.ended.cover(life)
+                && (has == Timestamp::ALL || has < count)
+        })
+    }
+}
+
+impl Members {
+    /// The lives that every replica of which it is asked reports to be over, if they are
+    /// here: the last of each server.
+    fn foldable(&self, own: ReplicaId) -> Vec<ReplicaId> {
+        let folds = |last: ReplicaId| {
+            // Who has folded them has heard it from all.
+            let folded = self.reports().filter_map(|report| {
+                let mut folds = report.replica_ts.folds();
+                folds.find(|fold| fold.server == last.server)
+            });
+            let everywhere = self.others(own).try_fold(last, |last, other| {
+                Some(last.min(self.report_of(other)?.ended.of(last.server)?))
+            });
+            let is_known = |last: &ReplicaId| {
+                let mut members = self.iter().filter(|life| life.server == last.server);
+                members.any(|life| life <= *last)
+            };
+            let everywhere = everywhere.filter(|last| self.has_joined() && is_known(last));
+            folded.chain(everywhere).max().map(|fold| fold.min(last))
+        };
+        self.ended().iter().filter_map(folds).collect()
+    }
+}
+
+impl<V: Value> Replica<V> {
+    /// Whether `ts` names what this replica has not received.
+    pub(crate) fn lacks(&self, ts: &Timestamp) -> bool {
+        let ended = |life| self.members.has_ended(life);
+        ts.beyond(&self.replica_ts)
+            .any(|(life, _, count)| count != Timestamp::ALL || !ended(life))
+    }
+
+    /// The lives of which this replica has all that there will ever be, and every one
+    /// before: the last of each server. To be on stable storage before they are reported.
+    pub fn ended(&self) -> impl Iterator<Item = ReplicaId> + '_ {
+        self.members.ended().iter()
+    }
+
+    /// Of the lives that are over at a peer which reports to have `ts`, those of which
+    /// all that it has is here: the last of each server.
+    pub(crate) fn over_here(&self, ts: &Timestamp, ended: &Ends) -> Vec<ReplicaId> {
+        let is_here = |last: &ReplicaId| {
+            ts.beyond(&self.replica_ts)
+                .all(|(life, ..)| life.server != last.server || life > *last)
+        };
+        ended.iter().filter(is_here).collect()
+    }
+
+    /// Makes all that is here an update of this replica's own, of which the record is
+    /// discarded: whoever has not heard of it is sent the whole state. Not while one of
+    /// its own records waits, nor where it is retired: then nobody takes it.
+    pub(crate) fn own_all(&mut self) -> bool {
+        let own_waits = self.waiting.places().any(|(origin, _)| origin == self.id);
+        if own_waits || self.is_retired() {
+            return false;
+        }
+        let number = self.replica_ts.count(self.id) + 1;
+        self.log.forget::<V>(|origin| origin == self.id);
+        self.log.start(self.id, number);
+        self.replica_ts.raise(self.id, number);
+        self.value_ts.raise(self.id, number);
+        true
+    }
+
+    pub(crate) fn past(&self) -> Past<'_> {
+        Past {
+            replica_ts: &self.replica_ts,
+            ended: self.members.ended(),
+        }
+    }
+
+    /// Folds the lives away that are over everywhere, but for those of which a record
+    /// still waits here.
+    pub(crate) fn fold(&mut self) {
+        for last in self.members.foldable(self.id) {
+            if self.replica_ts.has_folded(last) || !self.is_settled(last) {
+                continue;
+            }
+            self.forget(last);
+            self.replica_ts.raise(last, Timestamp::ALL);
+            self.value_ts.raise(last, Timestamp::ALL);
+        }
+    }
+
+    /// Whether of a life, and of all before, nothing waits here, and nobody who remains has
+    /// reported to have more.
+    fn is_settled(&self, last: ReplicaId) -> bool {
+        let is_meant = |life: ReplicaId| life.server == last.server && life <= last;
+        let has_more = |other| {
+            let reported = self.reported(other);
+            let mut more = reported
+                .into_iter()
+                .flat_map(|ts| ts.beyond(&self.replica_ts));
+            more.any(|(life, _, count)| is_meant(life) && count != Timestamp::ALL)
+        };
+        let mut waiting = self.waiting.places();
+        !waiting.any(|(origin, _)| is_meant(origin)) && !self.others().any(has_more)
+    }
+
+    /// Forgets a life and all before, of which no record waits.
+    pub(crate) fn forget(&mut self, last: ReplicaId) {
+        let is_meant = |life: ReplicaId| life.server == last.server && life <= last;
+        for (life, count) in self.replica_ts.iter().filter(|&(life, _)| is_meant(life)) {
+            self.finals.raise(life, count);
+        }
+        trim(&mut self.finals, last.server);
+        self.log.forget::<V>(is_meant);
+        self.members.forget(last);
+    }
+
+    /// How many records of a life that is over were received, as far as is known.
+    pub(crate) fn received_of(&self, life: ReplicaId) -> u64 {
+        match self.replica_ts.count(life) {
+            Timestamp::ALL => self.finals.count(life),
+            received => received,
+        }
+    }
+}
+
+/// Remembers the last lives of a server apart, and no more.
+fn trim(finals: &mut Timestamp, server: u32) {
+    let lives = finals.iter().filter(|(life, _)| life.server == server);
+    let lives: Vec<_> = lives.map(|(life, _)| life).collect();
+    if let Some(more) = lives.len().checked_sub(FINALS + 1) {
+        finals.raise(lives[more], Timestamp::ALL);
+    }
+}

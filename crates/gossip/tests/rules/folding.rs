@@ -1,0 +1,216 @@
+//! Letting go of lives that are over.
+
+use backfence_gossip::{Message, Offer, Replica, ReplicaId, Scope, Standing, Timestamp};
+
+use crate::{NOW, ONE, THREE, TWO, Trace, newcomer, offer, offered, record, replica, ts, update};
+
+/// Server 2 in its next life.
+const REBORN: ReplicaId = ReplicaId::new(2, 2);
+const FOLD: (ReplicaId, u64) = (TWO, Timestamp::ALL);
+
+/// A report of one that knows all who remain, and has `ended` as over.
+fn report(from: ReplicaId, has: &[(ReplicaId, u64)], ended: &[ReplicaId]) -> Message<Trace> {
+    Message::Offer(Offer {
+        replica_ts: has.iter().copied().collect(),
+        members: vec![ONE, REBORN, THREE],
+        ended: ended.to_vec(),
+        ..offered(offer(from, [], vec![]))
+    })
+}
+
+/// Server 1, which has a record of server 2's first life and has heard that all who
+/// remain know of its second.
+fn one() -> Replica<Trace> {
+    let mut one = replica(ONE);
+    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]))
+        .expect("records");
+    for from in [REBORN, THREE] {
+        one.receive(report(from, &[(TWO, 1)], &[]))
+            .expect("a report");
+    }
+    one
+}
+
+/// The same, when it is over everywhere.
+fn folded() -> Replica<Trace> {
+    let mut one = one();
+    for from in [REBORN, THREE] {
+        one.receive(report(from, &[(TWO, 1)], &[TWO]))
+            .expect("a report");
+    }
+    one
+}
+
+/// D4: the closed incarnations of a server are folded once everyone has all of them.
+#[test]
+fn lives_are_folded_when_they_are_over_everywhere() {
+    let mut one = one();
+    assert_eq!(
+        one.ended().collect::<Vec<_>>(),
+        [ReplicaId::new(1, 0), TWO, ReplicaId::new(3, 0)]
+    );
+    one.receive(report(REBORN, &[(TWO, 1)], &[TWO]))
+        .expect("a report");
+    assert_eq!(
+        *one.replica_ts(),
+        ts([(TWO, 1)]),
+        "three has not said that it has all"
+    );
+    one.receive(report(THREE, &[(TWO, 1)], &[TWO]))
+        .expect("a report");
+    assert_eq!(
+        (one.replica_ts(), one.value_ts()),
+        (&ts([FOLD]), &ts([FOLD]))
+    );
+    assert_eq!(one.members().collect::<Vec<_>>(), [ONE, REBORN, THREE]);
+    // Nothing that names it makes it known again.
+    assert!(!one.meet([TWO]));
+    let next = one.update(update(2, [(TWO, 1)]), NOW).expect("accepted");
+    assert_eq!(next.ts, ts([(TWO, 1), (ONE, 1)]));
+    assert_eq!(one.waiting_len(), 0);
+}
+
+/// Whoever has folded them has heard it from all, so one such report is enough.
+#[test]
+fn a_fold_is_followed_where_all_of_it_is_here() {
+    let mut one = one();
+    one.receive(report(THREE, &[FOLD], &[TWO]))
+        .expect("a report");
+    assert_eq!(*one.replica_ts(), ts([FOLD]));
+}
+
+#[test]
+fn nothing_is_folded_while_a_record_of_it_waits() {
+    let cause = ReplicaId::new(3, 1);
+    let mut one = replica(ONE);
+    one.receive(offer(
+        TWO,
+        [(TWO, 1)],
+        vec![record((TWO, 1), 1, [(cause, 1)])],
+    ))
+    .expect("records");
+    for from in [REBORN, THREE] {
+        one.receive(report(from, &[(TWO, 1)], &[TWO]))
+            .expect("a report");
+    }
+    assert_eq!((one.waiting_len(), one.replica_ts()), (1, &ts([(TWO, 1)])));
+    one.receive(offer(THREE, [(cause, 1)], vec![record((cause, 1), 2, [])]))
+        .expect("records");
+    assert_eq!(
+        (one.waiting_len(), one.replica_ts()),
+        (0, &ts([FOLD, (cause, 1)]))
+    );
+}
+
+/// A fold in `prev` asks for all that there ever was: who does not know that it has that
+/// does not answer.
+#[test]
+fn a_fold_is_waited_for() {
+    let mut one = replica(ONE);
+    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]))
+        .expect("records");
+    let prev = ts([FOLD]);
+    assert!(one.query(&prev, NOW).expect("not refused").is_none());
+    assert_eq!(one.missing(&prev), ts([(TWO, 2)]));
+    one.update(update(2, [FOLD]), NOW).expect("accepted");
+    assert_eq!(one.waiting_len(), 1);
+    for from in [REBORN, THREE] {
+        one.receive(report(from, &[(TWO, 1)], &[]))
+            .expect("a report");
+    }
+    // Over here, and folded nowhere yet.
+    assert_eq!(one.waiting_len(), 0);
+    assert!(one.query(&prev, NOW).expect("not refused").is_some());
+}
+
+/// A session is told of what it has seen and nobody has, also when that is folded away;
+/// of the last lives of a server.
+#[test]
+fn what_is_lost_is_told_after_the_fold() {
+    let one = folded();
+    let lost = |prev| {
+        let view = one.query(&ts(prev), NOW).expect("not refused");
+        view.expect("it covers").lost
+    };
+    assert_eq!(lost([(TWO, 1)]), []);
+    assert_eq!(lost([(TWO, 2)]), [TWO]);
+    assert_eq!(lost([FOLD]), []);
+}
+
+/// Who lacks all of it, and does not know that it is over, is sent the state.
+#[test]
+fn what_is_folded_is_passed_on_with_the_state() {
+    let mut one = folded();
+    let four = ReplicaId::new(4, 1);
+    let mut newcomer = newcomer(four);
+    newcomer.meet([ONE, REBORN, THREE]);
+    for from in [REBORN, THREE] {
+        let mut knows = offered(report(from, &[(TWO, 1)], &[TWO]));
+        knows.members.push(four);
+        one.receive(Message::Offer(knows)).expect("a report");
+    }
+    one.receive(Message::Offer(newcomer.report()))
+        .expect("a report");
+    assert!(one.has_news_for(four, Scope::All));
+    let state = one.message(four, Scope::All);
+    assert!(matches!(state, Message::State(_)));
+    newcomer.receive(state).expect("a state");
+    assert_eq!(newcomer.replica_ts(), one.replica_ts());
+    assert_eq!(newcomer.value(), one.value());
+    assert!(newcomer.has_joined());
+    one.receive(Message::Offer(newcomer.report()))
+        .expect("a report");
+    assert!(!one.has_news_for(four, Scope::All));
+}
+
+/// A disk from before may hold more than those who did not wait for it: it takes their
+/// state, and they take its own.
+#[test]
+fn a_past_that_nobody_waited_for_comes_back_as_an_update() {
+    let mut one = folded();
+    let own = ReplicaId::new(4, 2);
+    let mut old = newcomer(own);
+    let disk = vec![record((TWO, 1), 1, []), record((TWO, 2), 7, [])];
+    let mut stored = offered(offer(own, [], disk));
+    stored.members = vec![TWO, THREE];
+    stored.standing = Standing::New;
+    old.receive(Message::Offer(stored)).expect("its own disk");
+    old.meet([ONE, REBORN, THREE]);
+
+    let received = one.receive(Message::Offer(old.report())).expect("a report");
+    assert!(received.outdated && received.accepted.is_empty());
+    let late = offer(own, [(TWO, 2)], vec![record((TWO, 2), 7, [])]);
+    let received = one.receive(late).expect("records");
+    assert!(received.outdated && received.accepted.is_empty());
+    for from in [REBORN, THREE] {
+        let mut knows = offered(report(from, &[FOLD], &[TWO]));
+        knows.members.push(own);
+        one.receive(Message::Offer(knows)).expect("a report");
+    }
+
+    let received = old.receive(one.message(own, Scope::All)).expect("a state");
+    assert!(received.joined, "all of it is to be stored");
+    assert_eq!(*old.replica_ts(), ts([FOLD, (own, 1)]));
+    // They know server 1, so it may be sent something.
+    old.receive(report(THREE, &[FOLD], &[TWO]))
+        .expect("a report");
+    one.receive(Message::Offer(old.report())).expect("a report");
+    let state = old.message(ONE, Scope::All);
+    assert!(matches!(state, Message::State(_)));
+    one.receive(state).expect("a state");
+    let sorted = |replica: &Replica<Trace>| {
+        let mut all = replica.value().0.clone();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!((sorted(&one), sorted(&old)), (vec![1, 7], vec![1, 7]));
+    assert_eq!(one.value_ts(), old.value_ts());
+}
+
+/// A replica that nobody knows to be over is not told so by a token alone.
+#[test]
+fn a_replica_that_a_session_has_seen_folded_does_not_serve_it() {
+    let two = replica(TWO);
+    let refusal = backfence_gossip::Refusal::Retired { replica: TWO };
+    assert_eq!(two.query(&ts([FOLD]), NOW).map(|_| ()), Err(refusal));
+}
