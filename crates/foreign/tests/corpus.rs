@@ -10,7 +10,7 @@ use backfence_foreign::TARGETS;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 /// Changes of each file of the corpus.
-const CHANGES: usize = 300;
+const CHANGES: usize = 60;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")

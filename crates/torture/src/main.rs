@@ -65,6 +65,11 @@ async fn main() -> ExitCode {
 
 async fn torture(args: &Args) -> anyhow::Result<Verdict> {
     let stop = shutdown_on_signals().context("cannot handle signals")?;
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        stopping.cancelled().await;
+        eprintln!("removing what was started, which takes some seconds");
+    });
     let plan = Plan {
         length: Duration::from_secs_f64(args.minutes * 60.0),
         replicas: args.replicas,

@@ -3,13 +3,7 @@
 // The harness sends signals.
 #![cfg(unix)]
 
-use std::{
-    fs::File,
-    io::{BufRead as _, BufReader},
-    path::Path,
-    process::Stdio,
-    time::Duration,
-};
+use std::{fs::File, io::BufReader, time::Duration};
 
 use assert_cmd::Command;
 use backfence_checker::{History, check};
@@ -107,56 +101,6 @@ async fn what_is_lost_is_noticed() {
     assert!(expected.iter().any(|text| why.contains(text)), "{why}");
 }
 
-/// All processes that this one has started and that are there.
-#[cfg(target_os = "linux")]
-fn children(id: u32) -> Vec<String> {
-    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).expect("it is there");
-    let children = tasks.filter_map(|task| {
-        let children = task.ok()?.path().join("children");
-        std::fs::read_to_string(children).ok()
-    });
-    let children = children.collect::<String>();
-    children.split_whitespace().map(str::to_owned).collect()
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn ctrl_c_leaves_nothing_behind() {
-    let program = env!("CARGO_BIN_EXE_backfence-torture");
-    let mut running = std::process::Command::new(program)
-        .args(["--minutes", "60", "--replicas", "2"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let stderr = BufReader::new(running.stderr.take().expect("a pipe"));
-    let mut said = stderr.lines().map_while(Result::ok);
-    assert!(said.any(|line| line.contains("faults begin")));
-    let id = running.id();
-    let started = children(id);
-    assert!(started.len() >= 3, "{started:?}");
-    let sent = std::process::Command::new("kill")
-        .args(["-INT", &id.to_string()])
-        .status();
-    assert!(sent.is_ok_and(|status| status.success()));
-    let ended = running.wait().expect("it ends");
-    assert_eq!(ended.code(), Some(130));
-    for child in started {
-        assert!(
-            !Path::new("/proc").join(&child).exists(),
-            "{child} is there"
-        );
-    }
-    for place in ["/run/netns", "/sys/class/net"] {
-        let left = std::fs::read_dir(place).into_iter().flatten().flatten();
-        let names = left.map(|entry| entry.file_name().display().to_string());
-        let ours = [format!("backfence-{id}-"), format!("bf{id}x")];
-        let left: Vec<_> = names
-            .filter(|name| ours.iter().any(|ours| name.starts_with(ours)))
-            .collect();
-        assert_eq!(left, [""; 0], "in {place}");
-    }
-}
-
 #[test]
 fn a_wrong_command_line_ends_with_2() {
     for wrong in [
@@ -167,5 +111,64 @@ fn a_wrong_command_line_ends_with_2() {
     ] {
         let output = program().args(wrong).output().expect("it runs");
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+/// What is left is seen in `/proc` and `/sys`.
+#[cfg(target_os = "linux")]
+mod stopped {
+    use std::{
+        fs,
+        io::{BufRead as _, BufReader},
+        path::Path,
+        process::{Command, Stdio},
+    };
+
+    /// All processes that this one has started and that are there.
+    fn children(id: u32) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{id}/task")).expect("it is there");
+        let children = tasks.filter_map(|task| {
+            let children = task.ok()?.path().join("children");
+            fs::read_to_string(children).ok()
+        });
+        let children = children.collect::<String>();
+        children.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn ctrl_c_leaves_nothing_behind() {
+        let program = env!("CARGO_BIN_EXE_backfence-torture");
+        let mut running = Command::new(program)
+            .args(["--minutes", "60", "--replicas", "2"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let stderr = BufReader::new(running.stderr.take().expect("a pipe"));
+        let mut said = stderr.lines().map_while(Result::ok);
+        assert!(said.any(|line| line.contains("faults begin")));
+        let id = running.id();
+        let started = children(id);
+        assert!(started.len() >= 3, "{started:?}");
+        let sent = Command::new("kill")
+            .args(["-INT", &id.to_string()])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()));
+        let ended = running.wait().expect("it ends");
+        assert_eq!(ended.code(), Some(130));
+        for child in started {
+            assert!(
+                !Path::new("/proc").join(&child).exists(),
+                "{child} is there"
+            );
+        }
+        for place in ["/run/netns", "/sys/class/net"] {
+            let left = fs::read_dir(place).into_iter().flatten().flatten();
+            let names = left.map(|entry| entry.file_name().display().to_string());
+            let ours = [format!("backfence-{id}-"), format!("bf{id}x")];
+            let left: Vec<_> = names
+                .filter(|name| ours.iter().any(|ours| name.starts_with(ours)))
+                .collect();
+            assert_eq!(left, [""; 0], "in {place}");
+        }
     }
 }

@@ -23,6 +23,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use backfence_checker::check;
 use backfence_client::{Client, Source};
+use backfence_process::Discovery;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     time::sleep,
@@ -188,6 +189,7 @@ impl Judge {
     ) -> anyhow::Result<Simulated> {
         let client = client(self.seed, 99, &self.resets).await;
         sleep(Duration::from_secs(2)).await;
+        let environment = hosts::environment(self.seed ^ (99 << 40), &self.resets);
         let trouble = Trouble {
             replicas: self.replicas,
             front_ends: FRONT_ENDS,
@@ -195,6 +197,7 @@ impl Judge {
             seed: self.seed,
             shared: self.shared.clone(),
             client: client.clone(),
+            discovery: Discovery::new(&environment, hosts::address(REGISTRY)),
             resets: self.resets.clone(),
             orders: self.orders,
         };

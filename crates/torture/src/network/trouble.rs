@@ -2,19 +2,20 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
 use backfence_client::Client;
+use backfence_process::{Discovery, Name};
 use rand::{
     RngExt as _, SeedableRng as _,
     rngs::StdRng,
     seq::{IndexedRandom as _, SliceRandom as _},
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     hosts::{REGISTRY, front_end, server},
@@ -24,6 +25,8 @@ use crate::{probe, shared::Shared};
 
 /// How long servers may take to have what one of them is about to lose.
 const HANDED_OVER: Duration = Duration::from_secs(8);
+/// How long servers may take to register again after the registry has come back.
+const LISTED: Duration = Duration::from_secs(8);
 
 /// What only the simulation itself can do.
 #[derive(Clone, Debug)]
@@ -42,6 +45,7 @@ pub(crate) struct Trouble {
     pub(crate) seed: u64,
     pub(crate) shared: Arc<Shared>,
     pub(crate) client: Client,
+    pub(crate) discovery: Discovery,
     pub(crate) resets: Resets,
     pub(crate) orders: Orders,
 }
@@ -137,10 +141,25 @@ impl Trouble {
         }
         drop(nobody);
         sleep(hold).await;
+        self.listed(&others).await;
         self.orders
             .borrow_mut()
             .push_back(Order::Bounce(server(number)));
         "replica crashed"
+    }
+
+    /// Waits until the registry lists these servers. It may just have come back itself; who
+    /// starts with nothing and finds nobody goes on as a cluster of its own, as it may.
+    async fn listed(&self, servers: &[u32]) {
+        let deadline = Instant::now() + LISTED;
+        while Instant::now() < deadline {
+            let listed = self.discovery.list("SERVER").await.unwrap_or_default();
+            let numbers: BTreeSet<_> = listed.keys().filter_map(Name::number).collect();
+            if servers.iter().all(|server| numbers.contains(server)) {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     async fn bounce(&self, host: String, hold: Duration) {
