@@ -74,10 +74,12 @@ impl Unwritten {
         self.position.0 += 1;
     }
 
-    /// Notes that a whole state was joined.
+    /// Notes that a whole state was joined. It may have become an update of this
+    /// replica's own.
     pub(crate) fn joined(&mut self) {
         self.whole = true;
         self.position.0 += 1;
+        self.own = self.position;
     }
 
     /// What is to be written next, if anything, and how far it reaches.
