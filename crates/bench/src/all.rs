@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     bare::Hop,
-    base, dataset,
+    base, burst, dataset,
     drive::{Load, Measured, What, drive},
     etcd::{self, Etcd},
     gossip, limit, memory, propagate,
@@ -291,7 +291,22 @@ impl All {
         self.row("P4", name, idle.p50_over_bare, Goal::AtMost(3.0));
         let name = "visible everywhere / bare unary call, p99, half load";
         self.row("P4", name, loaded.p99_over_bare, Goal::AtMost(20.0));
-        self.detail("propagate", &json!({"idle": idle, "half_load": loaded}))
+        self.detail("propagate", &json!({"idle": idle, "half_load": loaded}))?;
+        self.burst()
+    }
+
+    fn burst(&mut self) -> anyhow::Result<()> {
+        let updates = if self.args.short { 1_000 } else { 100_000 };
+        let burst = burst::run(&burst::Args {
+            data: self.args.data.clone(),
+            updates,
+            views: if self.args.short { 50 } else { 5_000 },
+        })?;
+        for (name, us) in [("p99", burst.burst.p99_us), ("most", burst.burst.max_us)] {
+            let name = format!("a view while {updates} updates arrive, {name}, ms");
+            self.row("P4", &name, us as f64 / 1e3, Goal::None);
+        }
+        self.detail("burst", &burst)
     }
 
     /// P3, P8, P9, P10.

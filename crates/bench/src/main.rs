@@ -6,6 +6,7 @@
 mod all;
 mod bare;
 mod base;
+mod burst;
 mod dataset;
 mod drive;
 mod etcd;
@@ -14,6 +15,7 @@ mod hop;
 mod import;
 mod invent;
 mod limit;
+mod link;
 mod load;
 mod memory;
 mod overload;
@@ -52,6 +54,8 @@ enum Command {
     Limit(limit::Args),
     /// The time from the acknowledgement of an update until every replica shows it.
     Propagate(propagate::Args),
+    /// What a view waits for while a burst of updates arrives at the replica asked.
+    Burst(burst::Args),
     /// What gossip costs the core and the wire.
     Gossip(gossip::Args),
     /// Everything, as a table with the goals, and JSON beside it. It takes some minutes.
@@ -101,6 +105,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<()> {
         Command::Load(args) => report::show(&load::run(&args)?, json),
         Command::Limit(args) => report::show(&limit::run(&args)?, json),
         Command::Propagate(args) => report::show(&propagate::run(&args)?, json),
+        Command::Burst(args) => report::show(&burst::run(&args)?, json),
         Command::Gossip(args) => report::show(&gossip::run(&args)?, json),
         Command::All(args) => report::show(&all::run(&args)?, json),
         Command::Start(args) => report::show(&start::run(&args)?, json),

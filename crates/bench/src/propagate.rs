@@ -9,26 +9,18 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use backfence_cluster::{Cluster, Role};
-use backfence_wire::v1::{
-    self, answer, operation, query, replica_client::ReplicaClient, serve_reply::Outcome,
-    serve_request::Body,
-};
+use backfence_wire::v1::{self, answer, serve_reply::Outcome};
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use tokio::{sync::mpsc, time::timeout};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 
 use crate::{
     bare::Hop,
     drive::{Load, What, drive},
     limit,
+    link::{LIMIT, Link, update, view},
     load::positive,
     report::Data,
 };
-
-/// How long one update may take to be seen.
-const LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
@@ -167,7 +159,9 @@ async fn follow(
             session: session.to_be_bytes().to_vec(),
             sequence: number,
         };
-        first.send(update(&id, movie, &prev, clock as u64)).await?;
+        first
+            .send(update(&id, 1, movie, &prev, clock as u64))
+            .await?;
         let reply = first.receive().await?;
         let acknowledged = Instant::now();
         let (Some(Outcome::Accepted(_)), Some(ts)) = (reply.outcome, reply.ts) else {
@@ -176,7 +170,7 @@ async fn follow(
         prev = ts;
         clock = u128::from(reply.clock_us);
         for other in &mut *others {
-            other.send(view(movie, &prev)).await?;
+            other.send(view(1, movie, &prev)).await?;
         }
         for other in &mut *others {
             let reply = other.receive().await?;
@@ -190,33 +184,6 @@ async fn follow(
     Ok(times)
 }
 
-fn update(id: &v1::UpdateId, movie: u32, prev: &v1::Timestamp, time_us: u64) -> Body {
-    let rate = operation::Rate {
-        user_id: 1,
-        movie_id: movie,
-        rating: 40_000,
-    };
-    Body::Update(v1::Update {
-        id: Some(id.clone()),
-        prev: Some(prev.clone()),
-        time_us,
-        operation: Some(v1::Operation {
-            kind: Some(operation::Kind::Rate(rate)),
-        }),
-    })
-}
-
-fn view(movie_id: u32, prev: &v1::Timestamp) -> Body {
-    Body::Query(v1::Query {
-        prev: Some(prev.clone()),
-        hoped: None,
-        kind: Some(query::Kind::View(query::View {
-            user_id: 1,
-            movie_id,
-        })),
-    })
-}
-
 /// Whether the rating is that of the update.
 fn shows(reply: &v1::ServeReply, id: &v1::UpdateId) -> bool {
     let Some(Outcome::Answer(answer)) = &reply.outcome else {
@@ -227,47 +194,4 @@ fn shows(reply: &v1::ServeReply, id: &v1::UpdateId) -> bool {
     };
     let rating = viewed.rating.as_ref();
     rating.and_then(|rating| rating.update_id.as_ref()) == Some(id)
-}
-
-/// A stream to a replica, as a front end has it, with one request at a time.
-struct Link {
-    requests: mpsc::Sender<v1::ServeRequest>,
-    replies: Streaming<v1::ServeReply>,
-    number: u64,
-}
-
-impl Link {
-    async fn open(url: &str) -> anyhow::Result<Self> {
-        let cannot = || format!("cannot reach the replica at {url}");
-        let client = ReplicaClient::connect(url.to_owned()).await;
-        let (requests, queue) = mpsc::channel(1);
-        let replies = client
-            .with_context(cannot)?
-            .serve(ReceiverStream::new(queue))
-            .await
-            .with_context(cannot)?
-            .into_inner();
-        Ok(Self {
-            requests,
-            replies,
-            number: 0,
-        })
-    }
-
-    async fn send(&mut self, body: Body) -> anyhow::Result<()> {
-        self.number += 1;
-        let request = v1::ServeRequest {
-            number: self.number,
-            patience_ms: LIMIT.as_millis() as u32,
-            body: Some(body),
-        };
-        let sent = self.requests.send(request).await;
-        sent.context("a replica has gone")
-    }
-
-    async fn receive(&mut self) -> anyhow::Result<v1::ServeReply> {
-        let reply = timeout(LIMIT, self.replies.message()).await;
-        let reply = reply.context("a replica does not answer")??;
-        reply.context("a replica has gone")
-    }
 }

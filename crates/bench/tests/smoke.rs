@@ -42,6 +42,10 @@ fn every_measurement_gives_figures() {
         #[cfg(unix)]
         (&["prompt", "--runs=1", "--json"], "/median_ms"),
         (&["start", "--runs=1", "--json"], "/median_ms"),
+        (
+            &["burst", "--updates=1000", "--views=20", "--json"],
+            "/burst/p50_us",
+        ),
         (&["base", "--runs=1", "--lookups=10", "--json"], "/open_ms"),
         (
             &["memory", "--replicas=1", "--json"],

@@ -1,5 +1,7 @@
 //! This replica's copy: the protocol behind one lock, and who waits for it.
 
+mod core;
+mod exchange;
 mod written;
 
 use std::{
@@ -11,15 +13,13 @@ use std::{
     time::Duration,
 };
 
-use backfence_gossip::{
-    Accepted, MalformedState, Message, Received, Record, Refusal, Replica, ReplicaId, Scope,
-    Timestamp, Update, View,
-};
+use backfence_gossip::{MalformedState, Replica, ReplicaId};
 use backfence_process::{Address, Environment};
-use backfence_ratings::{Base, Operation, Ratings, UnknownMovie};
+use backfence_ratings::{Base, Ratings};
 use backfence_wire::v1;
 use tokio::sync::{Notify, watch};
 
+pub(crate) use self::core::{Core, UpdateError};
 use crate::{
     Config,
     disk::Disk,
@@ -33,8 +33,8 @@ const JOIN: Duration = Duration::from_secs(2);
 
 /// The one owner of the protocol's state.
 ///
-/// The lock is a plain mutex: every call is short and none waits, so it is never
-/// held across an await, and a task that wants it waits no longer than a call.
+/// The lock is a plain mutex: none of those who hold it waits, so it is never held across
+/// an await. Who wants it waits for a batch of requests, or a part of a message, at most.
 pub(crate) struct Copy {
     pub(crate) id: ReplicaId,
     pub(crate) address: Address,
@@ -156,143 +156,6 @@ impl Copy {
         })
     }
 
-    /// Takes an update of a movie that exists.
-    pub(crate) fn update(&self, update: Update<Operation>) -> Result<Told<Accepted>, UpdateError> {
-        let now = self.environment.now();
-        let mut held = self.held();
-        let Held { replica, unwritten } = &mut *held;
-        replica.value().check(&update.operation)?;
-        let kept = unwritten.as_ref().map(|_| update.clone());
-        let accepted = replica.update(update, now)?;
-        if let (Some(number), Some(unwritten), Some(update)) = (accepted.number, unwritten, kept) {
-            // The core took it just now, so it can be a record.
-            unwritten.made(Record::new(self.id, number, update).expect("it was accepted"));
-        }
-        // A record that another has made is of use as a copy once it is written too.
-        let after = match accepted.number {
-            Some(_) => held.own(),
-            None => held.position(),
-        };
-        drop(held);
-        if accepted.number.is_some() {
-            self.wake_disk();
-            self.grown.send_replace(());
-            self.news.send_replace(());
-        }
-        let what = accepted;
-        Ok(Told { what, after })
-    }
-
-    /// Asks the value, if it covers `prev`. The answer may be told when this replica's
-    /// own records are written: a crash before would give their numbers, which the
-    /// answer names, to other updates.
-    pub(crate) fn query<T>(
-        &self,
-        prev: &Timestamp,
-        ask: impl FnOnce(View<'_, Ratings>) -> Option<T>,
-    ) -> Result<Option<Told<T>>, Refusal> {
-        let now = self.environment.now();
-        let held = self.held();
-        let after = held.own();
-        let answer = held.replica.query(prev, now)?.and_then(ask);
-        Ok(answer.map(|what| Told { what, after }))
-    }
-
-    /// The first record of each origin that `prev` asks for and the value lacks.
-    pub(crate) fn missing(&self, prev: &Timestamp) -> Timestamp {
-        self.held().replica.missing(prev)
-    }
-
-    /// Has what `prev` asks for and the value lacks pulled from peers, at once.
-    pub(crate) fn pull(&self, prev: &Timestamp) {
-        let sources = self.held().replica.sources(prev);
-        let pulls = self.pulls();
-        for source in sources {
-            if let Some(pull) = pulls.get(&source) {
-                pull.notify_one();
-            }
-        }
-    }
-
-    /// Has everything pulled from every peer with a stream, and pushed to it, at once.
-    /// These are they.
-    pub(crate) fn pull_all(&self) -> Vec<ReplicaId> {
-        let pulls = self.pulls();
-        pulls.values().for_each(|pull| pull.notify_one());
-        pulls.keys().copied().collect()
-    }
-
-    /// What to send to a peer, when it may be told.
-    pub(crate) async fn message(&self, peer: ReplicaId, scope: Scope) -> Message<Ratings> {
-        self.when_written(|replica| replica.message(peer, scope))
-            .await
-    }
-
-    /// A report, when it may be told.
-    pub(crate) async fn report(&self) -> Message<Ratings> {
-        self.when_written(|replica| Message::Offer(replica.report()))
-            .await
-    }
-
-    /// Whether a peer lacks something, be it records or the news of a member.
-    pub(crate) fn has_news_for(&self, peer: ReplicaId, scope: Scope) -> bool {
-        let replica = &self.held().replica;
-        replica.has_news_for(peer, scope) || !replica.knows_all(peer)
-    }
-
-    /// What a peer last reported: its records, and whether it knows every member.
-    pub(crate) fn reported(&self, peer: ReplicaId) -> (Option<Timestamp>, bool) {
-        let replica = &self.held().replica;
-        (replica.reported(peer).cloned(), replica.knows_all(peer))
-    }
-
-    /// Takes a message of a peer. Whatever it brings, held queries ask again: also a
-    /// retirement that comes to count may set them free.
-    pub(crate) fn receive(&self, message: Message<Ratings>) -> Result<Received, MalformedState> {
-        let mut held = self.held();
-        let Held { replica, unwritten } = &mut *held;
-        let kept = match (&message, &unwritten) {
-            (Message::Offer(offer), Some(_)) => offer.records.clone(),
-            _ => Vec::new(),
-        };
-        let received = replica.receive(message);
-        if let (Ok(received), Some(unwritten)) = (&received, unwritten) {
-            let is_new = |record: &Record<Operation>| {
-                let mut accepted = received.accepted.iter();
-                accepted.any(|(origin, numbers)| {
-                    *origin == record.origin() && numbers.contains(&record.number())
-                })
-            };
-            kept.into_iter()
-                .filter(is_new)
-                .for_each(|record| unwritten.received(record));
-            if received.met {
-                unwritten.met(replica);
-            }
-            if received.joined {
-                unwritten.joined();
-            }
-        }
-        drop(held);
-        self.wake_disk();
-        self.grown.send_replace(());
-        if received.as_ref().is_ok_and(|received| received.heard) {
-            self.news.send_replace(());
-        }
-        received
-    }
-
-    /// Hears of a peer that opens a stream.
-    pub(crate) fn meet(&self, peer: ReplicaId) {
-        let mut held = self.held();
-        if held.replica.meet([peer]) {
-            held.note_members();
-        }
-        drop(held);
-        self.wake_disk();
-        self.grown.send_replace(());
-    }
-
     /// Where all `others` that are registered have said what they have and still nobody
     /// has been found to join by, they have started together, as a cluster.
     pub(crate) fn found_with(&self, others: usize) {
@@ -341,24 +204,6 @@ impl Copy {
         self.news.subscribe()
     }
 
-    /// Lets the stream to `peer`, which has said what it has, be told to pull, until the
-    /// entry is taken out.
-    pub(crate) fn link(&self, peer: ReplicaId) -> Arc<Notify> {
-        let pull = self.pulls().entry(peer).or_default().clone();
-        self.linked.notify_one();
-        pull
-    }
-
-    /// Waits for the next stream.
-    pub(crate) async fn linked(&self) {
-        self.linked.notified().await;
-    }
-
-    /// The stream to `peer` has ended.
-    pub(crate) fn unlink(&self, peer: ReplicaId) {
-        self.pulls().remove(&peer);
-    }
-
     /// Who this is and what it has.
     pub(crate) fn describe(&self) -> v1::DescribeResponse {
         let held = self.held();
@@ -383,12 +228,6 @@ impl Copy {
     /// panic goes on to everyone: a wrong answer would be worse than none.
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().expect("the protocol's state is intact")
-    }
-
-    fn pulls(&self) -> MutexGuard<'_, BTreeMap<ReplicaId, Arc<Notify>>> {
-        self.pulls
-            .lock()
-            .expect("a map of peers cannot be half-changed")
     }
 }
 
@@ -415,15 +254,6 @@ impl Held {
             .map(Unwritten::own)
             .unwrap_or_default()
     }
-}
-
-/// Why an update was not taken. Nothing has changed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum UpdateError {
-    #[error(transparent)]
-    UnknownMovie(#[from] UnknownMovie),
-    #[error(transparent)]
-    Refused(#[from] Refusal),
 }
 
 const fn status(offline: bool) -> v1::ServerStatus {

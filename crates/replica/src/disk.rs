@@ -25,6 +25,7 @@ use anyhow::Context as _;
 use backfence_ratings::Base;
 use backfence_store::{OpenError, Recovered, Store, WriteError};
 use tokio::sync::{oneshot, watch};
+use tokio_stream::wrappers::WatchStream;
 
 use crate::{copy::Copy, reserve::Reserve, unwritten::Position};
 
@@ -93,6 +94,11 @@ impl Disk {
         let mut written = self.written.subscribe();
         // The sender lives in this disk.
         let _ = written.wait_for(|written| *written >= position).await;
+    }
+
+    /// How far all is written, at each step.
+    pub(crate) fn written(&self) -> WatchStream<Position> {
+        WatchStream::new(self.written.subscribe())
     }
 
     /// Whether all is written that was noted up to `position`.

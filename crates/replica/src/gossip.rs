@@ -41,6 +41,7 @@ pub(crate) async fn serve(
         while let Some(heard) = hear(&copy, peer, &mut calls).await? {
             refuse_if_full(&copy, &heard.message)?;
             copy.receive(heard.message)
+                .await
                 .map_err(|error| Status::invalid_argument(error.to_string()))?;
             let answer = if heard.pull {
                 copy.message(peer, Scope::All).await

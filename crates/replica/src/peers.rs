@@ -259,10 +259,8 @@ impl Stream {
             .ok_or_else(|| Status::unavailable("the peer has gone"))?;
         let more = matches!(&heard.message, Message::Offer(offer) if offer.more);
         refuse_if_full(&self.copy, &heard.message)?;
-        let received = self
-            .copy
-            .receive(heard.message)
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        Ok(more && !received.accepted.is_empty())
+        let received = self.copy.receive(heard.message).await;
+        let is_news = received.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        Ok(more && is_news)
     }
 }

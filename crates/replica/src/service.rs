@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::{copy::Copy, gossip, serve};
+use crate::{copy::Copy, gossip, serve::Serving};
 
 /// How long a call waits for a replica that is just starting.
 const START: Duration = Duration::from_millis(300);
@@ -62,7 +62,7 @@ pub(crate) struct Service {
 
 #[tonic::async_trait]
 impl Replica for Service {
-    type ServeStream = ReceiverStream<Result<v1::ServeReply, Status>>;
+    type ServeStream = Serving;
     type GossipStream = ReceiverStream<Result<v1::PeerMessage, Status>>;
 
     async fn serve(
@@ -70,10 +70,12 @@ impl Replica for Service {
         requests: Request<Streaming<v1::ServeRequest>>,
     ) -> Result<Response<Self::ServeStream>, Status> {
         let copy = self.starting.copy().await?;
-        let (replies, receiver) = mpsc::channel(OUTGOING);
         let shutdown = self.shutdown.clone();
-        tokio::spawn(serve::serve(copy, requests.into_inner(), replies, shutdown));
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        Ok(Response::new(Serving::new(
+            copy,
+            requests.into_inner(),
+            shutdown,
+        )))
     }
 
     async fn gossip(

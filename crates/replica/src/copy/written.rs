@@ -5,6 +5,7 @@ use std::time::Duration;
 use backfence_gossip::{MalformedState, Message, Offer, Replica, Standing, State};
 use backfence_ratings::Ratings;
 use backfence_store::{Batch, Recovered};
+use tokio_stream::wrappers::WatchStream;
 
 use super::{Copy, Held, Told};
 use crate::{disk::Disk, unwritten::Position};
@@ -42,6 +43,11 @@ impl Copy {
         if let Some(disk) = &self.disk {
             disk.reach(position).await;
         }
+    }
+
+    /// How far the disk is, at each step; `None` where nothing is kept.
+    pub(crate) fn written(&self) -> Option<WatchStream<Position>> {
+        self.disk.as_ref().map(Disk::written)
     }
 
     /// Whether what is told after `position` may be told at once.

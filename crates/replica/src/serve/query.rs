@@ -1,9 +1,9 @@
 //! A query, and how it waits for what its session has seen.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use backfence_gossip::{Timestamp, View};
-use backfence_ratings::Ratings;
+use backfence_ratings::{Base, Ratings, UnknownMovie};
 use backfence_wire::{
     Malformed, timestamp,
     v1::{
@@ -13,10 +13,10 @@ use backfence_wire::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::reply::{at_once, refuse, refused, reply, wire_ids};
+use super::reply::{at_once, invalid, refuse, refused, reply, wire_ids};
 use crate::{
     answer,
-    copy::{Copy, Told},
+    copy::{Copy, Core, Told},
 };
 
 /// How long a query waits for what the front end merely hopes to see.
@@ -39,30 +39,66 @@ pub(super) struct Query {
     /// `prev`, and what the front end hopes to see.
     hoped: Timestamp,
     question: v1::query::Kind,
+    /// The answer, where the base alone gives it.
+    from_base: Option<v1::Answer>,
+}
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unanswerable {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error(transparent)]
+    UnknownMovie(#[from] UnknownMovie),
+}
+
+impl Unanswerable {
+    pub(super) fn reply(&self) -> ServeReply {
+        match self {
+            Self::Malformed(malformed) => invalid(malformed),
+            Self::UnknownMovie(unknown) => refused("UNKNOWN_MOVIE", unknown),
+        }
+    }
 }
 
 impl Query {
-    pub(super) fn new(query: v1::Query) -> Result<Self, Malformed> {
+    /// Reads a query, and asks the base.
+    pub(super) fn read(base: &Base, query: v1::Query) -> Result<Self, Unanswerable> {
+        let query = Self::parse(query)?;
+        let from_base = answer::from_base(base, &query.question)?;
+        Ok(Self { from_base, ..query })
+    }
+
+    fn parse(query: v1::Query) -> Result<Self, Malformed> {
         let prev = timestamp(query.prev)?;
         let mut hoped = timestamp(query.hoped)?;
         hoped.merge(&prev);
-        let question = query.kind.ok_or(Malformed("a query without a kind"))?;
         Ok(Self {
             prev,
             hoped,
-            question,
+            question: query.kind.ok_or(Malformed("a query without a kind"))?,
+            from_base: None,
         })
     }
 
-    /// The reply that can be given now.
-    pub(super) fn answer(&self, copy: &Copy, strictness: Strictness) -> Option<Told<ServeReply>> {
-        let from_base = match answer::from_base(&copy.base, &self.question) {
-            Ok(answer) => answer,
-            Err(error) => return Some(at_once(refused("UNKNOWN_MOVIE", &error))),
-        };
-        let asked = copy.query(&self.prev, |view| {
-            let enough = strictness == Strictness::Needed || self.hoped <= *view.ts;
-            enough.then(|| self.reply(&view, from_base))
+    /// The reply, if it can be given now. It is given once.
+    pub(super) fn answer(
+        &mut self,
+        core: &Core<'_>,
+        strictness: Strictness,
+    ) -> Option<Told<ServeReply>> {
+        let Self {
+            prev,
+            hoped,
+            question,
+            from_base,
+        } = self;
+        let asked = core.query(prev, |view| {
+            let enough = strictness == Strictness::Needed || *hoped <= *view.ts;
+            enough.then(|| {
+                let from_ratings = || answer::from_ratings(view.value, question);
+                reply_of(&view, from_base.take().or_else(from_ratings))
+            })
         });
         match asked {
             Ok(told) => told,
@@ -70,20 +106,17 @@ impl Query {
         }
     }
 
-    fn reply(&self, view: &View<'_, Ratings>, from_base: Option<v1::Answer>) -> ServeReply {
-        let answer = from_base.or_else(|| answer::from_ratings(view.value, &self.question));
-        ServeReply {
-            ts: Some(view.ts.into()),
-            clock_us: view.clock.0,
-            lost: wire_ids(&view.lost),
-            outcome: answer.map(Outcome::Answer),
-            number: 0,
-        }
+    /// The reply once the value covers what its session has seen and what it tells is written,
+    /// or that something is missing at the deadline.
+    pub(super) async fn covered(mut self, copy: Arc<Copy>, deadline: Instant) -> ServeReply {
+        let Told { what, after } = self.wait(&copy, deadline).await;
+        copy.reach(after).await;
+        what
     }
 
     /// Pulls what is missing and asks again whenever the value has grown, until
     /// the deadline. It is never answered from less than its session has seen.
-    pub(super) async fn wait(&self, copy: &Copy, deadline: Instant) -> Told<ServeReply> {
+    async fn wait(&mut self, copy: &Copy, deadline: Instant) -> Told<ServeReply> {
         let mut grown = copy.grown();
         let hope = deadline.min(Instant::now() + HOPE);
         let waits = [(Strictness::Hoped, hope), (Strictness::Needed, deadline)];
@@ -92,7 +125,7 @@ impl Query {
             let mut next_pull = Instant::now();
             loop {
                 grown.mark_unchanged();
-                if let Some(reply) = self.answer(copy, strictness) {
+                if let Some(reply) = copy.enter(|core| self.answer(core, strictness)) {
                     return reply;
                 }
                 let now = Instant::now();
@@ -112,5 +145,15 @@ impl Query {
         at_once(reply(Outcome::Lacking(Lacking {
             first_missing: Some((&copy.missing(&self.prev)).into()),
         })))
+    }
+}
+
+fn reply_of(view: &View<'_, Ratings>, answer: Option<v1::Answer>) -> ServeReply {
+    ServeReply {
+        ts: Some(view.ts.into()),
+        clock_us: view.clock.0,
+        lost: wire_ids(&view.lost),
+        outcome: answer.map(Outcome::Answer),
+        number: 0,
     }
 }

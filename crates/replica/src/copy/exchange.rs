@@ -1,0 +1,153 @@
+//! What peers are told and asked, and what is taken from them.
+
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::{Arc, MutexGuard},
+};
+
+use backfence_gossip::{MalformedState, Message, Offer, Record, ReplicaId, Scope, Timestamp};
+use backfence_ratings::{Operation, Ratings};
+use tokio::{sync::Notify, task::yield_now};
+
+use super::{Copy, Held};
+
+/// Records that are taken before whoever waits for the core gets it.
+const PART: usize = 256;
+
+impl Copy {
+    /// Has what `prev` asks for and the value lacks pulled from peers, at once.
+    pub(crate) fn pull(&self, prev: &Timestamp) {
+        let sources = self.held().replica.sources(prev);
+        let pulls = self.pulls();
+        for source in sources {
+            if let Some(pull) = pulls.get(&source) {
+                pull.notify_one();
+            }
+        }
+    }
+
+    /// Has everything pulled from every peer with a stream, and pushed to it, at once.
+    /// These are they.
+    pub(crate) fn pull_all(&self) -> Vec<ReplicaId> {
+        let pulls = self.pulls();
+        pulls.values().for_each(|pull| pull.notify_one());
+        pulls.keys().copied().collect()
+    }
+
+    /// What to send to a peer, when it may be told.
+    pub(crate) async fn message(&self, peer: ReplicaId, scope: Scope) -> Message<Ratings> {
+        self.when_written(|replica| replica.message(peer, scope))
+            .await
+    }
+
+    /// A report, when it may be told.
+    pub(crate) async fn report(&self) -> Message<Ratings> {
+        self.when_written(|replica| Message::Offer(replica.report()))
+            .await
+    }
+
+    /// Whether a peer lacks something, be it records or the news of a member.
+    pub(crate) fn has_news_for(&self, peer: ReplicaId, scope: Scope) -> bool {
+        let replica = &self.held().replica;
+        replica.has_news_for(peer, scope) || !replica.knows_all(peer)
+    }
+
+    /// What a peer last reported: its records, and whether it knows every member.
+    pub(crate) fn reported(&self, peer: ReplicaId) -> (Option<Timestamp>, bool) {
+        let replica = &self.held().replica;
+        (replica.reported(peer).cloned(), replica.knows_all(peer))
+    }
+
+    /// Takes a message of a peer, part by part. Whatever it brings, held queries ask again:
+    /// also a retirement that comes to count may set them free. Whether it brought records
+    /// that are new here.
+    pub(crate) async fn receive(&self, message: Message<Ratings>) -> Result<bool, MalformedState> {
+        let mut offer = match message {
+            Message::Offer(offer) if offer.records.len() > PART => offer,
+            other => return self.take(other),
+        };
+        let mut records = mem::take(&mut offer.records).into_iter();
+        let mut is_news = false;
+        while records.len() > 0 {
+            // As if the peer had sent so many, and had more.
+            let records = records.by_ref().take(PART).collect();
+            let part = Offer {
+                records,
+                ..offer.clone()
+            };
+            is_news |= self.take(Message::Offer(part))?;
+            yield_now().await;
+        }
+        Ok(is_news)
+    }
+
+    fn take(&self, message: Message<Ratings>) -> Result<bool, MalformedState> {
+        let mut held = self.held();
+        let Held { replica, unwritten } = &mut *held;
+        let kept = match (&message, &unwritten) {
+            (Message::Offer(offer), Some(_)) => offer.records.clone(),
+            _ => Vec::new(),
+        };
+        let received = replica.receive(message);
+        if let (Ok(received), Some(unwritten)) = (&received, unwritten) {
+            let is_new = |record: &Record<Operation>| {
+                let mut accepted = received.accepted.iter();
+                accepted.any(|(origin, numbers)| {
+                    *origin == record.origin() && numbers.contains(&record.number())
+                })
+            };
+            kept.into_iter()
+                .filter(is_new)
+                .for_each(|record| unwritten.received(record));
+            if received.met {
+                unwritten.met(replica);
+            }
+            if received.joined {
+                unwritten.joined();
+            }
+        }
+        drop(held);
+        self.wake_disk();
+        self.grown.send_replace(());
+        if received.as_ref().is_ok_and(|received| received.heard) {
+            self.news.send_replace(());
+        }
+        received.map(|received| !received.accepted.is_empty())
+    }
+
+    /// Hears of a peer that opens a stream.
+    pub(crate) fn meet(&self, peer: ReplicaId) {
+        let mut held = self.held();
+        if held.replica.meet([peer]) {
+            held.note_members();
+        }
+        drop(held);
+        self.wake_disk();
+        self.grown.send_replace(());
+    }
+
+    /// Lets the stream to `peer`, which has said what it has, be told to pull, until the
+    /// entry is taken out.
+    pub(crate) fn link(&self, peer: ReplicaId) -> Arc<Notify> {
+        let pull = self.pulls().entry(peer).or_default().clone();
+        self.linked.notify_one();
+        pull
+    }
+
+    /// Waits for the next stream.
+    pub(crate) async fn linked(&self) {
+        self.linked.notified().await;
+    }
+
+    /// The stream to `peer` has ended.
+    pub(crate) fn unlink(&self, peer: ReplicaId) {
+        self.pulls().remove(&peer);
+    }
+
+    pub(super) fn pulls(&self) -> MutexGuard<'_, BTreeMap<ReplicaId, Arc<Notify>>> {
+        self.pulls
+            .lock()
+            .expect("a map of peers cannot be half-changed")
+    }
+}

@@ -1,0 +1,209 @@
+//! A batch of requests: the core is entered once for all of them.
+//!
+//! They are read first and answered then, so that what one asks of the core is all that
+//! the others wait for.
+
+use std::{sync::Arc, time::Duration};
+
+use backfence_gossip::Update;
+use backfence_ratings::Operation;
+use backfence_wire::{
+    Malformed,
+    v1::{
+        self, ServeReply,
+        serve_reply::{Accepted, Outcome},
+        serve_request::{Body, CopiedUpdate},
+    },
+};
+use tokio::time::Instant;
+
+use super::{
+    operator,
+    query::{Query, Strictness},
+    reply::{at_once, invalid, overloaded, refuse, refused, reply, wire_ids},
+    waiting::Waiting,
+};
+use crate::{
+    copies::Placed,
+    copy::{Copy, Core, Told, UpdateError},
+};
+
+/// The longest that a query waits, whatever the front end's patience.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Answers the requests of a batch, in their order. Those that have to wait are added to
+/// the ones that do.
+pub(super) fn answer(
+    copy: &Arc<Copy>,
+    batch: Vec<v1::ServeRequest>,
+    waiting: &mut Waiting,
+    mut tell: impl FnMut(Told<ServeReply>),
+) {
+    let mut asked: Vec<Asked> = Vec::with_capacity(batch.len());
+    for request in batch {
+        let number = request.number;
+        if let Some(Body::Cancel(_)) = request.body {
+            asked.retain(|asked| asked.number != number);
+            waiting.cancel(number);
+            continue;
+        }
+        match Call::read(copy, request.body) {
+            Ok(call) => asked.push(Asked {
+                number,
+                patience: Duration::from_millis(request.patience_ms.into()).min(LONGEST),
+                call,
+            }),
+            Err(reply) => tell(numbered(number, *reply)),
+        }
+    }
+    if asked.is_empty() {
+        return;
+    }
+    let mut room = waiting.room();
+    let answered: Vec<_> = copy.enter(|core| {
+        let answer = |asked: Asked| {
+            let answered = asked.call.answer(core, room > 0);
+            room -= usize::from(!matches!(answered, Answered::Now(_)));
+            (asked.number, asked.patience, answered)
+        };
+        asked.into_iter().map(answer).collect()
+    });
+    for (number, patience, answered) in answered {
+        let (copy, deadline) = (Arc::clone(copy), Instant::now() + patience);
+        match answered {
+            Answered::Now(reply) => tell(numbered(number, reply)),
+            Answered::OnceCovered(query) => waiting.add(number, query.covered(copy, deadline)),
+            Answered::OnceCopied(taken) => waiting.add(number, taken.copied(copy, deadline)),
+        }
+    }
+}
+
+fn numbered(number: u64, mut reply: Told<ServeReply>) -> Told<ServeReply> {
+    reply.what.number = number;
+    reply
+}
+
+/// A request to the core.
+struct Asked {
+    number: u64,
+    /// How long it may wait.
+    patience: Duration,
+    call: Call,
+}
+
+/// What a session asks of the core.
+enum Call {
+    Update {
+        update: Update<Operation>,
+        /// How many servers are to have it before the reply; 1 is this one alone.
+        copies: u32,
+    },
+    Query(Query),
+}
+
+/// What came of it.
+enum Answered {
+    Now(Told<ServeReply>),
+    /// The query is answered once the value covers it.
+    OnceCovered(Query),
+    /// The update is taken; the reply comes once others have it too.
+    OnceCopied(Taken),
+}
+
+/// An update that has been taken.
+struct Taken {
+    reply: Told<ServeReply>,
+    placed: Placed,
+    copies: u32,
+}
+
+impl Call {
+    /// Reads a request; `Err` is the reply to one that asks nothing of the core, or is not
+    /// to be served.
+    fn read(copy: &Copy, body: Option<Body>) -> Result<Self, Box<Told<ServeReply>>> {
+        let now = |reply| Box::new(at_once(reply));
+        let nothing = || now(invalid(&Malformed("a request without a body")));
+        let body = body.ok_or_else(nothing)?;
+        if let Some(reply) = operator::answer(copy, &body) {
+            return Err(Box::new(reply));
+        }
+        if let Some(declined) = copy.declines(!matches!(body, Body::Query(_))) {
+            return Err(now(reply(Outcome::Declined(declined.into()))));
+        }
+        let (update, copies) = match body {
+            Body::Query(query) => {
+                let query = Query::read(&copy.base, query);
+                return query.map(Self::Query).map_err(|why| now(why.reply()));
+            }
+            Body::Update(update) => (update, 1),
+            Body::CopiedUpdate(CopiedUpdate {
+                update: Some(update),
+                copies,
+            }) => (update, copies),
+            _ => return Err(nothing()),
+        };
+        match Update::try_from(update) {
+            Ok(update) => Ok(Self::Update { update, copies }),
+            Err(malformed) => Err(now(invalid(&malformed))),
+        }
+    }
+
+    /// Asks the core. Where there is no `room` for one more to wait, what would have to is
+    /// declined, an update before it is taken: afterwards it is too late.
+    fn answer(self, core: &mut Core<'_>, room: bool) -> Answered {
+        match self {
+            Self::Query(mut query) => match query.answer(core, Strictness::Hoped) {
+                Some(reply) => Answered::Now(reply),
+                None if room => Answered::OnceCovered(query),
+                None => Answered::Now(at_once(overloaded())),
+            },
+            Self::Update { copies: 2.., .. } if !room => Answered::Now(at_once(overloaded())),
+            Self::Update { update, copies } => take(core, update, copies),
+        }
+    }
+}
+
+fn take(core: &mut Core<'_>, update: Update<Operation>, copies: u32) -> Answered {
+    // Only who waits for copies needs to know the place.
+    let prev = (copies > 1).then(|| update.prev.clone());
+    let Told { what, after } = match core.update(update) {
+        Ok(told) => told,
+        Err(UpdateError::UnknownMovie(error)) => {
+            return Answered::Now(at_once(refused("UNKNOWN_MOVIE", &error)));
+        }
+        Err(UpdateError::Refused(refusal)) => return Answered::Now(at_once(refuse(&refusal))),
+    };
+    let reply = ServeReply {
+        ts: Some((&what.ts).into()),
+        clock_us: what.clock.0,
+        lost: wire_ids(&what.lost),
+        ..reply(accepted([core.id.server]))
+    };
+    let reply = Told { what: reply, after };
+    match prev {
+        None => Answered::Now(reply),
+        Some(prev) => Answered::OnceCopied(Taken {
+            reply,
+            placed: Placed::new(&prev, &what.ts),
+            copies,
+        }),
+    }
+}
+
+impl Taken {
+    /// The reply once so many servers have the update, or at the deadline.
+    async fn copied(self, copy: Arc<Copy>, deadline: Instant) -> ServeReply {
+        copy.reach(self.reply.after).await;
+        let copies = usize::try_from(self.copies).unwrap_or(usize::MAX);
+        let servers = self.placed.copied(&copy, copies, deadline).await;
+        ServeReply {
+            outcome: Some(accepted(servers)),
+            ..self.reply.what
+        }
+    }
+}
+
+fn accepted(servers: impl IntoIterator<Item = u32>) -> Outcome {
+    let servers = servers.into_iter().collect();
+    Outcome::Accepted(Accepted { servers })
+}

@@ -1,0 +1,67 @@
+//! What an operator asks of a replica. It comes seldom, each enters the core for itself.
+
+use backfence_wire::v1::{
+    Declined, ServeReply,
+    serve_reply::{Gossiping, Outcome, Retired, StatusChanged, UnknownServer},
+    serve_request::Body,
+};
+
+use super::reply::{at_once, refused, reply, shown, wire_ids};
+use crate::{
+    copies,
+    copy::{Copy, Told},
+    inspect,
+    members::NotRetired,
+};
+
+/// The reply to an operator; `None` for what only sessions ask. None of it is declined for
+/// over-load.
+pub(super) fn answer(copy: &Copy, body: &Body) -> Option<Told<ServeReply>> {
+    Some(match body {
+        Body::ChangeStatus(_) => at_once(change_status(copy)),
+        Body::Retire(asked) => retire(copy, asked.server, asked.force),
+        Body::Describe(_) => at_once(reply(Outcome::Description(copy.describe()))),
+        Body::Digest(_) => shown(copy.look(inspect::digest), Outcome::ValueDigest),
+        Body::Log(asked) => {
+            let log = |replica: &_| inspect::log(replica, asked.limit);
+            shown(copy.look(log), Outcome::Log)
+        }
+        Body::AtRisk(asked) => {
+            let at_risk = |replica: &_| copies::at_risk(replica, asked.limit);
+            shown(copy.look(at_risk), Outcome::AtRisk)
+        }
+        Body::GossipNow(_) => {
+            let peers = wire_ids(&copy.pull_all());
+            at_once(reply(Outcome::Gossiping(Gossiping { peers })))
+        }
+        Body::Update(_) | Body::CopiedUpdate(_) | Body::Query(_) | Body::Cancel(_) => return None,
+    })
+}
+
+fn change_status(copy: &Copy) -> ServeReply {
+    let (from, to) = copy.change_status();
+    tracing::info!(?from, ?to, "status changed");
+    reply(Outcome::StatusChanged(StatusChanged {
+        from: from.into(),
+        to: to.into(),
+    }))
+}
+
+/// An operator's decision, so it is not declined for over-load; nor by a replica that
+/// may have to retire another before it can go on.
+fn retire(copy: &Copy, server: u32, force: bool) -> Told<ServeReply> {
+    if copy.is_full() {
+        return at_once(reply(Outcome::Declined(Declined::DiskFull.into())));
+    }
+    match copy.retire(server, force) {
+        Ok(Told { what, after }) => {
+            tracing::info!(server, already = what, "retired a server for good");
+            let what = reply(Outcome::Retired(Retired { already: what }));
+            Told { what, after }
+        }
+        Err(NotRetired::Unknown { known }) => {
+            at_once(reply(Outcome::UnknownServer(UnknownServer { known })))
+        }
+        Err(why) => at_once(refused(why.reason(), &why)),
+    }
+}
