@@ -58,8 +58,7 @@ pub struct Received {
     /// A whole state was joined, or all that is here was made this replica's own: all of it
     /// is to be stored anew.
     pub joined: bool,
-    /// Members are new here, or lives are over that were not: they are to be on stable
-    /// storage before the next report.
+    /// Members are new here: they are to be on stable storage before the next report.
     pub met: bool,
     /// The sender has reported members that it had not reported before: who may be sent
     /// what may have changed.
@@ -175,6 +174,7 @@ impl<V: Value> Replica<V> {
                 ..Received::default()
             });
         }
+        self.refuse_ends_of_the_living(&message)?;
         let apart = self.compare(&message);
         match message {
             Message::Offer(mut offer) => {
@@ -186,6 +186,22 @@ impl<V: Value> Replica<V> {
             Message::State(state) if apart.has_less => Ok(self.accept(state.as_report(), apart)),
             Message::State(state) => self.join(*state, apart),
         }
+    }
+
+    /// Whoever says that a life is over, or has folded it, knows of a later one.
+    fn refuse_ends_of_the_living(&self, message: &Message<V>) -> Result<(), MalformedState> {
+        let mut ends = message
+            .ended()
+            .iter()
+            .copied()
+            .chain(message.replica_ts().folds());
+        let living = ends.find(|last| {
+            let mut known = message.members().iter().copied().chain(self.members());
+            !known.any(|other| other.server == last.server && other > *last)
+        });
+        living.map_or(Ok(()), |replica| {
+            Err(MalformedState::EndOfTheLiving { replica })
+        })
     }
 
     /// Compares what is here with what the sender has of lives that are over.
@@ -275,8 +291,9 @@ impl<V: Value> Replica<V> {
     /// can go.
     pub(crate) fn learn(&mut self, report: Report, apart: Apart, received: &mut Received) {
         let ended = if report.from == self.id {
+            // Of lives that were over, others may have folded less away since.
             self.members.recover(self.id, report.members);
-            self.members.add_ended(report.ended.iter())
+            Vec::new()
         } else {
             let over = self.over_here(&report.replica_ts, &report.ended);
             let ended = self.members.add_ended(over);
@@ -288,7 +305,7 @@ impl<V: Value> Replica<V> {
             self.members.join(self.id, joins);
             ended
         };
-        received.met |= self.review(ended);
+        self.review(ended);
         if self.owes && self.own_all() {
             self.owes = false;
             received.joined = true;

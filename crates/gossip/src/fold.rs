@@ -4,10 +4,10 @@
 //! They are folded in two phases, so that nobody folds away what another may still bring:
 //!
 //! 1. At each replica the retirement of the lives comes to count ([`Ends`]): it has all
-//!    of them that anyone who remains has. It stores and reports that, and takes no more
-//!    of them from anyone for whom they are not over.
-//! 2. Once it counts at every member, all have the same, and a [fold](Timestamp::ALL)
-//!    takes the place of the entries.
+//!    of them that anyone who remains has. It reports that, and takes no more of them
+//!    from anyone for whom they are not over.
+//! 2. Once it counts at every member, and all report to have the same, a
+//!    [fold](Timestamp::ALL) takes the place of the entries.
 //!
 //! Who comes back with a disk that the others have not waited for may have more of those
 //! lives than they do, and nobody can tell any more. It joins their state into its own,
@@ -16,7 +16,7 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
-use crate::{Replica, ReplicaId, Timestamp, Value, members::Members};
+use crate::{Record, Replica, ReplicaId, Timestamp, Update, Value, log::Place, members::Members};
 
 /// How many lives of a server are remembered apart when they are folded away, so that a
 /// session can be told that it has seen what is lost.
@@ -116,7 +116,8 @@ impl<V: Value> Replica<V> {
     }
 
     /// The lives of which this replica has all that there will ever be, and every one
-    /// before: the last of each server. To be on stable storage before they are reported.
+    /// before: the last of each server. Not kept over a restart: whoever comes back from a
+    /// disk hears of it anew, since the disk may be an old one.
     pub fn ended(&self) -> impl Iterator<Item = ReplicaId> + '_ {
         self.members.ended().iter()
     }
@@ -167,30 +168,62 @@ impl<V: Value> Replica<V> {
         }
     }
 
-    /// Whether of a life, and of all before, nothing waits here, and nobody who remains has
-    /// reported to have more.
+    /// Whether of a life, and of all before, nothing waits here, and everyone who remains
+    /// has reported to have the same, or has folded them.
     fn is_settled(&self, last: ReplicaId) -> bool {
         let is_meant = |life: ReplicaId| life.server == last.server && life <= last;
-        let has_more = |other| {
-            let reported = self.reported(other);
-            let mut more = reported
-                .into_iter()
-                .flat_map(|ts| ts.beyond(&self.replica_ts));
-            more.any(|(life, _, count)| is_meant(life) && count != Timestamp::ALL)
+        let has_the_same = |other| {
+            self.reported(other).is_some_and(|ts| {
+                let mut more = ts.beyond(&self.replica_ts);
+                let mut less = self.replica_ts.beyond(ts);
+                !more.any(|(life, _, count)| is_meant(life) && count != Timestamp::ALL)
+                    && !less.any(|(life, ..)| is_meant(life))
+            })
         };
         let mut waiting = self.waiting.places();
-        !waiting.any(|(origin, _)| is_meant(origin)) && !self.others().any(has_more)
+        !waiting.any(|(origin, _)| is_meant(origin)) && self.others().all(has_the_same)
     }
 
     /// Forgets a life and all before, of which no record waits.
     pub(crate) fn forget(&mut self, last: ReplicaId) {
         let is_meant = |life: ReplicaId| life.server == last.server && life <= last;
-        for (life, count) in self.replica_ts.iter().filter(|&(life, _)| is_meant(life)) {
-            self.finals.raise(life, count);
+        for (life, count) in self.replica_ts.iter() {
+            if is_meant(life) && count != Timestamp::ALL {
+                self.finals.raise(life, count);
+            }
         }
         trim(&mut self.finals, last.server);
         self.log.forget::<V>(is_meant);
         self.members.forget(last);
+    }
+
+    /// The updates of records that wait here, of lives that a peer with `ts` has folded
+    /// away: their places are gone.
+    pub(crate) fn stranded(&self, ts: &Timestamp) -> Vec<Update<V::Operation>> {
+        let is_stranded = |(origin, _): &Place| ts.has_folded(*origin);
+        let mut records: Vec<_> = self
+            .waiting
+            .places()
+            .filter(is_stranded)
+            .filter_map(|place| Some(&self.log.entry(place)?.record))
+            .collect();
+        records.sort_by_key(|record| record.rank());
+        records
+            .into_iter()
+            .map(|record| record.update().clone())
+            .collect()
+    }
+
+    /// Makes an update again, with the same id and time, as a record of this replica's
+    /// own; unless it is executed, or has another record.
+    pub(crate) fn make_again(&mut self, update: Update<V::Operation>) {
+        let is_here = self.executed.contains(update.id) || self.waiting.find(update.id).is_some();
+        if !is_here && !self.is_retired() {
+            let number = self.replica_ts.count(self.id) + 1;
+            if let Some(record) = Record::new(self.id, number, update) {
+                self.append(record);
+            }
+        }
     }
 
     /// How many records of a life that is over were received, as far as is known.

@@ -292,7 +292,8 @@ impl<V: Value> Replica<V> {
     /// retired yet: then the members are to be stored before the next report.
     pub fn retire(&mut self, server: u32) -> bool {
         let new = self.members.extend([ReplicaId::end(server)]);
-        self.review(Vec::new()) || new
+        self.review(Vec::new());
+        new
     }
 
     /// Makes this replica one that others can join by, without joining itself: for
@@ -365,9 +366,8 @@ impl<V: Value> Replica<V> {
     }
 
     /// Lets retirements count that can, applies what waited for what they lost, or for
-    /// what `ended` lost, and discards and folds what can go. Whether any has come to
-    /// count.
-    pub(crate) fn review(&mut self, mut ended: Vec<ReplicaId>) -> bool {
+    /// what `ended` lost, and discards and folds what can go.
+    pub(crate) fn review(&mut self, mut ended: Vec<ReplicaId>) {
         ended.extend(self.members.end(self.id, &self.replica_ts));
         let mut woken = Vec::new();
         for last in &ended {
@@ -377,6 +377,5 @@ impl<V: Value> Replica<V> {
         self.settle(woken);
         self.discard();
         self.fold();
-        !ended.is_empty()
     }
 }

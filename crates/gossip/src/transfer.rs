@@ -58,11 +58,22 @@ pub enum MalformedState {
     /// The value reflects records that were not received, of a replica that may still
     /// send them.
     ValueAhead,
+    /// A life is said to be over of which no later one is known: so also of an offer.
+    EndOfTheLiving {
+        /// That life.
+        replica: ReplicaId,
+    },
 }
 
 impl fmt::Display for MalformedState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::EndOfTheLiving { replica } => {
+                write!(
+                    f,
+                    "{replica} is said to be over, and no later life of its server is known"
+                )
+            }
             Self::Hole { origin } => write!(f, "the log has a hole among the records of {origin}"),
             Self::ValueAhead => f.write_str("the value reflects records that were not received"),
         }
@@ -170,6 +181,7 @@ impl<V: Value> Replica<V> {
         apart: Apart,
     ) -> Result<Received, MalformedState> {
         state.check()?;
+        let stranded = self.stranded(&state.replica_ts);
         let log = self.joined_log(&state);
         self.value.merge(state.value);
         for (session, executed) in state.executed {
@@ -202,6 +214,9 @@ impl<V: Value> Replica<V> {
             apart,
             &mut received,
         );
+        stranded
+            .into_iter()
+            .for_each(|update| self.make_again(update));
         Ok(received)
     }
 

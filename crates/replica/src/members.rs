@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use backfence_gossip::{Replica, ReplicaId};
+use backfence_gossip::{Replica, ReplicaId, Timestamp};
 use backfence_ratings::Ratings;
 use backfence_wire::v1::{self, Membership};
 
@@ -117,6 +117,8 @@ fn found(replica: &Replica<Ratings>, server: u32) -> Found {
         let counts = reported.map(|has| has.count(life));
         counts
             .chain([replica.replica_ts().count(life)])
+            // Of what is folded away nobody lacks anything.
+            .filter(|&count| count != Timestamp::ALL)
             .max()
             .unwrap_or_default()
     };

@@ -67,10 +67,9 @@ impl Unwritten {
         self.position.0 += 1;
     }
 
-    /// Notes who takes part, and which lives are over.
+    /// Notes who takes part.
     pub(crate) fn met(&mut self, replica: &Replica<Ratings>) {
         self.batch.members = Some(replica.members().collect());
-        self.batch.ended = replica.ended().collect();
         self.position.0 += 1;
     }
 

@@ -15,8 +15,6 @@ pub(crate) struct Disk {
     checkpoint: Option<State<Ledger>>,
     records: Vec<Record<Write>>,
     pub(crate) members: Vec<ReplicaId>,
-    /// The lives that are over, the last of each server.
-    pub(crate) ended: Vec<ReplicaId>,
     /// The indices of the updates on it.
     pub(crate) indices: FixedBitSet,
 }
@@ -34,7 +32,6 @@ impl Disk {
             checkpoint,
             records: Vec::new(),
             members: Vec::new(),
-            ended: Vec::new(),
             indices,
         }
     }
@@ -63,13 +60,6 @@ impl Disk {
         held
     }
 
-    /// The lives that are over, according to it.
-    pub(crate) fn ended(&self) -> Timestamp {
-        let checkpoint = self.checkpoint.iter().flat_map(|state| &state.ended);
-        let ended = checkpoint.chain(&self.ended);
-        ended.map(|&last| (last, Timestamp::ALL)).collect()
-    }
-
     pub(crate) fn members(&self) -> Vec<ReplicaId> {
         let checkpoint = self.checkpoint.iter().flat_map(|state| &state.members);
         checkpoint.chain(&self.members).copied().collect()
@@ -90,10 +80,7 @@ impl Disk {
             *self = written;
         } else {
             self.records.extend(written.records);
-            if !written.members.is_empty() {
-                self.members = written.members;
-                self.ended = written.ended;
-            }
+            self.members.extend(written.members);
             self.indices.union_with(&written.indices);
         }
     }
@@ -107,7 +94,7 @@ impl Disk {
             from: own,
             replica_ts: replica_ts.unwrap_or_default(),
             members: self.members.clone(),
-            ended: self.ended.clone(),
+            ended: Vec::new(),
             records: self.records.clone(),
             more: false,
             standing: Standing::New,

@@ -41,6 +41,10 @@ impl World<'_> {
         let held = self.nodes[node].holds();
         self.start(node, comeback)?;
         self.lose(held);
+        let node = &self.nodes[node];
+        if !node.retired {
+            self.oracle.found(node.disk.indices.ones());
+        }
         Ok(())
     }
 

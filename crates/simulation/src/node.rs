@@ -106,7 +106,6 @@ impl Node {
     pub(crate) fn met(&mut self) {
         if let Some(replica) = &self.replica {
             self.written.members = replica.members().collect();
-            self.written.ended = replica.ended().collect();
         }
     }
 
@@ -146,14 +145,15 @@ impl Node {
             return true;
         }
         let stored = self.disk.members();
-        // What is folded away here was over before.
-        let ended = self.disk.ended();
-        let mut replica_ts = self.disk.replica_ts();
-        replica_ts.merge(&ended);
-        let is_stored = |member| stored.contains(member) || ended.has_folded(*member);
-        *message.replica_ts() <= replica_ts
-            && message.members().iter().all(is_stored)
-            && message.ended().iter().all(|last| ended.has_folded(*last))
+        // What is folded away was on it before.
+        let replica_ts = self.disk.replica_ts();
+        let mut beyond = message.replica_ts().beyond(&replica_ts);
+        // A life of which a later one is stored may have been folded away since.
+        let covers = |other: &ReplicaId, member: &ReplicaId| {
+            other.server == member.server && other >= member
+        };
+        let is_stored = |member| stored.iter().any(|other| covers(other, member));
+        beyond.all(|(.., count)| count == Timestamp::ALL) && message.members().iter().all(is_stored)
     }
 
     /// Keeps a packet back until what it may tell is on the disk.

@@ -115,6 +115,13 @@ impl Oracle {
         }
     }
 
+    /// An old disk is back that has these updates: they are to be seen again.
+    pub(crate) fn found(&mut self, updates: impl Iterator<Item = usize>) {
+        for index in updates {
+            self.updates[index].lost = false;
+        }
+    }
+
     /// How many updates were acknowledged.
     pub(crate) fn acknowledgements(&self) -> usize {
         self.updates

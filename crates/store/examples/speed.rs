@@ -191,7 +191,6 @@ fn recovery(directory: &Path, base: Arc<Base>, records: u64) -> Result<(), Box<d
     let Recovered {
         records: read,
         members,
-        ended,
         ..
     } = recovered;
     assert!(read.len() as u64 >= records, "records are missing");
@@ -202,7 +201,7 @@ fn recovery(directory: &Path, base: Arc<Base>, records: u64) -> Result<(), Box<d
         from: own,
         replica_ts: Timestamp::new(),
         members,
-        ended,
+        ended: Vec::new(),
         records: read,
         more: false,
         standing: Standing::New,

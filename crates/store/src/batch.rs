@@ -7,7 +7,7 @@ use prost::Message as _;
 use redb::{Table, WriteTransaction};
 
 use crate::tables::{
-    CELLS, ENDED, EXECUTED, MEMBERS, META, Place, RECORDS, WAITING, name, place, place_of,
+    CELLS, EXECUTED, MEMBERS, META, Place, RECORDS, WAITING, name, place, place_of,
 };
 
 /// What becomes durable at once.
@@ -20,8 +20,6 @@ pub struct Batch {
     pub records: Vec<Record<Operation>>,
     /// Everyone known, where there is somebody new.
     pub members: Option<Vec<ReplicaId>>,
-    /// The lives that are over, by the last of each server, where there are more.
-    pub ended: Vec<ReplicaId>,
     /// Takes the place of the one before.
     pub checkpoint: Option<Checkpoint>,
 }
@@ -70,10 +68,7 @@ impl Checkpoint {
 impl Batch {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-            && self.members.is_none()
-            && self.ended.is_empty()
-            && self.checkpoint.is_none()
+        self.records.is_empty() && self.members.is_none() && self.checkpoint.is_none()
     }
 
     pub(crate) fn put(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
@@ -83,7 +78,6 @@ impl Batch {
         if let Some(members) = &self.members {
             put_members(transaction, members)?;
         }
-        put_ended(transaction, &self.ended)?;
         if !self.records.is_empty() {
             let cut = self.checkpoint.as_ref().map(|checkpoint| &checkpoint.cut);
             let gone = |record: &&Record<Operation>| {
@@ -125,8 +119,7 @@ impl Checkpoint {
         let mut meta = transaction.open_table(META)?;
         meta.insert(name::CUT, cut.encode_to_vec().as_slice())?;
         transaction.delete_table(MEMBERS)?;
-        put_members(transaction, &self.cut.members)?;
-        put_ended(transaction, &self.cut.ended)
+        put_members(transaction, &self.cut.members)
     }
 
     /// Removes the records that are part of the cut and no longer of its log.
@@ -181,14 +174,6 @@ fn put_members(transaction: &WriteTransaction, members: &[ReplicaId]) -> Result<
     let mut table = transaction.open_table(MEMBERS)?;
     for member in members {
         table.insert((member.server, member.incarnation), ())?;
-    }
-    Ok(())
-}
-
-fn put_ended(transaction: &WriteTransaction, ended: &[ReplicaId]) -> Result<(), redb::Error> {
-    let mut table = transaction.open_table(ENDED)?;
-    for last in ended {
-        table.insert(last.server, last.incarnation)?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use redb::{ReadTransaction, ReadableTable as _};
 
 use crate::{
     error::Unreadable,
-    tables::{CELLS, ENDED, EXECUTED, MEMBERS, META, RECORDS, WAITING, name, place_of},
+    tables::{CELLS, EXECUTED, MEMBERS, META, RECORDS, WAITING, name, place_of},
 };
 
 /// What a directory holds.
@@ -26,8 +26,6 @@ pub struct Recovered {
     pub records: Vec<Record<Operation>>,
     /// All members known; there may be others than in the checkpoint.
     pub members: Vec<ReplicaId>,
-    /// All lives known to be over, by the last of each server.
-    pub ended: Vec<ReplicaId>,
     /// The greatest incarnation that has begun; `None` in a new directory. The next one
     /// must be greater.
     pub incarnation: Option<u64>,
@@ -58,7 +56,6 @@ pub(crate) fn recover(
         state,
         records: Vec::new(),
         members: members(transaction)?,
-        ended: ended(transaction)?,
         incarnation,
     };
     recovered.read_records(transaction)?;
@@ -90,16 +87,6 @@ fn members(transaction: &ReadTransaction) -> Result<Vec<ReplicaId>, Unreadable> 
         members.push(ReplicaId::new(server, incarnation));
     }
     Ok(members)
-}
-
-fn ended(transaction: &ReadTransaction) -> Result<Vec<ReplicaId>, Unreadable> {
-    let table = transaction.open_table(ENDED)?;
-    let mut ended = Vec::new();
-    for entry in table.iter()? {
-        let (server, last) = entry?;
-        ended.push(ReplicaId::new(server.value(), last.value()));
-    }
-    Ok(ended)
 }
 
 impl Recovered {

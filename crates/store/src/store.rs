@@ -16,7 +16,7 @@ use crate::{
     create::{Directory, Found},
     error::Unreadable,
     recover::{exactly, recover},
-    tables::{CELLS, ENDED, EXECUTED, FORMAT, MEMBERS, META, RECORDS, WAITING, name},
+    tables::{CELLS, EXECUTED, FORMAT, MEMBERS, META, RECORDS, WAITING, name},
     watch::{Failure, Health, Watched},
 };
 
@@ -125,7 +125,6 @@ impl Store {
     fn found(&self, owner: &Owner) -> Result<(), OpenError> {
         self.transact(|transaction| {
             transaction.open_table(MEMBERS)?;
-            transaction.open_table(ENDED)?;
             transaction.open_table(RECORDS)?;
             transaction.open_table(WAITING)?;
             transaction.open_table(CELLS)?;

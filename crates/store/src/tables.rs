@@ -12,8 +12,6 @@ pub(crate) type Place = (u32, u64, u64);
 
 pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 pub(crate) const MEMBERS: TableDefinition<'_, (u32, u64), ()> = TableDefinition::new("members");
-/// By server the last of its lives that are over.
-pub(crate) const ENDED: TableDefinition<'_, u32, u64> = TableDefinition::new("ended");
 pub(crate) const RECORDS: TableDefinition<'_, Place, &[u8]> = TableDefinition::new("records");
 pub(crate) const WAITING: TableDefinition<'_, Place, ()> = TableDefinition::new("waiting");
 pub(crate) const CELLS: TableDefinition<'_, (u32, u32), &[u8]> = TableDefinition::new("cells");

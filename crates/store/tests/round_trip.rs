@@ -156,17 +156,12 @@ fn records_and_members_come_back_before_there_is_a_checkpoint() {
     let recovered = fixture.write(&Batch {
         records: [records(THERE, 1..=2), records(HERE, 1..=3)].concat(),
         members: Some(vec![THERE, HERE]),
-        ended: vec![ReplicaId::new(3, 5), ReplicaId::new(2, 7)],
         checkpoint: None,
     });
     assert!(recovered.state.is_none());
     let expected = [records(HERE, 1..=3), records(THERE, 1..=2)].concat();
     assert_eq!(recovered.records, expected, "by origin and number");
     assert_eq!(recovered.members, [HERE, THERE]);
-    assert_eq!(
-        recovered.ended,
-        [ReplicaId::new(2, 7), ReplicaId::new(3, 5)]
-    );
 }
 
 #[test]
@@ -181,7 +176,6 @@ fn checkpoints_replace_what_was_before_and_leave_what_came_after() {
         // replica the checkpoint knows nothing.
         records: [records(HERE, 3..=5), records(NEW, 1..=1)].concat(),
         members: Some(vec![NEW]),
-        ended: vec![],
         checkpoint: Some(Checkpoint {
             whole: None,
             ..Checkpoint::whole(first())
@@ -263,7 +257,6 @@ fn a_batch_costs_one_sync() {
     let batch = Batch {
         records,
         members,
-        ended: vec![],
         checkpoint,
     };
     store.write(&batch).expect("it is written");

@@ -336,6 +336,22 @@ fn about_session(saved: &SavedSession, seen: &Timestamp) -> String {
     }
     text += "\nIt has seen:";
     for (replica, count) in seen.iter() {
+        if count == Timestamp::ALL {
+            let server = replica.server;
+            let _ = match replica.is_end()
+                || replica.incarnation == ReplicaId::end(server).incarnation - 1
+            {
+                true => write!(
+                    text,
+                    "\n  all updates of server {server}, which was retired"
+                ),
+                false => write!(
+                    text,
+                    "\n  all updates of server {server} from lives that are over"
+                ),
+            };
+            continue;
+        }
         let _ = write!(
             text,
             "\n  updates 1 to {count} of server {}",

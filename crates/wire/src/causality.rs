@@ -4,8 +4,9 @@ use backfence_gossip::{ReplicaId, SessionId, Timestamp, UpdateId};
 
 use crate::{Malformed, v1};
 
-/// Most entries of a timestamp that a message may hold. There are as many as there
-/// were lives of servers; a message with more is refused.
+/// Most entries of a timestamp that a message may hold. There are
+/// at most two for each server at rest, more while a life is not over everywhere; a message
+/// with more is refused.
 pub(crate) const MAX_ENTRIES: usize = 4096;
 
 impl From<ReplicaId> for v1::ReplicaId {

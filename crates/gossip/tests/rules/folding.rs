@@ -1,6 +1,8 @@
 //! Letting go of lives that are over.
 
-use backfence_gossip::{Message, Offer, Replica, ReplicaId, Scope, Standing, Timestamp};
+use backfence_gossip::{
+    MalformedState, Message, Offer, Replica, ReplicaId, Scope, Standing, Timestamp,
+};
 
 use crate::{NOW, ONE, THREE, TWO, Trace, newcomer, offer, offered, record, replica, ts, update};
 
@@ -135,6 +137,82 @@ fn what_is_lost_is_told_after_the_fold() {
     assert_eq!(lost([(TWO, 1)]), []);
     assert_eq!(lost([(TWO, 2)]), [TWO]);
     assert_eq!(lost([FOLD]), []);
+}
+
+/// Each fold takes the place of the one before; the last lives are remembered apart.
+#[test]
+fn what_is_lost_is_told_after_another_fold() {
+    let mut one = folded();
+    let again = ReplicaId::new(2, 3);
+    for from in [again, THREE] {
+        let mut knows = offered(report(from, &[FOLD], &[REBORN]));
+        knows.members = vec![ONE, again, THREE];
+        one.receive(Message::Offer(knows)).expect("a report");
+    }
+    assert_eq!(*one.replica_ts(), ts([(REBORN, Timestamp::ALL)]));
+    let view = one.query(&ts([(TWO, 2)]), NOW).expect("not refused");
+    assert_eq!(view.expect("it covers").lost, [TWO]);
+}
+
+/// What an old disk alone has of lives that are gone, and waits for a cause, is made
+/// again: with the state of the others that cause may come.
+#[test]
+fn what_waits_among_lives_that_are_gone_is_made_again() {
+    let mut one = folded();
+    one.update(update(3, []), NOW).expect("accepted");
+    let own = ReplicaId::new(4, 2);
+    let mut old = newcomer(own);
+    let disk = vec![record((TWO, 1), 1, []), record((TWO, 2), 7, [(ONE, 1)])];
+    let mut stored = offered(offer(own, [], disk));
+    stored.members = vec![TWO, THREE];
+    old.receive(Message::Offer(stored)).expect("its own disk");
+    old.meet([ONE, REBORN, THREE]);
+    assert_eq!(old.waiting_len(), 1);
+    for from in [REBORN, THREE] {
+        let mut knows = offered(report(from, &[FOLD], &[TWO]));
+        knows.members.push(own);
+        one.receive(Message::Offer(knows)).expect("a report");
+    }
+    one.receive(Message::Offer(old.report())).expect("a report");
+    old.receive(one.message(own, Scope::All)).expect("a state");
+    assert_eq!((old.waiting_len(), old.value().0.contains(&7)), (0, true));
+    let record = old.record(own, 2).expect("a record of its own");
+    assert_eq!(record.update().id, update(7, []).id);
+}
+
+/// Nobody can say of a life that it is over where no later one is known: so a message
+/// cannot end who receives it.
+#[test]
+fn the_living_are_not_ended_by_a_message() {
+    let mut one = replica(ONE);
+    for (has, ended) in [(vec![], vec![ONE]), (vec![(ONE, Timestamp::ALL)], vec![])] {
+        let mut forged = offered(offer(TWO, [], vec![]));
+        forged.replica_ts = has.into_iter().collect();
+        forged.ended = ended;
+        let error = one.receive(Message::Offer(forged)).expect_err("refused");
+        assert_eq!(error, MalformedState::EndOfTheLiving { replica: ONE });
+    }
+    one.update(update(1, []), NOW).expect("it serves on");
+}
+
+/// Nobody folds while a member has reported to have less: it takes no more of it then.
+#[test]
+fn nothing_is_folded_while_somebody_has_less() {
+    let mut one = replica(ONE);
+    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]))
+        .expect("records");
+    let three = |ended| report(THREE, &[(TWO, 1)], ended);
+    for message in [report(REBORN, &[], &[]), three(&[])] {
+        one.receive(message).expect("a report");
+    }
+    assert!(one.ended().any(|last| last == TWO));
+    for message in [report(REBORN, &[], &[TWO]), three(&[TWO])] {
+        one.receive(message).expect("a report");
+    }
+    assert_eq!(*one.replica_ts(), ts([(TWO, 1)]));
+    one.receive(report(REBORN, &[(TWO, 1)], &[TWO]))
+        .expect("a report");
+    assert!(one.replica_ts().has_folded(TWO));
 }
 
 /// Who lacks all of it, and does not know that it is over, is sent the state.

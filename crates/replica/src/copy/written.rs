@@ -98,7 +98,7 @@ pub(super) fn recover(
         from,
         replica_ts: replica_ts.unwrap_or_default(),
         members: recovered.members,
-        ended: recovered.ended,
+        ended: Vec::new(),
         records: recovered.records,
         more: false,
         standing: Standing::New,

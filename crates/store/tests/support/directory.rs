@@ -47,7 +47,6 @@ pub(crate) fn filled() -> tempfile::TempDir {
         records: (501..=1_000).map(record).collect(),
         checkpoint: Some(Checkpoint::whole(cut)),
         members: None,
-        ended: vec![],
     };
     store.write(&batch).expect("it is written");
     directory

@@ -186,7 +186,6 @@ impl Town {
             self.checkpoint = Some(state.clone());
         } else if self.random.below(3) == 0 {
             self.batch.members = Some(state.members);
-            self.batch.ended = state.ended;
         }
         let batch = std::mem::take(&mut self.batch);
         self.call(Call::Write(Box::new(batch)));
@@ -197,13 +196,11 @@ impl Town {
         self.flush(false);
         let own = ReplicaId::new(SERVER, 2);
         let here = &mut self.replicas[0];
-        let state = here.state();
-        let (members, ended) = (state.members.clone(), state.ended.clone());
+        let (state, members) = (here.state(), here.members().collect());
         *here = Replica::new(own, Ratings::new(self.base.clone()), Limits::default());
         let from_itself = Offer {
             from: own,
             members,
-            ended,
             ..here.report()
         };
         let state = Message::State(Box::new(State { from: own, ..state }));
@@ -221,23 +218,15 @@ impl Town {
     fn call(&mut self, call: Call) {
         let after = match &call {
             Call::Write(batch) => {
-                let last = self.steps.last().map(|step| &step.after);
+                let last = self.steps.last().map(|step| step.after.members.clone());
                 let here = self.replicas[0].state();
                 let origins: Vec<_> = here.replica_ts.iter().map(|entry| entry.0).collect();
-                let (members, ended) = match (&batch.members, &batch.checkpoint) {
-                    (None, None) => {
-                        let members = last.into_iter().flat_map(|last| &last.members).copied();
-                        let members: BTreeSet<ReplicaId> = members.chain(origins).collect();
-                        let ended = last.map(|last| last.ended.clone());
-                        (members.into_iter().collect(), ended.unwrap_or_default())
-                    }
-                    _ => (here.members, here.ended),
+                let written: BTreeSet<ReplicaId> = match (&batch.members, &batch.checkpoint) {
+                    (None, None) => last.into_iter().flatten().chain(origins).collect(),
+                    _ => here.members.iter().copied().collect(),
                 };
-                let state = State {
-                    members,
-                    ended,
-                    ..here
-                };
+                let members = written.into_iter().collect();
+                let state = State { members, ..here };
                 self.revived(Some(state))
             }
             Call::Open | Call::Begin(_) => match self.steps.last() {
@@ -249,14 +238,14 @@ impl Town {
     }
 
     fn revived(&self, state: Option<State<Ratings>>) -> State<Ratings> {
-        let parts = state.as_ref();
-        let parts = parts.map(|state| (state.members.clone(), state.ended.clone()));
-        let (members, ended) = parts.unwrap_or_default();
+        let members = state
+            .iter()
+            .flat_map(|state| state.members.clone())
+            .collect();
         let recovered = Recovered {
             state,
             records: Vec::new(),
             members,
-            ended,
             incarnation: None,
         };
         revive(&self.base, recovered)
