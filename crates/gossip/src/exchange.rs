@@ -183,8 +183,9 @@ impl<V: Value> Replica<V> {
                 }
                 Ok(self.accept(offer, apart))
             }
-            Message::State(state) if apart.has_less => Ok(self.accept(state.as_report(), apart)),
-            Message::State(state) => self.join(*state, apart),
+            // Where each may have more, one has to begin: it makes both its own.
+            Message::State(state) if apart.has_more || !apart.has_less => self.join(*state, apart),
+            Message::State(state) => Ok(self.accept(state.as_report(), apart)),
         }
     }
 
