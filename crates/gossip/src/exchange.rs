@@ -174,7 +174,9 @@ impl<V: Value> Replica<V> {
                 ..Received::default()
             });
         }
-        self.refuse_ends_of_the_living(&message)?;
+        if message.from() != self.id {
+            self.refuse_ends_of_the_living(&message)?;
+        }
         let apart = self.compare(&message);
         match message {
             Message::Offer(mut offer) => {
