@@ -40,7 +40,7 @@ impl<V: Value> Replica<V> {
     fn received_to(&self, last: ReplicaId) -> impl Iterator<Item = (ReplicaId, u64, u64)> + '_ {
         self.replica_ts
             .iter()
-            .filter(move |(life, _)| life.server == last.server && *life <= last)
+            .filter(move |(life, _)| life.is_up_to(last))
             .map(|(life, received)| (life, self.value_ts.count(life), received))
     }
 

@@ -42,6 +42,11 @@ impl Ends {
         new
     }
 
+    /// Adds several; gives those that were not meant before.
+    pub(crate) fn extend(&mut self, ends: impl IntoIterator<Item = ReplicaId>) -> Vec<ReplicaId> {
+        ends.into_iter().filter(|&last| self.add(last)).collect()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = ReplicaId> + '_ {
         self.0
             .iter()
@@ -57,9 +62,7 @@ impl Ends {
 impl FromIterator<ReplicaId> for Ends {
     fn from_iter<I: IntoIterator<Item = ReplicaId>>(lives: I) -> Self {
         let mut ends = Self::default();
-        for last in lives {
-            ends.add(last);
-        }
+        ends.extend(lives);
         ends
     }
 }
@@ -96,14 +99,12 @@ impl Members {
             let everywhere = self.others(own).try_fold(last, |last, other| {
                 Some(last.min(self.report_of(other)?.ended.of(last.server)?))
             });
-            let is_known = |last: &ReplicaId| {
-                let mut members = self.iter().filter(|life| life.server == last.server);
-                members.any(|life| life <= *last)
-            };
+            let is_known = |last: &ReplicaId| self.iter().any(|life| life.is_up_to(*last));
             let everywhere = everywhere.filter(|last| self.has_joined() && is_known(last));
             folded.chain(everywhere).max().map(|fold| fold.min(last))
         };
-        self.ended().iter().filter_map(folds).collect()
+        let unfolded = self.ended().iter().filter(|last| !self.has_folded(*last));
+        unfolded.filter_map(folds).collect()
     }
 }
 
@@ -126,8 +127,8 @@ impl<V: Value> Replica<V> {
     /// all that it has is here: the last of each server.
     pub(crate) fn over_here(&self, ts: &Timestamp, ended: &Ends) -> Vec<ReplicaId> {
         let is_here = |last: &ReplicaId| {
-            ts.beyond(&self.replica_ts)
-                .all(|(life, ..)| life.server != last.server || life > *last)
+            let mut more = ts.beyond(&self.replica_ts);
+            !more.any(|(life, ..)| life.is_up_to(*last))
         };
         ended.iter().filter(is_here).collect()
     }
@@ -159,19 +160,18 @@ impl<V: Value> Replica<V> {
     /// still waits here.
     pub(crate) fn fold(&mut self) {
         for last in self.members.foldable(self.id) {
-            if self.replica_ts.has_folded(last) || !self.is_settled(last) {
-                continue;
+            if self.is_alike(last) {
+                self.forget(last);
+                self.replica_ts.raise(last, Timestamp::ALL);
+                self.value_ts.raise(last, Timestamp::ALL);
             }
-            self.forget(last);
-            self.replica_ts.raise(last, Timestamp::ALL);
-            self.value_ts.raise(last, Timestamp::ALL);
         }
     }
 
     /// Whether of a life, and of all before, nothing waits here, and everyone who remains
     /// has reported to have the same, or has folded them.
-    fn is_settled(&self, last: ReplicaId) -> bool {
-        let is_meant = |life: ReplicaId| life.server == last.server && life <= last;
+    fn is_alike(&self, last: ReplicaId) -> bool {
+        let is_meant = |life: ReplicaId| life.is_up_to(last);
         let has_the_same = |other| {
             self.reported(other).is_some_and(|ts| {
                 let mut more = ts.beyond(&self.replica_ts);
@@ -186,7 +186,7 @@ impl<V: Value> Replica<V> {
 
     /// Forgets a life and all before, of which no record waits.
     pub(crate) fn forget(&mut self, last: ReplicaId) {
-        let is_meant = |life: ReplicaId| life.server == last.server && life <= last;
+        let is_meant = |life: ReplicaId| life.is_up_to(last);
         for (life, count) in self.replica_ts.iter() {
             if is_meant(life) && count != Timestamp::ALL {
                 self.finals.raise(life, count);

@@ -35,6 +35,11 @@ impl ReplicaId {
     pub const fn is_end(self) -> bool {
         self.incarnation == u64::MAX
     }
+
+    /// Whether this is `last`, or a life of its server before that.
+    pub(crate) const fn is_up_to(self, last: Self) -> bool {
+        self.server == last.server && self.incarnation <= last.incarnation
+    }
 }
 
 impl fmt::Display for ReplicaId {

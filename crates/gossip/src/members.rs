@@ -100,6 +100,11 @@ impl Members {
         &self.ended
     }
 
+    /// Whether a life is folded away.
+    pub(crate) fn has_folded(&self, life: ReplicaId) -> bool {
+        self.folded.cover(life)
+    }
+
     pub(crate) fn has_joined(&self) -> bool {
         self.standing == Standing::Joined
     }
@@ -133,9 +138,8 @@ impl Members {
         let is_live = |member: &ReplicaId| !self.folded.cover(*member);
         let members = report.members.into_iter().chain([report.from]);
         known.members.extend(members.filter(is_live));
-        for last in report.ended.iter().chain(report.replica_ts.folds()) {
-            known.ended.add(last);
-        }
+        let ended = report.ended.iter().chain(report.replica_ts.folds());
+        known.ended.extend(ended);
         known.standing = known.standing.max(report.standing);
         self.all.extend(&known.members);
         known.members.len() > before
@@ -178,8 +182,7 @@ impl Members {
         &mut self,
         ended: impl IntoIterator<Item = ReplicaId>,
     ) -> Vec<ReplicaId> {
-        let is_new = |last: &ReplicaId| self.ended.add(*last);
-        ended.into_iter().filter(is_new).collect()
+        self.ended.extend(ended)
     }
 
     /// `own` has joined when it has all that a joined member, which knows it, reported:
@@ -234,8 +237,7 @@ impl Members {
             .filter(|&last| !self.ended.cover(last) && self.has_all_of(last, own, replica_ts))
             .collect();
         if self.others(own).next().is_none() {
-            let is_new = |last: &ReplicaId| self.ended_alone.add(*last);
-            return ended.into_iter().filter(is_new).collect();
+            return self.ended_alone.extend(ended);
         }
         self.add_ended(ended)
     }
@@ -266,7 +268,7 @@ impl Members {
             .all(|has| {
                 has.beyond(replica_ts).all(|(origin, _, count)| {
                     let is_here = count == Timestamp::ALL && self.ended.cover(origin);
-                    origin.server != last.server || origin > last || is_here
+                    is_here || !origin.is_up_to(last)
                 })
             })
     }

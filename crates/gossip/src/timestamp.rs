@@ -61,8 +61,7 @@ impl Timestamp {
             return;
         }
         if count == Self::ALL {
-            let covered = |id: ReplicaId| id.server == replica.server && id <= replica;
-            self.entries.retain(|&(id, _)| !covered(id));
+            self.entries.retain(|&(id, _)| !id.is_up_to(replica));
         }
         match self.position(replica) {
             Ok(at) => self.entries[at].1 = count,
