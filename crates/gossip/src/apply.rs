@@ -64,7 +64,7 @@ impl<V: Value> Replica<V> {
         let mut ready = BinaryHeap::new();
         loop {
             for place in candidates.drain(..) {
-                if let Some(entry) = self.log.entry(place) {
+                if let Some(entry) = self.log.entry(place).filter(|entry| entry.waiting) {
                     ready.push(Reverse((entry.record.rank(), place)));
                 }
             }
@@ -101,7 +101,7 @@ impl<V: Value> Replica<V> {
                 ts: entry.record.ts(),
                 digest: digest(update),
             };
-            self.executed.insert(id.session, reply);
+            self.executed.insert(id.session, update.time, reply);
         }
         // Of `prev` only entries that are lost for good can be beyond the value. They
         // are merged too: whoever sees this effect must not have it count as stable

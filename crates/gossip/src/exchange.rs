@@ -1,118 +1,20 @@
-//! Gossip: what replicas send each other, and when a record can go.
+//! Gossip: who is sent what, what is taken from whom, and when a record can go.
 
 use alloc::{boxed::Box, vec::Vec};
-use core::ops::RangeInclusive;
+use core::mem;
 
 use crate::{
-    MalformedState, Record, Replica, ReplicaId, Standing, State, Timestamp, Value, fold::Past,
-    members::Report,
+    MalformedState, Message, Offer, Received, Replica, ReplicaId, Scope, Standing, Timestamp,
+    Value, fold::Past, members::Report,
 };
 
-/// A gossip message: a report of what the sender has received, and what it knows
-/// the receiver to lack.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Message<V: Value> {
-    /// Records.
-    Offer(Offer<V::Operation>),
-    /// The whole state, where the sender has discarded records that the receiver
-    /// lacks.
-    State(Box<State<V>>),
-}
-
-/// Which records a message may carry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Scope {
-    /// Those of the sender itself: for a push right after an update. Each replica
-    /// pushes its own, so those of others would mostly come twice.
-    Own,
-    /// Those of every origin: when the receiver has just reported, or asks.
-    All,
-}
-
-/// Records, in runs without holes.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Offer<O> {
-    /// The sender.
-    pub from: ReplicaId,
-    /// Everything that the sender has received: its replica timestamp.
-    pub replica_ts: Timestamp,
-    /// Every replica that the sender has heard of.
-    pub members: Vec<ReplicaId>,
-    /// The lives of which it has all that there will ever be, and every one before: the
-    /// last of each server.
-    pub ended: Vec<ReplicaId>,
-    /// Per origin in ascending order of number.
-    pub records: Vec<Record<O>>,
-    /// There was more than one message may hold.
-    pub more: bool,
-    /// What the sender knows of who takes part.
-    pub standing: Standing,
-}
-
-/// What came of a message.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Received {
-    /// The records that are new here, by origin. They are to be on stable storage
-    /// before any report that counts them.
-    pub accepted: Vec<(ReplicaId, RangeInclusive<u64>)>,
-    /// A whole state was joined, or all that is here was made this replica's own: all of it
-    /// is to be stored anew.
-    pub joined: bool,
-    /// Members are new here: they are to be on stable storage before the next report.
-    pub met: bool,
-    /// The sender has reported members that it had not reported before: who may be sent
-    /// what may have changed.
-    pub heard: bool,
-    /// The records that were there already, or came after a hole.
-    pub ignored: usize,
-    /// The sender is retired: nothing was taken from it.
-    pub retired: bool,
-    /// The sender has something of lives that are over here: only its report was taken.
-    /// It hears of that, and comes again with all that it has as its own.
-    pub outdated: bool,
-}
-
 /// How a receiver's and a sender's pasts differ, in lives that are over at one of them.
-#[derive(Clone, Copy)]
+#[derive(Default)]
 pub(crate) struct Apart {
-    /// The receiver may have more of what is over at the sender.
-    has_more: bool,
+    /// The lives that are over at the sender, of which the receiver may have more.
+    more_here: Vec<ReplicaId>,
     /// The sender may have more of what is over here.
-    has_less: bool,
-}
-
-impl<V: Value> Message<V> {
-    /// The sender.
-    pub const fn from(&self) -> ReplicaId {
-        match self {
-            Self::Offer(offer) => offer.from,
-            Self::State(state) => state.from,
-        }
-    }
-
-    /// Everything that the sender has received.
-    pub const fn replica_ts(&self) -> &Timestamp {
-        match self {
-            Self::Offer(offer) => &offer.replica_ts,
-            Self::State(state) => &state.replica_ts,
-        }
-    }
-
-    /// Every replica that the sender has heard of.
-    pub fn members(&self) -> &[ReplicaId] {
-        match self {
-            Self::Offer(offer) => &offer.members,
-            Self::State(state) => &state.members,
-        }
-    }
-
-    /// The lives of which the sender has all that there will ever be.
-    pub fn ended(&self) -> &[ReplicaId] {
-        match self {
-            Self::Offer(offer) => &offer.ended,
-            Self::State(state) => &state.ended,
-        }
-    }
+    more_there: bool,
 }
 
 impl<V: Value> Replica<V> {
@@ -130,10 +32,10 @@ impl<V: Value> Replica<V> {
         let discarded =
             |(origin, after, count)| count == Timestamp::ALL || after < self.log.floor(origin);
         if self.news(peer, has, scope).any(discarded) {
-            Message::State(Box::new(self.state()))
-        } else {
-            Message::Offer(self.offer(peer, has, scope))
+            return Message::State(Box::new(self.state()));
         }
+        let offer = self.offer(peer, has, scope).map(Message::Offer);
+        offer.unwrap_or_else(|| Message::State(Box::new(self.state())))
     }
 
     /// A message without records.
@@ -146,6 +48,8 @@ impl<V: Value> Replica<V> {
             records: Vec::new(),
             more: false,
             standing: self.standing(),
+            horizon: self.horizon,
+            settled: self.settled,
         }
     }
 
@@ -168,31 +72,44 @@ impl<V: Value> Replica<V> {
     /// [`MalformedState`] for a state that no replica can be in; nothing is changed.
     pub fn receive(&mut self, message: Message<V>) -> Result<Received, MalformedState> {
         // What it says may be news that no one else can ever have.
-        if self.members.is_retired(message.from()) {
+        let from = message.from();
+        let says_so = |other: &ReplicaId| other.server == from.server && *other > from;
+        if self.members.is_retired(from) || message.members().iter().any(says_so) {
             return Ok(Received {
                 retired: true,
                 ..Received::default()
             });
         }
-        if message.from() != self.id {
-            self.refuse_ends_of_the_living(&message)?;
-        }
-        let apart = self.compare(&message);
-        match message {
+        self.refuse_malformed(&message)?;
+        let (apart, mut late) = if from == self.id {
+            Default::default()
+        } else {
+            let apart = self.compare(&message);
+            let (horizon, settled) = (message.horizon(), message.settled());
+            (apart, self.give_up(message.replica_ts(), horizon, settled))
+        };
+        let received = match message {
             Message::Offer(mut offer) => {
-                if apart.has_less {
+                if apart.more_there {
                     offer.records.clear();
                 }
-                Ok(self.accept(offer, apart))
+                self.accept(offer, &apart)
             }
             // Where each may have more, one has to begin: it makes both its own.
-            Message::State(state) if apart.has_more || !apart.has_less => self.join(*state, apart),
-            Message::State(state) => Ok(self.accept(state.as_report(), apart)),
-        }
+            Message::State(state) if !apart.more_here.is_empty() || !apart.more_there => {
+                self.join(*state, &apart)
+            }
+            Message::State(state) => self.accept(state.as_report(), &apart),
+        };
+        late.extend(received.late);
+        Ok(Received { late, ..received })
     }
 
     /// Whoever says that a life is over, or has folded it, knows of a later one.
-    fn refuse_ends_of_the_living(&self, message: &Message<V>) -> Result<(), MalformedState> {
+    fn refuse_malformed(&self, message: &Message<V>) -> Result<(), MalformedState> {
+        if let Message::State(state) = message {
+            state.check()?;
+        }
         let mut ends = message
             .ended()
             .iter()
@@ -202,9 +119,10 @@ impl<V: Value> Replica<V> {
             let mut known = message.members().iter().copied().chain(self.members());
             !known.any(|other| other.server == last.server && other > *last)
         });
-        living.map_or(Ok(()), |replica| {
-            Err(MalformedState::EndOfTheLiving { replica })
-        })
+        match living.filter(|_| message.from() != self.id) {
+            Some(replica) => Err(MalformedState::EndOfTheLiving { replica }),
+            None => Ok(()),
+        }
     }
 
     /// Compares what is here with what the sender has of lives that are over.
@@ -213,12 +131,12 @@ impl<V: Value> Replica<V> {
         let there = Past {
             replica_ts: message.replica_ts(),
             ended: &ended,
+            finals: message.finals().unwrap_or(const { &Timestamp::new() }),
         };
         let here = self.past();
-        let is_other = message.from() != self.id;
         Apart {
-            has_more: is_other && here.has_more_than(&there),
-            has_less: is_other && there.has_more_than(&here),
+            more_here: here.beyond(&there).collect(),
+            more_there: there.beyond(&here).next().is_some(),
         }
     }
 
@@ -239,7 +157,11 @@ impl<V: Value> Replica<V> {
             .filter(move |&(origin, _, count)| count != Timestamp::ALL || !is_over(origin))
     }
 
-    fn offer(&self, peer: ReplicaId, has: &Timestamp, scope: Scope) -> Offer<V::Operation> {
+    /// The records that a peer lacks; `None` where one of them is dated before what is
+    /// settled there. It may have executed that, and have forgotten it: only the value can
+    /// tell.
+    fn offer(&self, peer: ReplicaId, has: &Timestamp, scope: Scope) -> Option<Offer<V::Operation>> {
+        let settled = self.members.report_of(peer)?.settled;
         let mut offer = self.report();
         let mut bytes = 0;
         for (origin, after, _) in self.news(peer, has, scope) {
@@ -247,26 +169,30 @@ impl<V: Value> Replica<V> {
                 bytes += entry.record.size::<V>();
                 if bytes > self.limits.message_bytes && !offer.records.is_empty() {
                     offer.more = true;
-                    return offer;
+                    return Some(offer);
+                }
+                if entry.record.update().time < settled {
+                    return None;
                 }
                 offer.records.push(entry.record.clone());
             }
         }
-        offer
+        Some(offer)
     }
 
     /// Ladin et al. 1992, section 3.2, "Processing a gossip message".
-    fn accept(&mut self, offer: Offer<V::Operation>, apart: Apart) -> Received {
+    fn accept(&mut self, mut offer: Offer<V::Operation>, apart: &Apart) -> Received {
         let mut received = Received {
-            outdated: apart.has_less,
+            outdated: apart.more_there,
             met: self
                 .members
                 .extend(offer.members.iter().copied().chain([offer.from])),
             ..Received::default()
         };
-        for record in offer.records {
+        for record in mem::take(&mut offer.records) {
             let (origin, number) = (record.origin(), record.number());
-            if self.replica_ts.count(origin).checked_add(1) != Some(number) {
+            let follows = self.replica_ts.count(origin).checked_add(1) == Some(number);
+            if !follows || (offer.from != self.id && self.may_have_forgotten(record.update())) {
                 received.ignored += 1;
                 continue;
             }
@@ -276,23 +202,13 @@ impl<V: Value> Replica<V> {
             }
             self.append(record);
         }
-        self.learn(
-            Report {
-                from: offer.from,
-                replica_ts: offer.replica_ts,
-                members: offer.members,
-                ended: offer.ended.into_iter().collect(),
-                standing: offer.standing,
-            },
-            apart,
-            &mut received,
-        );
+        self.learn(offer.into_report(), apart, &mut received);
         received
     }
 
     /// Notes what a peer reported, lets retirements count, and discards and folds what
     /// can go.
-    pub(crate) fn learn(&mut self, report: Report, apart: Apart, received: &mut Received) {
+    pub(crate) fn learn(&mut self, report: Report, apart: &Apart, received: &mut Received) {
         let ended = if report.from == self.id {
             // Of lives that were over, others may have folded less away since.
             self.members.recover(self.id, report.members);
@@ -300,7 +216,15 @@ impl<V: Value> Replica<V> {
         } else {
             let over = self.over_here(&report.replica_ts, &report.ended);
             let ended = self.members.add_ended(over);
-            self.owes |= apart.has_more && (received.joined || !ended.is_empty());
+            let is_over = |life: &&ReplicaId| ended.iter().any(|last| life.is_up_to(*last));
+            let lives = apart.more_here.iter();
+            let own = lives.filter(|life| received.joined || is_over(life));
+            let own: Vec<_> = own.copied().collect();
+            if !own.is_empty() && !self.is_retired() {
+                self.owes = true;
+                received.joined = true;
+                received.late.extend(self.strand(&own));
+            }
             let joins = report.standing == Standing::Joined
                 && report.members.contains(&self.id)
                 && !self.lacks(&report.replica_ts);

@@ -6,20 +6,25 @@ use core::{
     ops::RangeInclusive,
 };
 
-use crate::{SessionId, Timestamp, Update, UpdateId};
+use crate::{SessionId, Time, Timestamp, Update, UpdateId};
 
 /// First replies that are remembered of one session. A session makes one update at a
 /// time, so one would do; the rest are for clients that do not keep to that.
 const REPLIES: usize = 8;
+/// In so many parts the table is looked through for what can be forgotten.
+const PARTS: usize = 32;
 
 /// The executed table: which updates are reflected in the value, and what retries of
 /// them are told.
 ///
 /// It grows with the sessions, not with their updates: of each it holds which of its
-/// updates are executed, as runs without gaps, and the first replies to the latest.
+/// updates are executed, as runs without gaps, and the first replies to the latest. It
+/// forgets a session when the last of its updates is settled: retries are too late then.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct ExecutedTable {
     sessions: BTreeMap<SessionId, Executed>,
+    /// Where to look next for sessions to forget.
+    next: SessionId,
 }
 
 /// What is executed of one session.
@@ -32,6 +37,8 @@ pub struct Executed {
     pub replies: Vec<FirstReply>,
     /// The merge of the timestamps first given to the others.
     pub older: Timestamp,
+    /// The greatest time of them all.
+    pub latest: Time,
 }
 
 /// What an update was first answered.
@@ -71,20 +78,35 @@ impl ExecutedTable {
         })
     }
 
-    /// Enters an update; what was given first stays.
-    pub(crate) fn insert(&mut self, session: SessionId, reply: FirstReply) {
-        self.sessions.entry(session).or_default().insert(reply);
+    /// Enters an update that was made at `time`; what was given first stays.
+    pub(crate) fn insert(&mut self, session: SessionId, time: Time, reply: FirstReply) {
+        let executed = self.sessions.entry(session).or_default();
+        executed.latest = executed.latest.max(time);
+        executed.insert(reply);
     }
 
-    /// Enters all that another replica has executed of a session.
-    pub(crate) fn join(&mut self, session: SessionId, other: Executed) {
-        let executed = self.sessions.entry(session).or_default();
-        executed.older.merge(&other.older);
-        for run in other.runs {
-            executed.include(run);
+    /// Forgets sessions of which all is dated before `settled`, and gives them. It looks at
+    /// a part of the table, the next each time, so that nobody waits for long.
+    pub(crate) fn forget(&mut self, settled: Time) -> Vec<SessionId> {
+        let part = self.sessions.len() / PARTS + 1;
+        let mut from = self.sessions.range(self.next..);
+        let over = from
+            .by_ref()
+            .take(part)
+            .filter(|(_, of)| of.latest < settled)
+            .map(|(&session, _)| session)
+            .collect::<Vec<_>>();
+        self.next = from.next().map_or_else(SessionId::default, |next| *next.0);
+        for session in &over {
+            self.sessions.remove(session);
         }
-        for reply in other.replies {
-            executed.insert(reply);
+        over
+    }
+
+    /// Enters all that another replica has executed.
+    pub(crate) fn join(&mut self, other: Self) {
+        for (session, of) in other.sessions {
+            self.sessions.entry(session).or_default().join(of);
         }
     }
 
@@ -94,6 +116,17 @@ impl ExecutedTable {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &Executed)> {
         self.sessions.iter().map(|(&session, of)| (session, of))
+    }
+}
+
+impl From<Vec<(SessionId, Executed)>> for ExecutedTable {
+    fn from(sessions: Vec<(SessionId, Executed)>) -> Self {
+        let mut table = Self::default();
+        for (session, of) in sessions {
+            // Whoever sent it may name one twice.
+            table.sessions.entry(session).or_default().join(of);
+        }
+        table
     }
 }
 
@@ -117,6 +150,16 @@ impl Executed {
             last = last.max(*self.runs[to - 1].end());
         }
         self.runs.splice(from..to.max(from), [first..=last]);
+    }
+
+    fn join(&mut self, other: Self) {
+        self.older.merge(&other.older);
+        self.latest = self.latest.max(other.latest);
+        other.runs.into_iter().for_each(|run| self.include(run));
+        other
+            .replies
+            .into_iter()
+            .for_each(|reply| self.insert(reply));
     }
 
     fn insert(&mut self, reply: FirstReply) {
@@ -191,7 +234,7 @@ mod tests {
     use alloc::collections::BTreeSet;
 
     use super::*;
-    use crate::{ReplicaId, Time};
+    use crate::ReplicaId;
 
     const SESSION: SessionId = SessionId(7);
 
@@ -205,7 +248,7 @@ mod tests {
             ts: ts(given),
             digest: given,
         };
-        table.insert(SESSION, reply);
+        table.insert(SESSION, Time(given), reply);
     }
 
     fn reply(table: &ExecutedTable, sequence: u64) -> Option<(u64, Option<u64>)> {
@@ -273,7 +316,7 @@ mod tests {
                     runs: [run].into(),
                     ..Executed::default()
                 };
-                table.join(SESSION, executed);
+                table.join([(SESSION, executed)].to_vec().into());
             }
             for sequence in 0..30 {
                 let id = UpdateId::new(SESSION, sequence);
@@ -289,9 +332,42 @@ mod tests {
                 runs: [run].into(),
                 ..Executed::default()
             };
-            table.join(SESSION, executed);
+            table.join([(SESSION, executed)].to_vec().into());
         }
         assert_eq!(table.of(SESSION).map(|of| of.runs.len()), Some(1));
+    }
+
+    #[test]
+    fn sessions_are_forgotten_when_the_last_update_is_settled_in_parts() {
+        let mut table = ExecutedTable::default();
+        for session in 1..=100 {
+            for sequence in 1..=2 {
+                let reply = FirstReply {
+                    sequence,
+                    ts: ts(sequence),
+                    digest: 0,
+                };
+                let made = if session % 2 == 0 { 10 * sequence } else { 5 };
+                table.insert(SessionId(session), Time(made), reply);
+            }
+        }
+        // The last of an even session is of 20, also where another joins an older part.
+        let older = table.of(SessionId(1)).cloned().expect("it is there");
+        table.join([(SessionId(2), older)].to_vec().into());
+        assert_eq!(table.forget(Time(5)), []);
+        let mut forgotten = BTreeSet::new();
+        for _ in 0..2 * PARTS {
+            let part = table.forget(Time(20));
+            assert!(part.len() <= 100 / PARTS + 1, "{part:?}");
+            forgotten.extend(part);
+        }
+        assert_eq!(forgotten.len(), 50);
+        assert!(forgotten.iter().all(|session| session.0 % 2 == 1));
+        assert!(table.of(SessionId(3)).is_none() && table.of(SessionId(2)).is_some());
+        let rest: Vec<_> = (0..2 * PARTS)
+            .flat_map(|_| table.forget(Time(21)))
+            .collect();
+        assert_eq!((rest.len(), table.iter().count()), (50, 0));
     }
 
     #[test]
@@ -299,9 +375,7 @@ mod tests {
         let (mut one, mut two) = (ExecutedTable::default(), ExecutedTable::default());
         (1..=10).for_each(|sequence| insert(&mut one, sequence, sequence));
         (5..=20).for_each(|sequence| insert(&mut two, sequence, 100 + sequence));
-        for (session, executed) in two.iter() {
-            one.join(session, executed.clone());
-        }
+        one.join(two);
         assert_eq!(reply(&one, 20), Some((120, Some(120))));
         assert_eq!(reply(&one, 13), Some((113, Some(113))));
         assert_eq!(reply(&one, 3), Some((112, None)));

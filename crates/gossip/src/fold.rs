@@ -16,7 +16,10 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
-use crate::{Record, Replica, ReplicaId, Timestamp, Update, Value, log::Place, members::Members};
+use crate::{
+    Record, Replica, ReplicaId, State, Timestamp, Update, UpdateId, Value, log::Place,
+    members::Members,
+};
 
 /// How many lives of a server are remembered apart when they are folded away, so that a
 /// session can be told that it has seen what is lost.
@@ -71,18 +74,19 @@ impl FromIterator<ReplicaId> for Ends {
 pub(crate) struct Past<'a> {
     pub(crate) replica_ts: &'a Timestamp,
     pub(crate) ended: &'a Ends,
+    /// What is known of how much there was of lives that are folded away.
+    pub(crate) finals: &'a Timestamp,
 }
 
 impl Past<'_> {
-    /// Whether it has something of lives that are over at `other`, and are not here,
-    /// that `other` does not have or cannot tell to have.
-    pub(crate) fn has_more_than(&self, other: &Self) -> bool {
-        self.replica_ts.iter().any(|(life, count)| {
-            let has = other.replica_ts.count(life);
-            other.ended.cover(life)
-                && !self.ended.cover(life)
-                && (has == Timestamp::ALL || has < count)
-        })
+    /// The lives that are over at `other`, and are not here, of which it has something that
+    /// `other` does not have or cannot tell to have.
+    pub(crate) fn beyond<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = ReplicaId> + 'a {
+        let lives = self.replica_ts.iter().filter(|&(life, count)| {
+            let has = had(other.replica_ts, other.finals, life);
+            other.ended.cover(life) && !self.ended.cover(life) && has < count
+        });
+        lives.map(|(life, _)| life)
     }
 }
 
@@ -146,6 +150,7 @@ impl<V: Value> Replica<V> {
         self.log.start(self.id, number);
         self.replica_ts.raise(self.id, number);
         self.value_ts.raise(self.id, number);
+        self.joined.raise(self.id, number);
         true
     }
 
@@ -153,6 +158,7 @@ impl<V: Value> Replica<V> {
         Past {
             replica_ts: &self.replica_ts,
             ended: self.members.ended(),
+            finals: &self.finals,
         }
     }
 
@@ -197,33 +203,73 @@ impl<V: Value> Replica<V> {
         self.members.forget(last);
     }
 
-    /// The updates of records that wait here, of lives that a peer with `ts` has folded
-    /// away: their places are gone.
-    pub(crate) fn stranded(&self, ts: &Timestamp) -> Vec<Update<V::Operation>> {
-        let is_stranded = |(origin, _): &Place| ts.has_folded(*origin);
-        let mut records: Vec<_> = self
-            .waiting
-            .places()
-            .filter(is_stranded)
-            .filter_map(|place| Some(&self.log.entry(place)?.record))
-            .collect();
-        records.sort_by_key(|record| record.rank());
-        records
-            .into_iter()
-            .map(|record| record.update().clone())
+    /// The updates of records that wait here, of lives that a peer has folded away, and that
+    /// it may not have had: their places are gone.
+    pub(crate) fn stranded(&self, there: &State<V>) -> Vec<(Place, Update<V::Operation>)> {
+        let ts = &there.replica_ts;
+        self.waiting_among(|(origin, number), _| {
+            ts.has_folded(origin) && had(ts, &there.finals, origin) < number
+        })
+    }
+
+    /// Makes what waits among these lives, which only this replica has, its own.
+    pub(crate) fn strand(&mut self, lives: &[ReplicaId]) -> Vec<UpdateId> {
+        let stranded = self.waiting_among(|(origin, _), _| lives.contains(&origin));
+        self.abandon(&stranded);
+        self.make_again(stranded)
+    }
+
+    /// The updates of waiting records that are meant, causes before effects.
+    pub(crate) fn waiting_among(
+        &self,
+        is_meant: impl Fn(Place, &Update<V::Operation>) -> bool,
+    ) -> Vec<(Place, Update<V::Operation>)> {
+        let entries = self.waiting.places().filter_map(|place| {
+            let record = &self.log.entry(place)?.record;
+            is_meant(place, record.update()).then_some((place, record))
+        });
+        let mut records: Vec<_> = entries.collect();
+        records.sort_by_key(|(_, record)| record.rank());
+        let updates = records.into_iter();
+        updates
+            .map(|(place, record)| (place, record.update().clone()))
             .collect()
     }
 
-    /// Makes an update again, with the same id and time, as a record of this replica's
-    /// own; unless it is executed, or has another record.
-    pub(crate) fn make_again(&mut self, update: Update<V::Operation>) {
-        let is_here = self.executed.contains(update.id) || self.waiting.find(update.id).is_some();
-        if !is_here && !self.is_retired() {
+    /// Has these records wait no more: they stay, without effect.
+    pub(crate) fn abandon(&mut self, records: &[(Place, Update<V::Operation>)]) {
+        let mut woken = Vec::new();
+        for &(place, Update { id, .. }) in records {
+            self.log.applied(place);
+            self.waiting.release(id, place);
+            self.value_ts.raise(place.0, place.1);
+            self.waiting.wake((place.0, 0)..=place, &mut woken);
+        }
+        self.settle(woken);
+    }
+
+    /// Makes updates again, with the same ids and times, as records of this replica's own;
+    /// those that are executed, or have other records, it leaves. Gives those that are too
+    /// late for it: others may have executed them, and have forgotten that.
+    pub(crate) fn make_again(
+        &mut self,
+        updates: Vec<(Place, Update<V::Operation>)>,
+    ) -> Vec<UpdateId> {
+        let mut late = Vec::new();
+        for (_, update) in updates {
             let number = self.replica_ts.count(self.id) + 1;
-            if let Some(record) = Record::new(self.id, number, update) {
+            if self.executed.contains(update.id) || self.waiting.find(update.id).is_some() {
+                continue;
+            }
+            if update.time < self.horizon {
+                late.push(update.id);
+            } else if let Some(record) = Record::new(self.id, number, update)
+                && !self.is_retired()
+            {
                 self.append(record);
             }
         }
+        late
     }
 
     /// How many records of a life that is over were received, as far as is known.
@@ -233,6 +279,16 @@ impl<V: Value> Replica<V> {
             received => received,
         }
     }
+}
+
+/// How much of a life a replica has received; of one that it has folded away, how much it
+/// had then, or 0 where that is not remembered.
+pub(crate) fn had(replica_ts: &Timestamp, finals: &Timestamp, life: ReplicaId) -> u64 {
+    let count = match replica_ts.count(life) {
+        Timestamp::ALL => finals.count(life),
+        has => return has,
+    };
+    if count == Timestamp::ALL { 0 } else { count }
 }
 
 /// Remembers the last lives of a server apart, and no more.

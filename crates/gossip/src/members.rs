@@ -5,7 +5,7 @@ use alloc::{
     vec::Vec,
 };
 
-use crate::{Replica, ReplicaId, Timestamp, Value, fold::Ends};
+use crate::{Replica, ReplicaId, Time, Timestamp, Value, fold::Ends};
 
 /// Every replica heard of, and what each has reported.
 ///
@@ -55,6 +55,8 @@ pub(crate) struct Report {
     pub(crate) members: Vec<ReplicaId>,
     pub(crate) ended: Ends,
     pub(crate) standing: Standing,
+    pub(crate) horizon: Time,
+    pub(crate) settled: Time,
 }
 
 /// The merge of all that a peer itself has reported.
@@ -65,6 +67,9 @@ pub(crate) struct Known {
     members: BTreeSet<ReplicaId>,
     pub(crate) ended: Ends,
     standing: Standing,
+    /// Of the cut at which it had reported `replica_ts`, or an earlier one.
+    pub(crate) horizon: Time,
+    pub(crate) settled: Time,
 }
 
 impl Members {
@@ -141,6 +146,8 @@ impl Members {
         let ended = report.ended.iter().chain(report.replica_ts.folds());
         known.ended.extend(ended);
         known.standing = known.standing.max(report.standing);
+        known.horizon = known.horizon.max(report.horizon);
+        known.settled = known.settled.max(report.settled);
         self.all.extend(&known.members);
         known.members.len() > before
     }
@@ -160,6 +167,12 @@ impl Members {
     /// Whether nothing more of `replica` can come, nor is waited for.
     pub(crate) fn has_ended(&self, replica: ReplicaId) -> bool {
         self.ended.cover(replica) || self.ended_alone.cover(replica)
+    }
+
+    /// Whether all lives before the latest of each server are over.
+    pub(crate) fn past_is_over(&self) -> bool {
+        let mut retired = self.iter().filter(|&member| self.is_retired(member));
+        retired.all(|member| self.has_ended(member))
     }
 
     /// The members whose knowledge counts: all but `own` that are not retired.

@@ -12,6 +12,12 @@ pub enum Refusal {
         /// After this long it would be accepted.
         retry_after: Duration,
     },
+    /// The update is dated before this replica's [horizon](crate::Replica::horizon). It may
+    /// be a retry of one that took effect and is forgotten: that cannot be told any more.
+    TooLate {
+        /// By how much.
+        by: Duration,
+    },
     /// `prev` claims updates of this replica that it never issued.
     ForgedTimestamp {
         /// This replica.
@@ -50,6 +56,12 @@ impl fmt::Display for Refusal {
                 f,
                 "the update's time is ahead of the replica's clock; retry after {} ms",
                 retry_after.as_millis()
+            ),
+            Self::TooLate { by } => write!(
+                f,
+                "the update comes {} ms too late; whether it took effect before is not known \
+                 any more",
+                by.as_millis()
             ),
             Self::ForgedTimestamp {
                 replica,
@@ -98,6 +110,11 @@ mod tests {
             (
                 Refusal::ClockAhead { retry_after },
                 "the update's time is ahead of the replica's clock; retry after 250 ms",
+            ),
+            (
+                Refusal::TooLate { by: retry_after },
+                "the update comes 250 ms too late; whether it took effect before is not known \
+                 any more",
             ),
             (
                 Refusal::ForgedTimestamp {

@@ -19,6 +19,10 @@ pub struct Limits {
     /// the clocks of the replicas differ, and than a retry may fail over; narrower
     /// than a user would put up with having a later write lose.
     pub max_skew: Duration,
+    /// How long ago an update may be dated. Longer than anybody goes on retrying one, the
+    /// longest partition included that a retry outlives; shorter than one would remember
+    /// every update's id for.
+    pub late: Duration,
     /// Most bytes of records in one message. At least one record is sent, so this
     /// must leave room for the largest.
     pub message_bytes: usize,
@@ -32,6 +36,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_skew: Duration::from_secs(5),
+            late: Duration::from_secs(600),
             message_bytes: 1 << 20,
             log_bytes: 256 << 20,
         }
@@ -63,6 +68,12 @@ pub struct Replica<V: Value> {
     pub(crate) owes: bool,
     /// The greatest time of a record received.
     pub(crate) greatest: Time,
+    /// What is dated before is too late.
+    pub(crate) horizon: Time,
+    /// All that is dated before, and will ever be anywhere, is applied here.
+    pub(crate) settled: Time,
+    /// What was received when the last join of two pasts was, each with more than the other.
+    pub(crate) joined: Timestamp,
 }
 
 /// The reply to an update.
@@ -113,6 +124,9 @@ impl<V: Value> Replica<V> {
             finals: Timestamp::new(),
             owes: false,
             greatest: Time::default(),
+            horizon: Time::default(),
+            settled: Time::default(),
+            joined: Timestamp::new(),
         }
     }
 
@@ -264,6 +278,10 @@ impl<V: Value> Replica<V> {
         if update.time > latest {
             let retry_after = update.time.since(latest);
             return Err(Refusal::ClockAhead { retry_after });
+        }
+        if update.time < self.horizon {
+            let by = self.horizon.since(update.time);
+            return Err(Refusal::TooLate { by });
         }
         self.refuse_forged(&update.prev)?;
         if self.log.bytes() > self.limits.log_bytes && !self.stable(&update.prev) {

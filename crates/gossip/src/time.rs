@@ -14,6 +14,13 @@ impl Time {
         Self(self.0.saturating_add(micros))
     }
 
+    /// The time `duration` earlier; at the beginning of time, that.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(micros))
+    }
+
     /// How much later this is than `earlier`; zero when it is not.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
@@ -101,6 +108,8 @@ mod tests {
     fn time_is_counted_in_microseconds_and_ends() {
         assert_eq!(Time(5).after(ms(1)), Time(1_005));
         assert_eq!(Time(5).after(Duration::MAX), Time(u64::MAX));
+        assert_eq!(Time(1_005).before(ms(1)), Time(5));
+        assert_eq!(Time(5).before(Duration::MAX), Time(0));
         assert_eq!(Time(1_005).since(Time(5)), ms(1));
         assert_eq!(Time(5).since(Time(1_005)), ms(0));
     }

@@ -1,191 +1,100 @@
 //! State transfer: a join of two states.
 //!
-//! Not a takeover. Two sides of a partition may each have discarded records that
-//! the other never saw; a receiver that replaced its state by the other's would
-//! erase what it had acknowledged.
+//! Two sides of a partition may each have discarded records that the other never saw; a
+//! receiver that replaced its state by the other's would erase what it had acknowledged. Then
+//! the values are merged. Where one side reflects all that the other has discarded, its value
+//! is taken, and the rest of what the other has is applied from its log: so what was deleted,
+//! and its deletion forgotten, does not come back from a value that is older.
 
 use alloc::{collections::BTreeMap, vec::Vec};
-use core::fmt;
+use core::mem;
 
 use crate::{
-    Executed, LogEntry, Offer, Received, Replica, ReplicaId, SessionId, Standing, Time, Timestamp,
-    Value,
+    LogEntry, Received, Replica, State, Time, Timestamp, Value,
     exchange::Apart,
+    executed::ExecutedTable,
+    fold::had,
     log::{Log, Place},
-    members::Report,
     waiting::Waiting,
 };
 
-/// A replica's whole state, as one consistent cut.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct State<V: Value> {
-    /// The sender.
-    pub from: ReplicaId,
-    /// How many records of each origin the sender has received.
-    pub replica_ts: Timestamp,
-    /// What `value` reflects.
-    pub value_ts: Timestamp,
-    /// Per origin, the highest number that the sender has discarded.
-    pub floor: Timestamp,
-    /// Every replica that the sender has heard of.
-    pub members: Vec<ReplicaId>,
-    /// The lives of which it has all that there will ever be, and every one before: the
-    /// last of each server.
-    pub ended: Vec<ReplicaId>,
-    /// How many updates there were of the last lives that are folded away; older ones
-    /// are folds here too.
-    pub finals: Timestamp,
-    /// The records above the floors, by origin and number.
-    pub log: Vec<LogEntry<V::Operation>>,
-    /// The updates that `value` reflects, by session.
-    pub executed: Vec<(SessionId, Executed)>,
-    /// The value.
-    pub value: V,
-    /// The greatest time of a record received.
-    pub clock: Time,
-    /// What the sender knows of who takes part.
-    pub standing: Standing,
+fn place<O>(entry: &LogEntry<O>) -> Place {
+    (entry.record.origin(), entry.record.number())
 }
 
-/// A state that no replica can be in. The receiver's state is unchanged.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MalformedState {
-    /// The log does not reach from the floor to the replica timestamp.
-    Hole {
-        /// Of this replica's records.
-        origin: ReplicaId,
-    },
-    /// The value reflects records that were not received, of a replica that may still
-    /// send them.
-    ValueAhead,
-    /// A life is said to be over of which no later one is known: so also of an offer.
-    EndOfTheLiving {
-        /// That life.
-        replica: ReplicaId,
-    },
+/// What a value reflects: what was received, but for what waits.
+struct Reflected<'a> {
+    replica_ts: &'a Timestamp,
+    /// Of lives that are folded away.
+    finals: &'a Timestamp,
+    waiting: Vec<Place>,
 }
 
-impl fmt::Display for MalformedState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EndOfTheLiving { replica } => {
-                write!(
-                    f,
-                    "{replica} is said to be over, and no later life of its server is known"
-                )
-            }
-            Self::Hole { origin } => write!(f, "the log has a hole among the records of {origin}"),
-            Self::ValueAhead => f.write_str("the value reflects records that were not received"),
-        }
+impl Reflected<'_> {
+    /// Whether all of another is among it, as far as that can be told, but for what is above
+    /// `floor`.
+    fn covers(&self, other: &Self, floor: &Timestamp) -> bool {
+        let least = |life, count: u64| count.min(floor.count(life));
+        let has = |(life, count)| match count {
+            Timestamp::ALL => self.replica_ts.has_folded(life),
+            _ => had(self.replica_ts, self.finals, life) >= least(life, count),
+        };
+        let waits = |&(life, number): &Place| number <= least(life, other.replica_ts.count(life));
+        other.replica_ts.iter().all(has) && !self.waiting.iter().any(waits)
     }
 }
 
-impl core::error::Error for MalformedState {}
+/// Of which side a join takes the value, to apply the other's log to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Here,
+    There,
+    /// Each lacks what the other has discarded: the values are merged.
+    Both,
+}
 
 impl<V: Value> State<V> {
-    /// What it says of its sender, without what the sender has.
-    pub(crate) fn as_report(&self) -> Offer<V::Operation> {
-        Offer {
-            from: self.from,
-            replica_ts: self.replica_ts.clone(),
-            members: self.members.clone(),
-            ended: self.ended.clone(),
-            records: Vec::new(),
-            more: false,
-            standing: self.standing,
-        }
-    }
-
-    /// Checks that a replica can be in this state.
-    fn check(&self) -> Result<(), MalformedState> {
-        let retired = |replica: ReplicaId| {
-            let mut members = self.members.iter();
-            members.any(|other| other.server == replica.server && *other > replica)
-        };
-        let mut ahead = self.value_ts.beyond(&self.replica_ts);
-        if ahead.any(|(origin, ..)| !retired(origin)) {
-            return Err(MalformedState::ValueAhead);
-        }
-        let mut reached = self.floor.clone();
-        for LogEntry { record, .. } in &self.log {
-            let origin = record.origin();
-            if reached.count(origin).checked_add(1) != Some(record.number()) {
-                return Err(MalformedState::Hole { origin });
-            }
-            reached.raise(origin, record.number());
-        }
-        let differ = |ts: &Timestamp, other: &Timestamp| ts.beyond(other).next().map(|b| b.0);
-        match differ(&reached, &self.replica_ts).or(differ(&self.replica_ts, &reached)) {
-            Some(origin) => Err(MalformedState::Hole { origin }),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether this side has the record, and has applied it.
-    fn applied(&self, waiting: &BTreeMap<Place, bool>, place: Place) -> bool {
-        self.replica_ts.count(place.0) >= place.1 && !waiting.get(&place).is_some_and(|w| *w)
-    }
-}
-
-impl<V: Value + Clone> Replica<V> {
-    /// This replica's state, for a peer that lacks discarded records.
-    pub fn state(&self) -> State<V> {
-        let executed = self.executed.iter();
-        State {
-            log: self.log.iter().cloned().collect(),
-            executed: executed
-                .map(|(session, of)| (session, of.clone()))
-                .collect(),
-            ..self.cut(self.value.clone())
+    fn reflected(&self) -> Reflected<'_> {
+        let waiting = self.log.iter().filter(|entry| entry.waiting);
+        Reflected {
+            replica_ts: &self.replica_ts,
+            finals: &self.finals,
+            waiting: waiting.map(place).collect(),
         }
     }
 }
 
 impl<V: Value> Replica<V> {
-    /// This replica's state but for its log, its executed updates and its value, for
-    /// which `value` stands: what a driver stores that keeps those apart.
-    pub fn cut(&self, value: V) -> State<V> {
-        let folds = self.replica_ts.folds();
-        let mut floor = self.log.floors();
-        folds.for_each(|last| floor.raise(last, Timestamp::ALL));
-        State {
-            from: self.id,
-            replica_ts: self.replica_ts.clone(),
-            value_ts: self.value_ts.clone(),
-            floor,
-            members: self.members().collect(),
-            ended: self.ended().collect(),
-            finals: self.finals.clone(),
-            log: Vec::new(),
-            executed: Vec::new(),
-            value,
-            clock: self.greatest,
-            standing: self.standing(),
+    fn reflected(&self) -> Reflected<'_> {
+        Reflected {
+            replica_ts: &self.replica_ts,
+            finals: &self.finals,
+            waiting: self.waiting.places().collect(),
         }
-    }
-
-    /// Which updates of a session the value reflects; `None` where it reflects none.
-    pub fn executed(&self, session: SessionId) -> Option<&Executed> {
-        self.executed.of(session)
     }
 
     /// Joins a peer's state into this replica's; its own, where it comes back from a
     /// disk in a new incarnation.
-    ///
-    /// # Errors
-    ///
-    /// [`MalformedState`] for a state that no replica can be in; nothing is changed.
-    pub(crate) fn join(
-        &mut self,
-        state: State<V>,
-        apart: Apart,
-    ) -> Result<Received, MalformedState> {
-        state.check()?;
-        let stranded = self.stranded(&state.replica_ts);
-        let log = self.joined_log(&state);
-        self.value.merge(state.value);
-        for (session, executed) in state.executed {
-            self.executed.join(session, executed);
+    pub(crate) fn join(&mut self, state: State<V>, apart: &Apart) -> Received {
+        let stranded = self.stranded(&state);
+        let report = state.as_report().into_report();
+        let mut floor = self.floors();
+        floor.merge(&state.floor);
+        let side = self.side(&state, &floor);
+        let log = self.joined_log(&state, &floor, side);
+        let mut executed = ExecutedTable::from(state.executed);
+        match side {
+            Side::Here => {}
+            Side::There => {
+                self.value = state.value;
+                mem::swap(&mut self.executed, &mut executed);
+            }
+            Side::Both => {
+                self.value.merge(state.value);
+                self.executed.join(mem::take(&mut executed));
+                self.joined.merge(&self.replica_ts);
+                self.joined.merge(&state.replica_ts);
+            }
         }
         let met = self.members.extend(state.members.iter().copied());
         self.finals.merge(&state.finals);
@@ -193,48 +102,50 @@ impl<V: Value> Replica<V> {
         self.value_ts.merge(&state.value_ts);
         self.replica_ts.merge(&state.replica_ts);
         self.greatest = self.greatest.max(state.clock);
+        self.horizon = self.horizon.max(state.horizon);
+        self.settled = self.settled.max(state.settled);
         self.log = log;
         self.waiting = Waiting::default();
         let waiting = self.log.iter().filter(|entry| entry.waiting);
-        let places = waiting.map(|entry| (entry.record.origin(), entry.record.number()));
-        self.settle(places.collect());
+        self.settle(waiting.map(place).collect());
+        self.executed.join(executed);
         let mut received = Received {
             joined: true,
             met,
             ..Received::default()
         };
-        self.learn(
-            Report {
-                from: state.from,
-                replica_ts: state.replica_ts,
-                members: state.members,
-                ended: state.ended.into_iter().collect(),
-                standing: state.standing,
-            },
-            apart,
-            &mut received,
-        );
-        stranded
-            .into_iter()
-            .for_each(|update| self.make_again(update));
-        Ok(received)
+        self.learn(report, apart, &mut received);
+        received.late.extend(self.make_again(stranded));
+        received
     }
 
-    /// The records above both floors. A record that waits at one side goes on
-    /// waiting only if the other side lacks it, or it waits there too.
-    fn joined_log(&self, state: &State<V>) -> Log<V::Operation> {
-        let place = |entry: &LogEntry<V::Operation>| (entry.record.origin(), entry.record.number());
+    fn side(&self, state: &State<V>, floor: &Timestamp) -> Side {
+        let (here, there) = (self.reflected(), state.reflected());
+        let from_there = above(floor, state.log.iter(), self.settled);
+        let from_here = above(floor, self.log.iter(), state.settled);
+        if here.covers(&there, &from_there) {
+            Side::Here
+        } else if there.covers(&here, &from_here) {
+            Side::There
+        } else {
+            Side::Both
+        }
+    }
+
+    /// The records above both floors. A record is to be applied where the side of which the
+    /// value is taken has not: it waits there, or that side lacks it.
+    fn joined_log(&self, state: &State<V>, floor: &Timestamp, side: Side) -> Log<V::Operation> {
         let here: BTreeMap<Place, bool> = self.log.iter().map(|e| (place(e), e.waiting)).collect();
         let there: BTreeMap<Place, bool> =
             state.log.iter().map(|e| (place(e), e.waiting)).collect();
-        let applied_here = |place: Place| {
-            self.replica_ts.count(place.0) >= place.1 && here.get(&place) != Some(&true)
+        let applied = |place| match side {
+            Side::Here => is_applied(&self.replica_ts, &here, place),
+            Side::There => is_applied(&state.replica_ts, &there, place),
+            Side::Both => {
+                is_applied(&self.replica_ts, &here, place)
+                    || is_applied(&state.replica_ts, &there, place)
+            }
         };
-
-        let mut floor = self.log.floors();
-        floor.merge(&state.floor);
-        let folds = self.replica_ts.folds().chain(state.replica_ts.folds());
-        folds.for_each(|last| floor.raise(last, Timestamp::ALL));
         let mut entries: BTreeMap<Place, &LogEntry<V::Operation>> = BTreeMap::new();
         for entry in self.log.iter().chain(&state.log) {
             if entry.record.number() > floor.count(entry.record.origin()) {
@@ -250,9 +161,29 @@ impl<V: Value> Replica<V> {
         for (place, entry) in entries {
             log.push::<V>(LogEntry {
                 record: entry.record.clone(),
-                waiting: !applied_here(place) && !state.applied(&there, place),
+                waiting: !applied(place),
             });
         }
         log
     }
+}
+
+/// Above what the records of a log can be applied to a value: above `floor`, and above what is
+/// dated before what is settled for the value, since that may be executed there and forgotten.
+fn above<'a, O: 'a>(
+    floor: &Timestamp,
+    log: impl Iterator<Item = &'a LogEntry<O>>,
+    settled: Time,
+) -> Timestamp {
+    let mut above = floor.clone();
+    for LogEntry { record, .. } in log.filter(|entry| entry.record.update().time < settled) {
+        above.raise(record.origin(), record.number());
+    }
+    above
+}
+
+/// Whether a side that has received `replica_ts`, and in whose log these records wait or do
+/// not, has applied one.
+fn is_applied(replica_ts: &Timestamp, waiting: &BTreeMap<Place, bool>, place: Place) -> bool {
+    replica_ts.count(place.0) >= place.1 && !waiting.get(&place).is_some_and(|waits| *waits)
 }

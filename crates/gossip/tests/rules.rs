@@ -10,6 +10,8 @@ mod bounds;
 mod folding;
 #[path = "rules/joining.rs"]
 mod joining;
+#[path = "rules/settling.rs"]
+mod settling;
 
 use std::time::Duration;
 
@@ -99,6 +101,8 @@ fn offer<const N: usize>(
         records,
         more: false,
         standing: Standing::Joined,
+        horizon: Time::default(),
+        settled: Time::default(),
     })
 }
 
@@ -453,6 +457,8 @@ fn a_retirement_counts_when_nothing_more_can_come() {
             records: vec![],
             more: false,
             standing,
+            horizon: Time::default(),
+            settled: Time::default(),
         })
     };
     let mut one = replica(ONE);

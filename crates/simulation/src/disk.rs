@@ -1,6 +1,6 @@
 //! A server's disk.
 
-use backfence_gossip::{Message, Offer, Record, ReplicaId, Standing, State, Timestamp};
+use backfence_gossip::{Message, Offer, Record, ReplicaId, Standing, State, Time, Timestamp};
 use fixedbitset::FixedBitSet;
 
 use crate::ledger::{Ledger, Write};
@@ -98,6 +98,8 @@ impl Disk {
             records: self.records.clone(),
             more: false,
             standing: Standing::New,
+            horizon: Time::default(),
+            settled: Time::default(),
         });
         state.into_iter().chain([records]).collect()
     }

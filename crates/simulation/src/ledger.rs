@@ -44,6 +44,11 @@ impl Ledger {
         &self.applied
     }
 
+    /// How often each update took effect.
+    pub(crate) fn counts(&self) -> &[u8] {
+        &self.counts
+    }
+
     /// How often an update took effect.
     pub fn count(&self, index: usize) -> u8 {
         self.counts.get(index).copied().unwrap_or(0)
@@ -53,6 +58,12 @@ impl Ledger {
     pub fn read(&self, cell: u8) -> Option<usize> {
         let winner = self.cells.get(&cell).filter(|winner| !winner.deleted);
         winner.map(|winner| winner.index)
+    }
+
+    /// Forgets the deletions before a time that is settled everywhere.
+    pub(crate) fn release(&mut self, before: Time) {
+        let is_kept = |winner: &Winner| !winner.deleted || winner.time >= before;
+        self.cells.retain(|_, winner| is_kept(winner));
     }
 
     fn set(&mut self, index: usize, count: u8) {

@@ -109,14 +109,18 @@ impl Node {
         }
     }
 
+    /// Writes everything anew.
+    pub(crate) fn checkpoint(&mut self) {
+        self.written = Disk::of(self.replica.as_ref().map(Replica::state));
+    }
+
     /// Writes what a message has brought.
     pub(crate) fn received(&mut self, received: Received) {
         if received.met {
             self.met();
         }
         if received.joined {
-            let state = self.replica.as_ref().map(Replica::state);
-            self.written = Disk::of(state);
+            self.checkpoint();
         }
         for (origin, numbers) in received.accepted {
             self.write(origin, numbers);
@@ -130,10 +134,7 @@ impl Node {
             // is in every later checkpoint, so one is taken.
             match replica.record(origin, number) {
                 Some(record) => self.written.push(record.clone()),
-                None => {
-                    self.written = Disk::of(Some(replica.state()));
-                    return;
-                }
+                None => return self.checkpoint(),
             }
         }
     }

@@ -44,6 +44,11 @@ struct Truth {
     /// The last disk that held one of its records was lost. The update itself may
     /// live on with another record, but who depends on it by that one cannot know.
     forgotten: bool,
+    /// It was given up, and said so.
+    late: bool,
+    /// An old disk was put back that had it: where its deletion was settled, and forgotten, it
+    /// may be seen again.
+    revived: bool,
     /// What it does, and where it stands in the order that decides who wins.
     write: Option<(Time, UpdateId, Write)>,
 }
@@ -67,6 +72,8 @@ impl Oracle {
             acknowledged: false,
             lost: false,
             forgotten: false,
+            late: false,
+            revived: false,
             write: None,
         });
         self.updates.len() - 1
@@ -118,7 +125,21 @@ impl Oracle {
     /// An old disk is back that has these updates: they are to be seen again.
     pub(crate) fn found(&mut self, updates: impl Iterator<Item = usize>) {
         for index in updates {
-            self.updates[index].lost = false;
+            self.updates[index].lost = self.updates[index].late;
+            self.updates[index].revived = true;
+        }
+    }
+
+    /// An old disk had an update that nobody else has, and came back too late with it: that
+    /// is said, and not made good.
+    pub(crate) fn came_late(&mut self, id: UpdateId) {
+        let is_it = |write: &(Time, UpdateId, Write)| write.1 == id;
+        for truth in &mut self.updates {
+            if truth.write.as_ref().is_some_and(is_it) {
+                truth.late = true;
+                truth.lost = true;
+                truth.forgotten = true;
+            }
         }
     }
 
@@ -191,6 +212,7 @@ impl Oracle {
         let first = replicas[0];
         for replica in replicas {
             check_equal(first, replica)?;
+            self.check_winners(replica.value())?;
             let id = replica.id();
             for (count, what) in [
                 (replica.waiting_len(), "wait at"),
@@ -201,7 +223,6 @@ impl Oracle {
                 }
             }
         }
-        self.check_winners(first.value())?;
         let applied = first.value().applied();
         let lost = |&index: &usize| {
             let truth = &self.updates[index];
@@ -209,6 +230,23 @@ impl Oracle {
         };
         match (0..self.updates.len()).find(lost) {
             Some(index) => Err(("I5", format!("acknowledged update {index} is lost"))),
+            None => Ok(()),
+        }
+    }
+
+    /// At rest, when time has passed: every update is settled, everywhere.
+    pub(crate) fn check_settled(&self, replicas: &[&Replica<Ledger>]) -> Verdict {
+        let made = self.updates.iter().filter_map(|truth| truth.write);
+        let last = made.map(|(time, ..)| time).max().unwrap_or_default();
+        match replicas
+            .iter()
+            .find(|replica| replica.settled_everywhere() <= last)
+        {
+            Some(replica) => {
+                let (id, settled) = (replica.id(), replica.settled_everywhere());
+                let what = format!("{id} takes only {settled:?} for settled, not {last:?}");
+                Err(("I4", what))
+            }
             None => Ok(()),
         }
     }
@@ -223,9 +261,10 @@ impl Oracle {
             }
         }
         for (cell, (.., write)) in winners {
-            let wins = (!write.delete).then_some(write.index);
-            if ledger.read(cell) != wins {
-                let what = format!("cell {cell} shows {:?}, not {wins:?}", ledger.read(cell));
+            let (wins, shown) = ((!write.delete).then_some(write.index), ledger.read(cell));
+            let is_revived = shown.is_some_and(|shown| self.updates[shown].revived);
+            if shown != wins && !(write.delete && is_revived) {
+                let what = format!("cell {cell} shows {shown:?}, not {wins:?}");
                 return Err(("I4", what));
             }
         }
@@ -246,7 +285,7 @@ fn check_equal(first: &Replica<Ledger>, replica: &Replica<Ledger>) -> Verdict {
             ));
         }
     }
-    if replica.value() != first.value() {
+    if replica.value().counts() != first.value().counts() {
         return Err(("I4", format!("{id} and {other} hold different values")));
     }
     Ok(())

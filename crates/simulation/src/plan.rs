@@ -89,6 +89,9 @@ pub struct Plan {
     pub log_bytes: usize,
     /// The limit of a message, in bytes.
     pub message_bytes: usize,
+    /// How long ago an update may be dated, in milliseconds: in some runs so short that
+    /// much of what is executed, and of what is deleted, is forgotten on the way.
+    pub late_ms: u64,
     /// What happens, in order.
     pub steps: Vec<Step>,
 }
@@ -110,6 +113,10 @@ impl Plan {
             slow_disks: *pick(&mut rng, &[0, 0b10, 0b101, 0xff]),
             log_bytes: *pick(&mut rng, &[600, 2_000, 1 << 20]),
             message_bytes: *pick(&mut rng, &[200, 1_000, 1 << 20]),
+            late_ms: *pick(
+                &mut StdRng::seed_from_u64(seed ^ u64::from(u32::MAX)),
+                &[600_000, 600_000, 1_500, 300, 60],
+            ),
             steps: (0..length).map(|_| weather.step(&mut rng)).collect(),
         }
     }

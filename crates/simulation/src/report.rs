@@ -46,6 +46,8 @@ report! {
     given_up,
     /// Updates refused for a clock that is behind, or for lack of room.
     refused,
+    /// Updates refused since they came too late.
+    too_late,
     /// Packets that arrived.
     delivered,
     /// Packets that were lost.
@@ -88,8 +90,12 @@ report! {
     retired,
     /// Messages of a replica with a past that was over for the receiver.
     outdated,
+    /// Updates that an old disk brought, too late to be made again.
+    stranded,
     /// Lives that are folded away at the end.
     folded,
+    /// Sessions of which what was executed has been forgotten.
+    forgotten,
     /// Rounds that it took to come to rest.
     rounds,
 }

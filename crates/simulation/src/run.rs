@@ -1,14 +1,22 @@
 //! A run from its first step to rest.
 
+use std::time::Duration;
+
 use crate::{
-    Violation, node::Node, oracle::Verdict, plan::Plan, report::Report, trace::Trace, world::World,
+    Violation,
+    node::Node,
+    oracle::Verdict,
+    plan::Plan,
+    report::Report,
+    trace::Trace,
+    world::{STEP, World},
 };
 
 /// Rounds without faults in which everything has to come to rest. A round moves one
 /// message each way, and a message may hold as little as one record.
 const ROUNDS: usize = 400;
 /// True time that passes in such a round, in steps: no clock stays behind.
-const ROUND: usize = 5_000;
+const ROUND: u32 = 5_000;
 
 /// Runs a plan, and checks I1 to I6 on the way and at its end.
 ///
@@ -89,7 +97,7 @@ impl World<'_> {
     }
 
     fn round(&mut self, round: usize) -> Result<(), Violation> {
-        self.steps += ROUND;
+        self.steps += ROUND as usize;
         let (nodes, front_ends) = (self.nodes.len(), self.front_ends.len());
         for client in 0..self.clients.len() {
             let turn = client + round;
@@ -112,6 +120,9 @@ impl World<'_> {
     fn at_rest(&self) -> Verdict {
         let replicas = self.replicas();
         self.oracle.check_rest(&replicas)?;
+        if Duration::from_millis(self.plan.late_ms) < STEP * ROUND {
+            self.oracle.check_settled(&replicas)?;
+        }
         match self.clients.iter().position(|client| client.open.is_some()) {
             Some(number) => Err((
                 "I4",

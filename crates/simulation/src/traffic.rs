@@ -65,6 +65,7 @@ impl World<'_> {
         hoped: Timestamp,
         request: Request,
     ) -> Result<(), Violation> {
+        self.advance(at);
         let number = request.number;
         match request.body {
             Body::Query { prev, cell } => {
@@ -125,6 +126,10 @@ impl World<'_> {
                 self.report.refused += 1;
                 Ok(Reply::refused())
             }
+            Err(Refusal::TooLate { .. }) => {
+                self.report.too_late += 1;
+                Ok(Reply::refused())
+            }
             Err(Refusal::NotJoined { .. }) => Ok(Reply::refused()),
             Err(Refusal::Retired { .. }) if node.retired => Ok(Reply::refused()),
             Err(refusal) => {
@@ -159,6 +164,11 @@ impl World<'_> {
                 self.report.ignored += received.ignored;
                 self.report.from_the_dead += usize::from(received.retired);
                 self.report.outdated += usize::from(received.outdated);
+                self.report.stranded += received.late.len();
+                received
+                    .late
+                    .iter()
+                    .for_each(|id| self.oracle.came_late(*id));
                 node.received(received);
             }
             Err(error) => return self.judge(Err(("I4", format!("a state is refused: {error}")))),

@@ -19,7 +19,7 @@ use crate::{
 /// Where true time starts. Late enough that a skewed clock is after 1970.
 const START: Time = Time(1_000_000_000);
 /// True time goes on by this much at each step.
-const STEP: Duration = Duration::from_millis(3);
+pub(crate) const STEP: Duration = Duration::from_millis(3);
 /// Packets in flight; beyond, the oldest is lost.
 const MAX_PACKETS: usize = 96;
 
@@ -183,6 +183,7 @@ impl<'a> World<'a> {
         let limits = Limits {
             message_bytes: self.plan.message_bytes,
             log_bytes: self.plan.log_bytes,
+            late: Duration::from_millis(self.plan.late_ms),
             ..Limits::default()
         };
         self.nodes.push(Node::new(server, limits));
@@ -247,12 +248,26 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn pull(&mut self, from: usize, to: usize) {
+        self.advance(from);
         let Some(replica) = &self.nodes[from].replica else {
             return;
         };
         if from != to {
             let report = Message::Offer(replica.report());
             self.gossip(from, to, report, true);
+        }
+    }
+
+    /// Time passes at a replica, as it does now and then.
+    pub(crate) fn advance(&mut self, at: usize) {
+        let now = self.now(at);
+        if let Some(replica) = &mut self.nodes[at].replica {
+            let advanced = replica.advance(now);
+            replica.release(Ledger::release);
+            self.report.forgotten += advanced.forgotten.len();
+            if advanced.settled {
+                self.nodes[at].checkpoint();
+            }
         }
     }
 

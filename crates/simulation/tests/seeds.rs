@@ -34,10 +34,15 @@ fn no_seed_breaks_a_promise() {
 
 /// What broke a promise on the way to the rules of folding: a life over at recovery that
 /// woke nobody, a record lost by the judge, a member told of and folded before it was
-/// written, two that each had more of what was over at the other.
+/// written, two that each had more of what was over at the other. Then on the way to the rules
+/// of settling: a state that came late, a fold that was not stored, a deletion that an old disk
+/// brought, what is lost taken for applied, a record from before, a past owned with what waits.
 #[test]
 fn seeds_that_once_broke_a_promise_hold() {
-    for seed in [444, 1178, 9602, 12697] {
+    for seed in [
+        331, 444, 1178, 2730, 3376, 5501, 9602, 10438, 12697, 20480, 21394, 33915, 64828, 66107,
+        90939, 181_560, 282_933,
+    ] {
         if let Err(violation) = run(&Plan::from_seed(seed)) {
             panic!("seed {seed}: {violation}");
         }
