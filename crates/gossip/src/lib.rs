@@ -26,6 +26,9 @@
 //! - **Discarding.** A record leaves the log when every other replica has reported
 //!   to have it. Whoever lacks a record that is gone is sent the whole [`State`],
 //!   which it joins with its own.
+//! - **Settling.** Each replica refuses what is dated before its horizon, a while behind its
+//!   clock. What all have reported from behind theirs, and is applied, is settled: nothing
+//!   older can come, so the ids of such updates are forgotten, and deletions need no mark.
 //! - **Lives.** A server that may have forgotten what it issued comes back under a new
 //!   [`ReplicaId`]. Its lives before are over once everyone has all of them that anyone
 //!   has; then one entry of a timestamp stands for them all ([`Timestamp::ALL`]).
@@ -45,7 +48,8 @@
 //! 5. store what [`Accepted::number`] and [`Received`] name before it sends the reply,
 //!    or a report that counts it; and give a replica that comes back from a crash a
 //!    new incarnation, and what it had stored as a message from itself;
-//! 6. pull from every peer now and then: a push may be lost.
+//! 6. pull from every peer now and then: a push may be lost;
+//! 7. say each second or so what time it is: [`Replica::advance`].
 //!
 //! # A cluster in sixty lines
 //!
