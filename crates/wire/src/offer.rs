@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use backfence_gossip::{Offer, Record, ReplicaId, Timestamp, Update};
+use backfence_gossip::{Offer, Record, ReplicaId, Time, Timestamp, Update};
 use backfence_ratings::Operation;
 
 use crate::{
@@ -30,6 +30,8 @@ pub fn offer(offer: &Offer<Operation>, pull: bool) -> v1::Offer {
         more: offer.more,
         standing: v1::Standing::from(offer.standing).into(),
         named: named.list.into_iter().map(Into::into).collect(),
+        horizon_us: offer.horizon.0,
+        settled_us: offer.settled.0,
     }
 }
 
@@ -54,6 +56,8 @@ pub fn read_offer(from: ReplicaId, offer: v1::Offer) -> Result<Offer<Operation>,
         records,
         more: offer.more,
         standing,
+        horizon: Time(offer.horizon_us),
+        settled: Time(offer.settled_us),
     })
 }
 

@@ -64,6 +64,8 @@ pub fn state(state: &State<Ratings>) -> v1::State {
             .collect(),
         clock_us: state.clock.0,
         standing: v1::Standing::from(state.standing).into(),
+        horizon_us: state.horizon.0,
+        settled_us: state.settled.0,
     }
 }
 
@@ -108,6 +110,8 @@ pub fn read_state(
         value,
         clock: Time(state.clock_us),
         standing,
+        horizon: Time(state.horizon_us),
+        settled: Time(state.settled_us),
     })
 }
 
@@ -159,6 +163,7 @@ pub fn executed(session: SessionId, executed: &Executed) -> v1::state::Executed 
         runs: executed.runs.iter().map(run).collect(),
         replies: executed.replies.iter().map(reply).collect(),
         older: Some((&executed.older).into()),
+        latest_us: executed.latest.0,
     }
 }
 
@@ -187,6 +192,7 @@ fn read_executed(executed: v1::state::Executed) -> Result<(SessionId, Executed),
             .map(reply)
             .collect::<Result<_, _>>()?,
         older: timestamp(executed.older)?,
+        latest: Time(executed.latest_us),
     };
     Ok((session, executed))
 }

@@ -65,7 +65,8 @@ fn offers() -> impl Strategy<Value = Offer<Operation>> {
         timestamps(),
     ];
     let record = (prev, operations(), any::<u64>(), 1..9u64, any::<bool>());
-    prop::collection::vec(record, 0..30).prop_map(|drawn| {
+    let records = prop::collection::vec(record, 0..30);
+    (records, any::<u64>(), any::<u64>()).prop_map(|(drawn, horizon, settled)| {
         let mut number = 0;
         let records = drawn
             .into_iter()
@@ -89,6 +90,8 @@ fn offers() -> impl Strategy<Value = Offer<Operation>> {
             records: records.collect(),
             more: false,
             standing: Standing::New,
+            horizon: Time(horizon),
+            settled: Time(settled),
         }
     })
 }
@@ -181,8 +184,10 @@ fn replica(base: &Arc<Base>) -> Replica<Ratings> {
 #[test]
 fn a_state_is_read_back() {
     let base = Arc::new(Base::empty());
-    let original = replica(&base).state();
+    let mut original = replica(&base).state();
     assert_eq!((original.log.len(), original.executed.len()), (3, 1));
+    assert_eq!(original.executed[0].1.latest, Time(2));
+    (original.horizon, original.settled) = (Time(2), Time(u64::MAX));
     let bytes = state(&original).encode_to_vec();
     let read = v1::State::decode(&*bytes).expect("it was just encoded");
     assert_eq!(read_state(original.from, base, read), Ok(original));
@@ -191,10 +196,11 @@ fn a_state_is_read_back() {
 #[test]
 fn an_offer_is_read_back() {
     let replica = replica(&Arc::new(Base::empty()));
-    let Message::Offer(original) = replica.message(ReplicaId::new(2, 1), Scope::Own) else {
+    let Message::Offer(mut original) = replica.message(ReplicaId::new(2, 1), Scope::Own) else {
         panic!("nothing is discarded");
     };
     assert_eq!(original.records.len(), 3);
+    (original.horizon, original.settled) = (Time(u64::MAX), Time(1));
     let bytes = offer(&original, true).encode_to_vec();
     let read = v1::Offer::decode(&*bytes).expect("it was just encoded");
     assert!(read.pull);
@@ -245,6 +251,8 @@ fn a_gossiped_update_costs_at_most_24_bytes_beside_its_content() {
             records,
             more: false,
             standing: Standing::Joined,
+            horizon: Time(1_795_391_067_000_000),
+            settled: Time(1_795_391_067_000_000),
         },
         false,
     );
