@@ -171,11 +171,11 @@ pub struct Member {
 /// The digest of a server's value at one moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ValueDigest {
-    /// Of the loaded data and of every last write: equal where values are.
+    /// Of the loaded data and of all that was written over it: equal where values are.
     pub digest: u128,
     /// What is reflected in the value.
     pub value_ts: Timestamp,
-    /// How many last writes there are, deletions included.
+    /// How many last writes it is of: ratings, and deletions of loaded ratings.
     pub writes: u64,
 }
 

@@ -15,7 +15,7 @@ type Cells = HashMap<MovieId, Cell, BuildHasherDefault<DefaultHasher>>;
 ///
 /// Users in order, since they are listed; of each a hash table, so that a write costs
 /// the same after a million others. What is listed of one user is sorted then.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Overlay {
     users: BTreeMap<UserId, Cells>,
     len: usize,
@@ -54,6 +54,19 @@ impl Overlay {
                 self.len += 1;
                 Written::First
             }
+        }
+    }
+
+    /// Takes a cell out. Where many have gone from a user, their room goes too.
+    pub(crate) fn remove(&mut self, user: UserId, movie: MovieId) {
+        let Some(cells) = self.users.get_mut(&user) else {
+            return;
+        };
+        self.len -= usize::from(cells.remove(&movie).is_some());
+        if cells.is_empty() {
+            self.users.remove(&user);
+        } else if cells.len() < cells.capacity() / 4 {
+            cells.shrink_to_fit();
         }
     }
 

@@ -1,6 +1,9 @@
 //! The replicated value: users' updates laid over the loaded data.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use backfence_gossip::{Time, Update, UpdateId, Value};
 
@@ -66,7 +69,8 @@ pub struct Cell {
     /// The update that wrote it.
     pub update: UpdateId,
     /// `None` for a deletion: a tombstone, so that an older rating that arrives
-    /// later stays deleted.
+    /// later stays deleted, and one that was loaded too. Where none was loaded it can
+    /// be [let go](Ratings::release) once nothing older can arrive.
     pub rating: Option<Rating>,
 }
 
@@ -127,7 +131,13 @@ pub struct Ratings {
     overlay: Overlay,
     /// The totals of the movies that occur in the overlay.
     totals: BTreeMap<MovieId, Total>,
+    /// The tombstones that hide no loaded rating, by time.
+    tombstones: BTreeSet<(Time, UserId, MovieId)>,
 }
+
+/// In so many parts [`Ratings::release`] lets tombstones go, and at least so many at once.
+const PARTS: usize = 32;
+const PART: usize = 1024;
 
 impl Ratings {
     /// The loaded data, without updates.
@@ -136,6 +146,7 @@ impl Ratings {
             base,
             overlay: Overlay::new(),
             totals: BTreeMap::new(),
+            tombstones: BTreeSet::new(),
         }
     }
 
@@ -280,13 +291,22 @@ impl Ratings {
         all.map(|(user, movie, &cell)| (movie, user, cell))
     }
 
-    /// A digest of the loaded data and of every last write, the same on every machine:
-    /// two values that are equal have the same, two that differ by accident have not.
-    /// It costs a pass over all writes.
+    /// Every last write but the tombstones that hide no loaded rating: one replica may
+    /// have let go of those before another.
+    fn lasting(&self) -> impl Iterator<Item = (UserId, MovieId, &Cell)> {
+        self.overlay.after(None).filter(|&(user, movie, cell)| {
+            cell.rating.is_some() || !self.tombstones.contains(&(cell.time, user, movie))
+        })
+    }
+
+    /// A digest of the loaded data and of all that was written over it, the same on every
+    /// machine: two values that are equal have the same, two that differ by accident have
+    /// not. Tombstones that hide no loaded rating make no difference. It costs a pass over
+    /// all writes.
     pub fn digest(&self) -> u128 {
         let mut digest = Fnv128::new();
         digest.text(&self.base.fingerprint());
-        for (user, movie, cell) in self.overlay.after(None) {
+        for (user, movie, cell) in self.lasting() {
             digest.number(user.0);
             digest.number(movie.0);
             digest.bytes(&cell.time.0.to_le_bytes());
@@ -299,9 +319,10 @@ impl Ratings {
         digest.finish()
     }
 
-    /// How many last writes there are, deletions included.
+    /// How many last writes the [digest](Self::digest) is of: ratings, and deletions of
+    /// loaded ratings.
     pub fn writes(&self) -> usize {
-        self.overlay.len()
+        self.overlay.len() - self.tombstones.len()
     }
 
     /// Joins one write into the value: it takes effect unless a greater one is
@@ -309,13 +330,41 @@ impl Ratings {
     pub fn insert(&mut self, movie: MovieId, user: UserId, cell: Cell) -> bool {
         let before = match self.overlay.write(user, movie, cell) {
             Written::First => self.base.rating(user, movie),
-            Written::Replaced(before) => before.rating,
+            Written::Replaced(before) => {
+                if before.rating.is_none() {
+                    self.tombstones.remove(&(before.time, user, movie));
+                }
+                before.rating
+            }
             Written::Lost => return false,
         };
+        if cell.rating.is_none() && self.base.rating(user, movie).is_none() {
+            self.tombstones.insert((cell.time, user, movie));
+        }
         let mut total = self.total(movie);
         total.replace(before, cell.rating);
         self.totals.insert(movie, total);
         true
+    }
+
+    /// Lets go of tombstones that are dated before `before`, where no loaded rating is
+    /// beneath, and says which. The caller knows that no older write can arrive. What is
+    /// shown does not change by it.
+    ///
+    /// It goes by parts, so that nobody waits for long: what is left is let go next time.
+    pub fn release(&mut self, before: Time) -> Vec<(UserId, MovieId)> {
+        let most = PART.max(self.tombstones.len() / PARTS);
+        let mut released = Vec::new();
+        while released.len() < most
+            && let Some(&oldest) = self.tombstones.first()
+            && oldest.0 < before
+        {
+            self.tombstones.remove(&oldest);
+            let (_, user, movie) = oldest;
+            self.overlay.remove(user, movie);
+            released.push((user, movie));
+        }
+        released
     }
 
     fn total(&self, movie: MovieId) -> Total {
@@ -337,9 +386,10 @@ fn begin(user: Option<UserId>, after: Option<(UserId, MovieId)>) -> Option<(User
 }
 
 impl PartialEq for Ratings {
-    /// The base is compared by its fingerprint; the totals follow from both.
+    /// The base is compared by its fingerprint; the totals follow from both. Tombstones
+    /// that hide no loaded rating make no difference.
     fn eq(&self, other: &Self) -> bool {
-        self.overlay == other.overlay && self.base.same_data(&other.base)
+        self.base.same_data(&other.base) && self.lasting().eq(other.lasting())
     }
 }
 
