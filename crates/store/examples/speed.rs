@@ -163,7 +163,7 @@ fn cell(record: &Record<Operation>) -> (MovieId, UserId, Option<Cell>) {
 }
 
 /// What a session has executed when this was its latest update.
-fn executed(record: &Record<Operation>) -> (SessionId, Executed) {
+fn executed(record: &Record<Operation>) -> (SessionId, Option<Executed>) {
     let UpdateId { session, sequence } = record.update().id;
     let reply = |sequence| FirstReply {
         sequence,
@@ -176,8 +176,9 @@ fn executed(record: &Record<Operation>) -> (SessionId, Executed) {
             .map(reply)
             .collect(),
         older: record.ts(),
+        latest: record.update().time,
     };
-    (session, executed)
+    (session, Some(executed))
 }
 
 /// Of a directory that was closed, which makes no difference: all of it is checked and
@@ -205,6 +206,8 @@ fn recovery(directory: &Path, base: Arc<Base>, records: u64) -> Result<(), Box<d
         records: read,
         more: false,
         standing: Standing::New,
+        horizon: Time::default(),
+        settled: Time::default(),
     }))?;
     let (all, busy) = (start.elapsed().as_secs_f64(), processor() - busy);
     println!(

@@ -34,8 +34,9 @@ pub struct Checkpoint {
     pub waiting: Vec<(ReplicaId, u64)>,
     /// The cells that have changed; `None` where there is none any more.
     pub cells: Vec<(MovieId, UserId, Option<Cell>)>,
-    /// What is executed of the sessions of which more is.
-    pub executed: Vec<(SessionId, Executed)>,
+    /// What is executed of the sessions of which more is; `None` where all of it is
+    /// forgotten.
+    pub executed: Vec<(SessionId, Option<Executed>)>,
     /// The log of the cut, where this replaces all that was stored before: after a
     /// state was joined. Then `cells` and `executed` hold all that there are.
     pub whole: Option<Vec<LogEntry<Operation>>>,
@@ -46,6 +47,7 @@ impl Checkpoint {
     pub fn whole(state: State<Ratings>) -> Self {
         let cells = state.value.cells();
         let waiting = state.log.iter().filter(|entry| entry.waiting);
+        let executed = state.executed.into_iter();
         Self {
             waiting: waiting
                 .map(|entry| (entry.record.origin(), entry.record.number()))
@@ -53,7 +55,7 @@ impl Checkpoint {
             cells: cells
                 .map(|(movie, user, cell)| (movie, user, Some(cell)))
                 .collect(),
-            executed: state.executed,
+            executed: executed.map(|(session, of)| (session, Some(of))).collect(),
             whole: Some(state.log),
             cut: State {
                 log: Vec::new(),
@@ -163,8 +165,15 @@ impl Checkpoint {
     fn put_executed(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
         let mut table = transaction.open_table(EXECUTED)?;
         for (session, of) in &self.executed {
-            let value = executed(*session, of).encode_to_vec();
-            table.insert(session.0, value.as_slice())?;
+            match of {
+                Some(of) => {
+                    let value = executed(*session, of).encode_to_vec();
+                    table.insert(session.0, value.as_slice())?;
+                }
+                None => {
+                    table.remove(session.0)?;
+                }
+            }
         }
         Ok(())
     }

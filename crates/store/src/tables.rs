@@ -5,7 +5,7 @@ use backfence_ratings::Operation;
 use redb::TableDefinition;
 
 /// The version of all this. A directory with another one is refused.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 
 /// Server, incarnation, number.
 pub(crate) type Place = (u32, u64, u64);

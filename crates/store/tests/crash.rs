@@ -164,6 +164,14 @@ fn the_script_has_something_of_everything() {
             ("partial", has(&|checkpoint| checkpoint.whole.is_none())),
             ("waiting", has(&|checkpoint| !checkpoint.waiting.is_empty())),
             (
+                "forgotten",
+                has(&|checkpoint| checkpoint.executed.iter().any(|(_, of)| of.is_none())),
+            ),
+            (
+                "let go",
+                has(&|checkpoint| checkpoint.cells.iter().any(|(.., cell)| cell.is_none())),
+            ),
+            (
                 "discarded",
                 has(&|checkpoint| !checkpoint.cut.floor.is_empty()),
             ),

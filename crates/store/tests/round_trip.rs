@@ -55,8 +55,14 @@ fn executed(session: u128, last: u64) -> (SessionId, Executed) {
         runs: vec![1..=3, 5..=last],
         replies: vec![reply],
         older: ts(&[(HERE, 5), (THERE, u64::MAX)]),
+        latest: Time(u64::MAX - last),
     };
     (SessionId(u128::MAX - session), executed)
+}
+
+fn more(session: u128, last: u64) -> (SessionId, Option<Executed>) {
+    let (session, of) = executed(session, last);
+    (session, Some(of))
 }
 
 fn cell(time: u64, rating: Option<Rating>) -> Cell {
@@ -121,11 +127,13 @@ fn first() -> State<Ratings> {
         value,
         clock: Time(u64::MAX),
         standing: Standing::Joined,
+        horizon: Time(u64::MAX - 1),
+        settled: Time(4),
     }
 }
 
-/// The second: all of `HERE` is discarded, a cell is gone and one has changed, and more
-/// is executed of one session, and of a new one.
+/// The second: all of `HERE` is discarded, a cell is gone and one has changed, more is
+/// executed of one session, and of a new one, another is forgotten, and more is settled.
 fn second() -> (State<Ratings>, Checkpoint) {
     let mut value = Ratings::new(base("4.0"));
     value.insert(MovieId(1), UserId(1), cell(9, None));
@@ -134,8 +142,10 @@ fn second() -> (State<Ratings>, Checkpoint) {
         value_ts: ts(&[(HERE, 5), (THERE, 2)]),
         floor: ts(&[(HERE, 5), (THERE, 2)]),
         log: vec![],
-        executed: vec![executed(3, 5), executed(2, 8), executed(1, 9)],
+        executed: vec![executed(3, 5), executed(2, 8)],
         value,
+        horizon: Time(u64::MAX),
+        settled: Time(9),
         ..first()
     };
     let changes = Checkpoint {
@@ -143,7 +153,7 @@ fn second() -> (State<Ratings>, Checkpoint) {
             (MovieId(2), UserId(u32::MAX), None),
             (MovieId(1), UserId(1), Some(cell(9, None))),
         ],
-        executed: vec![executed(2, 8), executed(3, 5)],
+        executed: vec![more(2, 8), more(3, 5), (executed(1, 9).0, None)],
         whole: None,
         ..Checkpoint::whole(state.clone())
     };

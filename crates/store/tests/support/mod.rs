@@ -9,7 +9,9 @@ pub(crate) mod step;
 
 use std::sync::Arc;
 
-use backfence_gossip::{Limits, Message, Offer, Replica, ReplicaId, Standing, State, Timestamp};
+use backfence_gossip::{
+    Limits, Message, Offer, Replica, ReplicaId, Standing, State, Time, Timestamp,
+};
 use backfence_ratings::{Base, Ratings};
 use backfence_store::Recovered;
 
@@ -63,6 +65,8 @@ pub(crate) fn revive(base: &Arc<Base>, recovered: Recovered) -> State<Ratings> {
             records: recovered.records,
             more: false,
             standing: Standing::New,
+            horizon: Time::default(),
+            settled: Time::default(),
         }))
         .expect("the core takes the records");
     let taken = received
@@ -109,8 +113,11 @@ pub(crate) fn same(found: &State<Ratings>, expected: &State<Ratings>) -> Result<
         ("what is folded", is_whole),
         ("members", members.eq(&expected.members)),
         ("value", found.value == expected.value),
+        ("cells", found.value.cells().eq(expected.value.cells())),
         ("executed", found.executed == expected.executed),
         ("clock", found.clock == expected.clock),
+        ("horizon", found.horizon == expected.horizon),
+        ("settled", found.settled == expected.settled),
         ("waiting", waiting(found) == waiting(expected)),
         ("floor", found.floor <= expected.floor),
         ("log", expected.log.iter().all(logged)),

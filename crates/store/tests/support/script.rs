@@ -17,6 +17,8 @@ use super::{
 
 const UPDATES: usize = 200;
 const SESSIONS: usize = 6;
+/// So many updates are made meanwhile.
+const LATE: Duration = Duration::from_millis(16);
 
 /// The script of a seed.
 pub(crate) fn steps(base: &Arc<Base>, seed: u64) -> Vec<Step> {
@@ -58,6 +60,7 @@ impl Town {
         let replica = |server, log_bytes| {
             let limits = Limits {
                 log_bytes,
+                late: LATE,
                 ..Limits::default()
             };
             let id = ReplicaId::new(server, 1);
@@ -86,12 +89,13 @@ impl Town {
     }
 
     fn happen(&mut self) {
-        match self.random.below(14) {
+        match self.random.below(17) {
             0..=3 => self.update(0),
             4..=5 => self.update(1),
             6..=8 => self.update(2),
             9 => self.exchange(1, Scope::Own),
             10 => self.exchange(2, Scope::All),
+            11..=13 => self.pass(),
             _ => {
                 let checkpoint = self.random.below(4) == 0;
                 self.flush(checkpoint);
@@ -101,7 +105,7 @@ impl Town {
 
     fn update(&mut self, at: usize) {
         let session = self.random.below(SESSIONS);
-        let (user, movie) = (self.random.below(5), self.random.below(2) + 1);
+        let (user, movie) = (self.random.below(9), self.random.below(2) + 1);
         let (user, movie) = (UserId(user as u32), MovieId(movie as u32));
         let operation = match self.random.below(4) {
             0 => Operation::Delete { user, movie },
@@ -165,6 +169,21 @@ impl Town {
         third
             .receive(Message::Offer(from_second))
             .expect("a report");
+    }
+
+    /// A while passes in which all hear of all. What the first replica settles, and
+    /// forgets and lets go of by that, is in its state only.
+    fn pass(&mut self) {
+        self.now = self.now.after(LATE);
+        for replica in &mut self.replicas {
+            replica.advance(self.now);
+        }
+        self.exchange(1, Scope::All);
+        self.exchange(2, Scope::All);
+        let here = &mut self.replicas[0];
+        here.advance(self.now);
+        here.release(Ratings::release);
+        self.must_checkpoint = true;
     }
 
     fn note(&mut self, origin: ReplicaId, number: u64) {

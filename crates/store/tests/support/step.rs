@@ -75,13 +75,18 @@ pub(crate) fn since(last: &State<Ratings>, now: &State<Ratings>) -> Checkpoint {
     let changed = changed.chain(gone.map(|key| (key.1, key.0, None)));
     let whole = Checkpoint::whole(now.clone());
     let known: BTreeMap<_, _> = last.executed.iter().cloned().collect();
+    let left: BTreeMap<_, _> = now.executed.iter().cloned().collect();
+    let forgotten = known.keys().filter(|session| !left.contains_key(session));
     let more = now
         .executed
         .iter()
         .filter(|(session, of)| known.get(session) != Some(of));
     Checkpoint {
         cells: changed.collect(),
-        executed: more.cloned().collect(),
+        executed: more
+            .map(|(session, of)| (*session, Some(of.clone())))
+            .chain(forgotten.map(|session| (*session, None)))
+            .collect(),
         whole: None,
         ..whole
     }
