@@ -117,6 +117,8 @@ impl Loaded {
             records: Vec::new(),
             more: false,
             standing: Standing::Joined,
+            horizon: Time::default(),
+            settled: Time::default(),
         }))?;
         let session = |number: u64| (Session::new(SessionId(u128::from(number))), 0);
         let mut loaded = Self {
