@@ -1,5 +1,6 @@
 //! This replica's copy: the protocol behind one lock, and who waits for it.
 
+mod age;
 mod core;
 mod exchange;
 mod written;

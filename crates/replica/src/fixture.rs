@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backfence_gossip::{Limits, Message, Offer, Replica, ReplicaId, Standing};
+use backfence_gossip::{Limits, Message, Offer, Replica, ReplicaId, Standing, Time};
 use backfence_ratings::{Base, Ratings};
 
 /// A founder over a small base, which has heard of these others.
@@ -30,6 +30,8 @@ pub(crate) fn report(replica: &mut Replica<Ratings>, from: ReplicaId, has: &[(Re
         records: Vec::new(),
         more: false,
         standing: Standing::Joined,
+        horizon: Time::default(),
+        settled: Time::default(),
     };
     replica.receive(Message::Offer(report)).expect("a report");
 }

@@ -122,6 +122,7 @@ pub async fn run<L: Listener>(
     let entries = discovery.watch(PREFIX);
     let gossiping =
         tokio::spawn(Peers::new(copy.clone(), config, environment).run(entries, shutdown.clone()));
+    tokio::spawn(copy.clone().age(shutdown.clone()));
     starting.started(copy.clone());
     tokio::select! {
         biased;

@@ -3,6 +3,7 @@
 mod progress;
 
 use std::{
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -95,6 +96,17 @@ struct Args {
         default_value_t = Limits::default().log_bytes
     )]
     log_budget: usize,
+    /// How long after it was made an update is still taken: longer than any client goes
+    /// on retrying. What is older is refused, and each update's id is forgotten when all
+    /// replicas refuse it. Best the same at all of them
+    #[arg(
+        long,
+        env = "BACKFENCE_LATE",
+        value_name = "TIME",
+        default_value = "10m",
+        value_parser = late
+    )]
+    late: Duration,
     /// Keep everything in this directory, made if need be; without it nothing outlives
     /// this process but what another replica has
     #[arg(
@@ -126,6 +138,7 @@ fn main() -> ExitCode {
             None => Environment::real(),
         };
         let limits = Limits {
+            late: args.late,
             log_bytes: args.log_budget,
             ..Limits::default()
         };
@@ -203,12 +216,25 @@ fn probability(text: &str) -> Result<f64, String> {
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
-    let interval = humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; write it as 1s or 500ms"))?;
     let allowed = Duration::from_millis(10)..=Duration::from_secs(3600);
-    if allowed.contains(&interval) {
-        Ok(interval)
+    between(text, allowed, "an interval lies from 10ms to 1h")
+}
+
+fn late(text: &str) -> Result<Duration, String> {
+    let allowed = Duration::from_secs(1)..=Duration::from_secs(366 * 24 * 3600);
+    between(text, allowed, "this time lies from 1s to 366days")
+}
+
+fn between(
+    text: &str,
+    allowed: RangeInclusive<Duration>,
+    otherwise: &str,
+) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it as 1s or 500ms"))?;
+    if allowed.contains(&time) {
+        Ok(time)
     } else {
-        Err("an interval lies from 10ms to 1h".to_owned())
+        Err(otherwise.to_owned())
     }
 }

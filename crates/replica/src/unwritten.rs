@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, mem};
 
-use backfence_gossip::{Record, Replica, UpdateId};
+use backfence_gossip::{Record, Replica, SessionId};
 use backfence_ratings::{MovieId, Operation, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered};
 
@@ -20,13 +20,35 @@ pub(crate) struct Unwritten {
     position: Position,
     /// The last record of this replica's own.
     own: Position,
-    /// What records since the last checkpoint are about.
-    changed: Vec<Key>,
+    changed: Changed,
+    /// The next batch has a checkpoint.
+    due: bool,
     /// The next checkpoint replaces everything.
     whole: bool,
 }
 
-type Key = (UserId, MovieId, UpdateId);
+/// What may be other than in the last checkpoint. It may name something twice.
+#[derive(Default)]
+struct Changed {
+    cells: Vec<(UserId, MovieId)>,
+    sessions: Vec<SessionId>,
+}
+
+impl Changed {
+    /// What these records are about.
+    fn of<'a>(records: impl Iterator<Item = &'a Record<Operation>>) -> Self {
+        let mut changed = Self::default();
+        records.for_each(|record| changed.by(record));
+        changed
+    }
+
+    fn by(&mut self, record: &Record<Operation>) {
+        let update = record.update();
+        let operation = &update.operation;
+        self.cells.push((operation.user(), operation.movie()));
+        self.sessions.push(update.id.session);
+    }
+}
 
 impl Unwritten {
     /// Nothing is to be written; of `recovered` all that its checkpoint lacks is to be
@@ -41,7 +63,8 @@ impl Unwritten {
             batch: Batch::default(),
             position: Position::default(),
             own: Position::default(),
-            changed: waiting.chain(&recovered.records).map(key).collect(),
+            changed: Changed::of(waiting.chain(&recovered.records)),
+            due: false,
             whole: false,
         }
     }
@@ -62,7 +85,7 @@ impl Unwritten {
 
     /// Notes a record of another replica.
     pub(crate) fn received(&mut self, record: Record<Operation>) {
-        self.changed.push(key(&record));
+        self.changed.by(&record);
         self.batch.records.push(record);
         self.position.0 += 1;
     }
@@ -81,9 +104,27 @@ impl Unwritten {
         self.own = self.position;
     }
 
+    /// Notes that time has passed: what was forgotten of the executed table, and what was
+    /// let go of in the value, goes with the next checkpoint. That is the next batch, and
+    /// to be waited for, where more `is_past`: dated too long ago, or settled.
+    pub(crate) fn aged(
+        &mut self,
+        is_past: bool,
+        forgotten: Vec<SessionId>,
+        released: Vec<(UserId, MovieId)>,
+    ) {
+        self.changed.sessions.extend(forgotten);
+        self.changed.cells.extend(released);
+        if is_past {
+            self.due = true;
+            self.position.0 += 1;
+        }
+    }
+
     /// What is to be written next, if anything, and how far it reaches.
     pub(crate) fn take(&mut self, replica: &Replica<Ratings>) -> Option<(Batch, Position)> {
-        if self.whole || self.changed.len() >= CHECKPOINT {
+        let many = self.changed.cells.len().max(self.changed.sessions.len());
+        if self.due || self.whole || many >= CHECKPOINT {
             self.batch.checkpoint = Some(self.checkpoint(replica));
         }
         let batch = mem::take(&mut self.batch);
@@ -97,18 +138,17 @@ impl Unwritten {
                 .waiting()
                 .filter_map(|(origin, number)| replica.record(origin, number))
         };
-        let changed = mem::replace(&mut self.changed, waiting().map(key).collect());
+        let changed = mem::replace(&mut self.changed, Changed::of(waiting()));
+        self.due = false;
         if mem::take(&mut self.whole) {
             return Checkpoint::whole(replica.state());
         }
         let value = replica.value();
-        let cells = changed
-            .iter()
-            .map(|&(user, movie, _)| (movie, user, value.cell(user, movie)));
-        let sessions: BTreeSet<_> = changed.iter().map(|(.., id)| id.session).collect();
-        let executed = sessions
-            .into_iter()
-            .filter_map(|session| Some((session, replica.executed(session)?.clone())));
+        let cells = changed.cells.into_iter();
+        let cells = cells.map(|(user, movie)| (movie, user, value.cell(user, movie)));
+        let sessions: BTreeSet<_> = changed.sessions.into_iter().collect();
+        let sessions = sessions.into_iter();
+        let executed = sessions.map(|session| (session, replica.executed(session).cloned()));
         Checkpoint {
             cut: replica.cut(Ratings::new(value.base().clone())),
             waiting: replica.waiting().collect(),
@@ -119,8 +159,53 @@ impl Unwritten {
     }
 }
 
-fn key(record: &Record<Operation>) -> Key {
-    let update = record.update();
-    let operation = &update.operation;
-    (operation.user(), operation.movie(), update.id)
+#[cfg(test)]
+mod tests {
+    use backfence_gossip::{Advanced, Limits, ReplicaId, Time, Timestamp, Update, UpdateId};
+
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn what_is_past_goes_with_a_checkpoint_that_is_waited_for() {
+        let own = ReplicaId::new(1, 10);
+        let mut replica = fixture::replica(own, []);
+        let mut unwritten = Unwritten::after(&Recovered {
+            state: None,
+            records: Vec::new(),
+            members: Vec::new(),
+            incarnation: None,
+        });
+        let (made, session) = (Time(1_000_000_000), SessionId(7));
+        let (user, movie) = (UserId(9), MovieId(1));
+        let update = Update {
+            id: UpdateId::new(session, 1),
+            prev: Timestamp::new(),
+            time: made,
+            operation: Operation::Delete { user, movie },
+        };
+        replica.update(update.clone(), made).expect("it is taken");
+        unwritten.made(Record::new(own, 1, update).expect("it can be"));
+        let (batch, first) = unwritten.take(&replica).expect("a record");
+        assert!(batch.records.len() == 1 && batch.checkpoint.is_none());
+        unwritten.aged(false, Vec::new(), Vec::new());
+        assert!(unwritten.take(&replica).is_none() && unwritten.position() == first);
+
+        let now = made.after(2 * Limits::default().late);
+        let Advanced { settled, forgotten } = replica.advance(now);
+        let released = replica.release(Ratings::release);
+        assert_eq!(
+            (settled, &forgotten[..], &released[..]),
+            (true, &[session][..], &[(user, movie)][..])
+        );
+        unwritten.aged(settled, forgotten, released);
+        assert!(unwritten.position() > first, "reports wait for it");
+        let (batch, reaches) = unwritten.take(&replica).expect("a checkpoint");
+        let checkpoint = batch.checkpoint.expect("it is due");
+        assert!(checkpoint.whole.is_none() && reaches == unwritten.position());
+        assert_eq!(checkpoint.executed, [(session, None)]);
+        assert!(checkpoint.cells.contains(&(movie, user, None)));
+        assert_eq!(checkpoint.cut.settled, replica.settled());
+        assert!(unwritten.take(&replica).is_none(), "once is enough");
+    }
 }

@@ -33,6 +33,7 @@ fn help_names_every_flag() {
         "--seed",
         "--gossip-interval",
         "--log-budget",
+        "--late",
         "--log",
     ];
     check(&["--help"], 0, &flags);
@@ -51,6 +52,7 @@ fn a_wrong_command_line_ends_with_2() {
     check(&["--overload-probability", "NaN"], 2, &["from 0 to 1"]);
     check(&["--gossip-interval", "1"], 2, &["1s"]);
     check(&["--gossip-interval", "1ms"], 2, &["10ms"]);
+    check(&["--late", "10ms"], 2, &["from 1s"]);
     check(&["--listen", "192.0.2.1:0"], 2, &["192.0.2.1:0"]);
 }
 

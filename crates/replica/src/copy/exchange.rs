@@ -10,7 +10,7 @@ use backfence_gossip::{MalformedState, Message, Offer, Record, ReplicaId, Scope,
 use backfence_ratings::{Operation, Ratings};
 use tokio::{sync::Notify, task::yield_now};
 
-use super::{Copy, Held};
+use super::{Copy, Held, age::warn_of_late};
 
 /// Records that are taken before whoever waits for the core gets it.
 const PART: usize = 256;
@@ -108,6 +108,9 @@ impl Copy {
             }
         }
         drop(held);
+        if let Ok(received) = &received {
+            warn_of_late(&received.late);
+        }
         self.wake_disk();
         self.grown.send_replace(());
         if received.as_ref().is_ok_and(|received| received.heard) {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use backfence_gossip::{MalformedState, Message, Offer, Replica, Standing, State};
+use backfence_gossip::{MalformedState, Message, Offer, Replica, Standing, State, Time};
 use backfence_ratings::Ratings;
 use backfence_store::{Batch, Recovered};
 use tokio_stream::wrappers::WatchStream;
 
-use super::{Copy, Held, Told};
+use super::{Copy, Held, Told, age::warn_of_late};
 use crate::{disk::Disk, unwritten::Position};
 
 /// How long a leaving replica waits for its disk.
@@ -92,7 +92,8 @@ pub(super) fn recover(
         .as_ref()
         .map(|state| state.replica_ts.clone());
     if let Some(state) = recovered.state {
-        replica.receive(Message::State(Box::new(State { from, ..state })))?;
+        let received = replica.receive(Message::State(Box::new(State { from, ..state })))?;
+        warn_of_late(&received.late);
     }
     replica.receive(Message::Offer(Offer {
         from,
@@ -102,6 +103,8 @@ pub(super) fn recover(
         records: recovered.records,
         more: false,
         standing: Standing::New,
+        horizon: Time::default(),
+        settled: Time::default(),
     }))?;
     Ok(())
 }

@@ -17,6 +17,7 @@ pub(super) fn wire_ids(replicas: &[ReplicaId]) -> Vec<v1::ReplicaId> {
 pub(super) fn refuse(refusal: &Refusal) -> ServeReply {
     let (reason, retry_after) = match refusal {
         Refusal::ClockAhead { retry_after } => ("CLOCK_AHEAD", *retry_after),
+        Refusal::TooLate { .. } => ("TOO_LATE", Duration::ZERO),
         Refusal::ForgedTimestamp { .. } => ("FORGED_TIMESTAMP", Duration::ZERO),
         Refusal::UpdateIdReused { .. } => ("UPDATE_ID_REUSED", Duration::ZERO),
         Refusal::LogFull { .. } => ("LOG_FULL", Duration::ZERO),
