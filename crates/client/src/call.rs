@@ -172,6 +172,7 @@ impl<'a> Call<'a> {
                 Effect::Change(server) | Effect::One(server) => Error::ServerAway { server },
                 Effect::None | Effect::Update(_) => Error::AllBusy,
             },
+            Failed::Late => Error::NotTaken,
             Failed::Ahead(_, error) | Failed::Final(error) => error,
         };
         // What this front end refuses, an earlier one may have accepted.

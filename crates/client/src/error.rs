@@ -35,6 +35,24 @@ pub enum Error {
         /// The update.
         update_id: UpdateId,
     },
+    /// The update comes again so long after it was made that nobody can tell any more
+    /// whether it was taken before.
+    #[error(
+        "it is not known whether the update took effect, and nobody can tell any more, so long \
+         ago it was made; look before you do it again (update id {update_id})"
+    )]
+    TooLate {
+        /// The update.
+        update_id: UpdateId,
+    },
+    /// The update was refused when it was first sent, since it is dated too long ago: this
+    /// session's clock had stood still, as where the machine has slept. It has done
+    /// nothing, and the next one is dated right.
+    #[error(
+        "the update was not taken, since the clock of this session had fallen behind; it is set \
+         right now: try again"
+    )]
+    NotTaken,
     /// The update is taken, but in time fewer servers than were asked for have it. It goes
     /// on spreading; to send it again waits again.
     #[error(

@@ -18,6 +18,8 @@ pub(crate) enum Failed {
     Unknown,
     /// The update's time is too far ahead; it will not be after this long.
     Ahead(Duration, Error),
+    /// The update is dated too long ago.
+    Late,
     /// The session has seen more than this front end can show now.
     Behind(Error),
     /// No replica will serve now.
@@ -80,6 +82,7 @@ impl Said<'_> {
                 let wait = Duration::from_millis(self.number("retry_after_ms")?);
                 Failed::Ahead(wait, self.refused())
             }
+            "TOO_LATE" => Failed::Late,
             "UNKNOWN_MOVIE" => Failed::Final(Error::UnknownMovie),
             "UNKNOWN_SERVER" => Failed::Final(Error::UnknownServer {
                 // The caller knows which server it asked for.

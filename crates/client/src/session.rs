@@ -6,7 +6,7 @@ mod update;
 
 use std::{collections::BTreeSet, future::Future};
 
-use backfence_gossip::{HybridClock, ReplicaId, SessionId, Time, Timestamp};
+use backfence_gossip::{HybridClock, ReplicaId, SessionId, Time, Timestamp, UpdateId};
 use backfence_process::Address;
 use backfence_wire::{Malformed, all, v1, v1::front_end_client::FrontEndClient};
 use tokio::{sync::watch, time::Instant};
@@ -30,7 +30,8 @@ use crate::{
 /// Each update takes the next number, whatever became of the one before: a future
 /// that is dropped, or [`Error::OutcomeUnknown`], leaves an update that may take
 /// effect later or never. An update after it does not wait for it, and wins over
-/// it where both write the same rating.
+/// it where both write the same rating. An update can be sent again for some minutes
+/// (`--late` of the replicas), then it comes [too late](Error::TooLate).
 #[derive(Debug)]
 pub struct Session {
     client: Client,
@@ -44,6 +45,8 @@ pub struct Session {
     /// The stopwatch of `clock`.
     began: Instant,
     next: u64,
+    /// The update prepared last, where nobody can have taken it yet.
+    untaken: Option<UpdateId>,
     progress: Progress,
     lost: Losses,
 }
@@ -80,6 +83,7 @@ impl Session {
             clock: HybridClock::default(),
             began: Instant::now(),
             next: 1,
+            untaken: None,
             progress: Progress::default(),
             lost: Losses::default(),
         }

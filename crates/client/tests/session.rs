@@ -329,6 +329,93 @@ async fn a_clock_ahead_is_waited_for() {
     assert_eq!(world.lock().unwrap().arrivals[&updated.id], 1);
 }
 
+fn late() -> Fault {
+    Fault::Say(said(Code::FailedPrecondition, "TOO_LATE", &[]))
+}
+
+/// As where the machine has slept, and the stopwatch with it.
+#[tokio::test]
+async fn an_update_of_a_clock_that_stood_still_is_made_anew() {
+    let (world, _fake, mut session) = alone().await;
+    session.rate(USER, TOY_STORY, rating("1")).await.unwrap();
+    let slept = Time(50_000_000_000);
+    world.lock().unwrap().clock = slept;
+    fail(&world, [late()]);
+    let updated = session.rate(USER, TOY_STORY, rating("2")).await.unwrap();
+    assert_eq!(updated.id.sequence, 3);
+    let (dated, _) = world.lock().unwrap().taken[&updated.id];
+    assert!(dated > slept);
+    assert_eq!(world.lock().unwrap().taken.len(), 2);
+
+    // One that the caller holds is the caller's to make anew.
+    let prepare = async |session: &mut Session| {
+        let stars = Some(rating("3"));
+        session.prepare(USER, TOY_STORY, stars).await.unwrap()
+    };
+    let prepared = prepare(&mut session).await;
+    fail(
+        &world,
+        [Fault::Say(said(Code::Unavailable, "ALL_BUSY", &[])), late()],
+    );
+    assert_eq!(session.send(&prepared).await, Err(Error::AllBusy));
+    world.lock().unwrap().clock = Time(90_000_000_000);
+    assert_eq!(session.send(&prepared).await, Err(Error::NotTaken));
+    let anew = prepare(&mut session).await;
+    assert!(anew.time > Time(90_000_000_000));
+    session.send(&anew).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_may_have_been_taken_before_is_never_made_anew() {
+    let short = Duration::from_millis(300);
+    let (world, fake, _) = alone().await;
+    let client = client(&[&fake.address]).await.with_limit(short);
+    let mut session = client.session();
+    session.average(TOY_STORY).await.unwrap();
+    let count = || world.lock().unwrap().taken.len();
+
+    // Its reply is lost within the request; to send it once more tells for good.
+    let prepared = session.prepare(USER, TOY_STORY, Some(rating("1"))).await;
+    let prepared = prepared.unwrap();
+    let update_id = prepared.id;
+    let lost = Fault::SayAfter(tonic::Status::unavailable("gone"));
+    fail(&world, std::iter::once(lost).chain((0..99).map(|_| late())));
+    let sent = session.send(&prepared).await;
+    assert_eq!(
+        (sent, count()),
+        (Err(Error::OutcomeUnknown { update_id }), 1)
+    );
+    world.lock().unwrap().forget_faults();
+    fail(&world, [Fault::None, late()]);
+    session.average(TOY_STORY).await.unwrap();
+    let sent = session.send(&prepared).await;
+    assert_eq!((sent, count()), (Err(Error::TooLate { update_id }), 1));
+
+    // So also without the caller's help.
+    session.average(TOY_STORY).await.unwrap();
+    let lost = Fault::SayAfter(tonic::Status::unavailable("gone"));
+    fail(&world, std::iter::once(lost).chain((0..99).map(|_| late())));
+    let rated = session.rate(USER, TOY_STORY, rating("2")).await;
+    let update_id = UpdateId::new(session.id(), 2);
+    assert_eq!(
+        (rated, count()),
+        (Err(Error::OutcomeUnknown { update_id }), 2)
+    );
+    world.lock().unwrap().forget_faults();
+
+    // Nor one of a life before: it may have been sent then.
+    session.average(TOY_STORY).await.unwrap();
+    let prepared = session.prepare(USER, TOY_STORY, Some(rating("3"))).await;
+    let (prepared, saved) = (prepared.unwrap(), session.save());
+    let mut session = client.resume(saved);
+    let update_id = prepared.id;
+    fail(&world, [Fault::None, late()]);
+    let sent = session.send(&prepared).await;
+    assert_eq!((sent, count()), (Err(Error::TooLate { update_id }), 2));
+    // The next one is dated right.
+    session.rate(USER, TOY_STORY, rating("4")).await.unwrap();
+}
+
 /// The wall clock of this machine plays no part: the front ends' does.
 #[tokio::test]
 async fn updates_are_dated_by_the_front_ends_clock() {

@@ -108,8 +108,8 @@ fn code(reason: &str) -> Code {
         "BEHIND" | "OUTCOME_UNKNOWN" => Code::DeadlineExceeded,
         "UNKNOWN_MOVIE" | "UNKNOWN_SERVER" => Code::NotFound,
         "INVALID" | "BAD_TOKEN" => Code::InvalidArgument,
-        "FORGED_TIMESTAMP" | "OTHER_CLUSTER_KEY" | "CLOCK_AHEAD" | "RETIRES_ITSELF"
-        | "STILL_RUNNING" | "NEEDS_FORCE" => Code::FailedPrecondition,
+        "FORGED_TIMESTAMP" | "OTHER_CLUSTER_KEY" | "CLOCK_AHEAD" | "TOO_LATE"
+        | "RETIRES_ITSELF" | "STILL_RUNNING" | "NEEDS_FORCE" => Code::FailedPrecondition,
         "UPDATE_ID_REUSED" => Code::AlreadyExists,
         "LOG_FULL" => Code::ResourceExhausted,
         _ => Code::Internal,
@@ -212,6 +212,7 @@ mod tests {
             "no",
             &[],
         );
+        check(refused("TOO_LATE", 0), Code::FailedPrecondition, "no", &[]);
         check(refused("LOG_FULL", 0), Code::ResourceExhausted, "no", &[]);
         check(refused("SOMETHING_NEW", 0), Code::Internal, "no", &[]);
     }

@@ -78,6 +78,16 @@ async fn an_update_that_may_have_been_taken_is_never_called_refused() {
             unknown,
         ),
         (
+            vec![Breaks, Refuses("TOO_LATE"), answers()],
+            vec![1, 2],
+            unknown,
+        ),
+        (
+            vec![Declines, Refuses("TOO_LATE"), answers()],
+            vec![1, 2],
+            "TOO_LATE",
+        ),
+        (
             vec![Breaks, Refuses("UNKNOWN_MOVIE"), answers()],
             vec![1, 2],
             "UNKNOWN_MOVIE",

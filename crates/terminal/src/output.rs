@@ -84,11 +84,15 @@ pub(crate) fn date(seconds: u64) -> String {
 /// The same error with the code that a program ends with.
 pub(crate) fn failure(error: Error) -> Failure {
     let code = match &error {
-        Error::AllBusy | Error::ServerAway { .. } | Error::Unreachable { .. } => Exit::Unavailable,
+        Error::AllBusy | Error::ServerAway { .. } | Error::Unreachable { .. } | Error::NotTaken => {
+            Exit::Unavailable
+        }
         Error::Behind { .. } | Error::OutOfTime { .. } | Error::CopiesNotMet { .. } => {
             Exit::OutOfTime
         }
-        Error::OutcomeUnknown { .. } | Error::ChangeUnknown { .. } => Exit::OutcomeUnknown,
+        Error::OutcomeUnknown { .. } | Error::TooLate { .. } | Error::ChangeUnknown { .. } => {
+            Exit::OutcomeUnknown
+        }
         Error::UnknownMovie | Error::UnknownServer { .. } => Exit::NotFound,
         Error::Invalid(_) | Error::Refused { .. } | Error::Unsupported { .. } => Exit::Refused,
         _ => Exit::Internal,
@@ -178,6 +182,8 @@ mod tests {
             Exit::OutOfTime,
         );
         check(Error::OutcomeUnknown { update_id }, Exit::OutcomeUnknown);
+        check(Error::TooLate { update_id }, Exit::OutcomeUnknown);
+        check(Error::NotTaken, Exit::Unavailable);
         let copies = Error::CopiesNotMet {
             update_id,
             copies: 2,

@@ -53,7 +53,9 @@ impl Session {
         rating: Option<Rating>,
     ) -> Result<Prepared, Error> {
         self.begin().await?;
-        Ok(self.next_update(user, movie, rating))
+        let update = self.next_update(user, movie, rating);
+        self.untaken = Some(update.id);
+        Ok(update)
     }
 
     /// Sends an update that this session, or its predecessor of the same id, has
@@ -62,14 +64,24 @@ impl Session {
     /// # Errors
     ///
     /// [`Error`], as every request; [`Error::UnknownMovie`];
-    /// [`Error::OutcomeUnknown`]; [`Error::CopiesNotMet`]; [`Error::Invalid`] for another session's update.
+    /// [`Error::OutcomeUnknown`]; [`Error::TooLate`]; [`Error::NotTaken`];
+    /// [`Error::CopiesNotMet`]; [`Error::Invalid`] for another session's update.
     pub async fn send(&mut self, update: &Prepared) -> Result<Updated, Error> {
         if update.id.session != self.id {
             let why = format!("update {} is not of session {}", update.id, self.id);
             return Err(Error::Invalid(why));
         }
+        let is_first = self.untaken.take_if(|id| *id == update.id).is_some();
         let deadline = self.begin().await?;
-        self.send_by(deadline, update).await
+        let update_id = update.id;
+        match self.send_by(deadline, update).await {
+            Err(Error::NotTaken) if !is_first => Err(Error::TooLate { update_id }),
+            Err(error @ (Error::NotTaken | Error::AllBusy | Error::Unreachable { .. })) => {
+                self.untaken = is_first.then_some(update_id);
+                Err(error)
+            }
+            sent => sent,
+        }
     }
 
     /// Turns a server's status round: online to offline for front ends, and back.
@@ -127,7 +139,15 @@ impl Session {
     ) -> Result<Updated, Error> {
         let deadline = self.begin().await?;
         let update = self.next_update(user, movie, rating);
-        self.send_by(deadline, &update).await
+        match self.send_by(deadline, &update).await {
+            // It was sent for the first time, so it has done nothing.
+            Err(Error::NotTaken) => {
+                self.begin().await?;
+                let update = self.next_update(user, movie, rating);
+                self.send_by(deadline, &update).await
+            }
+            sent => sent,
+        }
     }
 
     /// Until the servers that were asked for have it, or the deadline.
@@ -150,7 +170,14 @@ impl Session {
         Ok(updated)
     }
 
+    /// Where it is dated too long ago, the next request learns the time first.
     async fn send_once(&mut self, deadline: Instant, update: &Prepared) -> Result<Updated, Error> {
+        let sent = self.try_once(deadline, update).await;
+        self.opened &= !matches!(sent, Err(Error::NotTaken));
+        sent
+    }
+
+    async fn try_once(&mut self, deadline: Instant, update: &Prepared) -> Result<Updated, Error> {
         let effect = Effect::Update(update.id);
         let (session, id) = (self.token.clone(), update.id);
         let (user_id, movie_id) = (update.user.0, update.movie.0);

@@ -56,7 +56,16 @@ pub(super) async fn rate_rows(
             Some(sent) => again(row, sent, session.id()),
             None => shared.first(index, row, &mut session).await?,
         };
-        match persist(&mut session, &update).await {
+        let mut given = persist(&mut session, &update).await;
+        if let Err(Error::TooLate { .. } | Error::NotTaken) = given {
+            given = if has_given(&mut session, &update).await? {
+                Ok(())
+            } else {
+                let anew = shared.first(index, row, &mut session).await?;
+                persist(&mut session, &anew).await
+            };
+        }
+        match given {
             Ok(()) => shared.count(|count| count.rated += 1),
             Err(Error::UnknownMovie) => {
                 shared.skip(row.number, &format!("there is no movie {}", row.movie));
@@ -136,6 +145,14 @@ fn again(row: Row, sent: &Sent, session: SessionId) -> Prepared {
         movie: row.movie,
         rating: Some(row.rating),
     }
+}
+
+/// Whether an update that comes too late to be sent again is seen to have taken effect. The
+/// import was interrupted for long; if another has rated since, the file is right.
+async fn has_given(session: &mut Session, update: &Prepared) -> Result<bool, Failure> {
+    let seen = session.view(update.user, update.movie).await;
+    let seen = seen.map_err(failure)?;
+    Ok(seen.is_some_and(|seen| seen.update == Some(update.id)))
 }
 
 /// Sends the update until somebody has taken it: it takes effect once.
