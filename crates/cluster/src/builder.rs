@@ -16,6 +16,7 @@ pub struct Builder {
     pub(crate) overload_probability: f64,
     pub(crate) gossip_interval: Option<String>,
     pub(crate) log_budget: Option<u64>,
+    pub(crate) late: Option<String>,
     pub(crate) data: Option<PathBuf>,
     pub(crate) disks: Disks,
     pub(crate) hosts: BTreeMap<Role, Host>,
@@ -80,6 +81,16 @@ impl Builder {
     pub fn log_budget(self, bytes: u64) -> Self {
         Self {
             log_budget: Some(bytes),
+            ..self
+        }
+    }
+
+    /// How long ago an update may have been made, such as `2s`; else the default of the
+    /// replica.
+    #[must_use]
+    pub fn late(self, late: &str) -> Self {
+        Self {
+            late: Some(late.to_owned()),
             ..self
         }
     }

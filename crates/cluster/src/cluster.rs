@@ -56,6 +56,7 @@ impl Cluster {
             overload_probability: 0.0,
             gossip_interval: None,
             log_budget: None,
+            late: None,
             data: None,
             disks: Disks::None,
             hosts: BTreeMap::new(),
@@ -260,6 +261,9 @@ impl Cluster {
                 }
                 if let Some(bytes) = &self.builder.log_budget {
                     flag("log-budget", bytes);
+                }
+                if let Some(late) = &self.builder.late {
+                    flag("late", late);
                 }
                 if let Some(directory) = self.data_dir(number) {
                     flag("data-dir", &directory.display());
