@@ -134,19 +134,28 @@ impl Router {
         prev: &Timestamp,
         body: impl Fn() -> Body,
     ) -> Result<Served, Error> {
-        let mut pass = Pass::new(servers.len());
+        let (mut pass, mut late) = (Pass::new(servers.len()), None);
         loop {
             let now = Instant::now();
             let remaining = deadline.saturating_duration_since(now);
             let admits = |at: usize, share| servers[at].admits(now, share);
             let Some(made) = pass.next(remaining, admits) else {
-                return Err(pass.unserved().into());
+                return Err(match late {
+                    Some(refused) if !pass.maybe() => Error::Refused(refused),
+                    _ => pass.unserved().into(),
+                });
             };
             let (server, body) = (&servers[made.at], body());
             let is_update = matches!(body, Body::Update(_) | Body::CopiedUpdate(_));
             let failed = match self.ask(server, body, made.share).await {
                 Ok(reply) => match failure(reply) {
-                    Ok(reply) => return ended(server.number, reply, pass.maybe()),
+                    Ok(reply) => match too_late(reply) {
+                        Ok(reply) => return ended(server.number, reply, pass.maybe()),
+                        Err(refused) => {
+                            late = Some(refused);
+                            Failed::Declined
+                        }
+                    },
                     Err(failed) => failed,
                 },
                 Err(unanswered) => unserved(unanswered, is_update),
@@ -247,6 +256,14 @@ fn failure(reply: Reply) -> Result<Reply, Failed> {
             // A list that cannot be read says no more than that something is missing.
             Err(first_missing.map_or(Failed::Declined, Failed::Lacking))
         }
+        _ => Ok(reply),
+    }
+}
+
+/// What is too late for one server another may know still, or take: their clocks differ.
+fn too_late(reply: Reply) -> Result<Reply, Refused> {
+    match reply.outcome {
+        Outcome::Refused(refused) if refused.reason == "TOO_LATE" => Err(refused),
         _ => Ok(reply),
     }
 }

@@ -77,16 +77,16 @@ async fn an_update_that_may_have_been_taken_is_never_called_refused() {
             vec![1, 2],
             unknown,
         ),
+        // What is too late for one, another may know still.
         (
             vec![Breaks, Refuses("TOO_LATE"), answers()],
-            vec![1, 2],
-            unknown,
+            vec![1, 2, 3],
+            "",
         ),
-        (
-            vec![Declines, Refuses("TOO_LATE"), answers()],
-            vec![1, 2],
-            "TOO_LATE",
-        ),
+        (vec![Breaks, Refuses("TOO_LATE")], vec![1, 2], unknown),
+        (vec![Refuses("TOO_LATE"), Breaks], vec![1, 2], unknown),
+        (vec![Refuses("TOO_LATE"), Declines], vec![1, 2], "TOO_LATE"),
+        (vec![Absent, Refuses("TOO_LATE")], vec![2], "TOO_LATE"),
         (
             vec![Breaks, Refuses("UNKNOWN_MOVIE"), answers()],
             vec![1, 2],
