@@ -224,6 +224,36 @@ fn an_import_goes_on_where_it_was_interrupted() {
     assert!(world.arrivals.values().any(|&arrivals| arrivals == 2));
 }
 
+/// After so long a row that was being sent is looked for, and given again where it is not.
+#[test]
+fn an_import_that_goes_on_too_late_gives_every_row() {
+    let server = House::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = csv(folder.path(), "1,1,3.5\n2,2,4.5\n");
+    let import = || server.run(&["import", &path, "--sessions", "1"], "");
+    let refused = |reason| said(Code::FailedPrecondition, reason, &[]);
+    let full = || said(Code::ResourceExhausted, "LOG_FULL", &[]);
+    // A session opens, and the first row is done and not told.
+    fail(&server.world, [Fault::None, Fault::SayAfter(full())]);
+    assert_eq!(import().0, 4);
+    // It is found, and the second is not taken.
+    let late = || Fault::Say(refused("TOO_LATE"));
+    let looks = [Fault::None, late(), Fault::None, Fault::None];
+    fail(&server.world, looks.into_iter().chain([Fault::Say(full())]));
+    let (code, _, stderr) = import();
+    assert_eq!(
+        (code, server.world.lock().unwrap().taken.len()),
+        (4, 1),
+        "{stderr}"
+    );
+    // It is looked for in vain.
+    fail(&server.world, [Fault::None, late()]);
+    let (code, _, stderr) = import();
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let world = server.world.lock().unwrap();
+    assert!(world.taken.keys().map(|id| id.sequence).eq([1, 3]));
+}
+
 #[test]
 fn bad_rows_and_files_are_named() {
     let server = House::new();
