@@ -108,8 +108,16 @@ fn nothing_is_settled_before_one_has_joined_or_while_a_life_may_bring_more() {
     for peer in [TWO, THREE] {
         receive(&mut one, said(peer, &[], vec![], Time(0)));
     }
-    one.meet([ReplicaId::new(3, 2)]);
-    assert!(!one.advance(LATER).settled);
+    let reborn = ReplicaId::new(3, 2);
+    receive(&mut one, said(reborn, &[], vec![], Time(0)));
+    assert!(
+        !one.advance(LATER).settled,
+        "two does not know it, and may take more of its earlier life"
+    );
+    let mut knows = offered(said(TWO, &[], vec![], Time(0)));
+    knows.members.push(reborn);
+    receive(&mut one, Message::Offer(knows));
+    assert!(one.advance(LATER).settled);
 }
 
 /// [L] 3.2: a cid is forgotten when no message with it can come any more.
