@@ -1,7 +1,7 @@
 //! Letting go of lives that are over.
 
 use backfence_gossip::{
-    MalformedState, Message, Offer, Replica, ReplicaId, Scope, Standing, Timestamp,
+    MalformedState, Message, Offer, Received, Replica, ReplicaId, Scope, Standing, Time, Timestamp,
 };
 
 use crate::{NOW, ONE, THREE, TWO, Trace, newcomer, offer, offered, record, replica, ts, update};
@@ -155,11 +155,26 @@ fn what_is_lost_is_told_after_another_fold() {
 }
 
 /// What an old disk alone has of lives that are gone, and waits for a cause, is made
-/// again: with the state of the others that cause may come.
+/// again: with the state of the others that cause may come. Not where it is too late: then
+/// others may have executed it, and have forgotten that.
 #[test]
 fn what_waits_among_lives_that_are_gone_is_made_again() {
+    let seven = update(7, []).id;
+    let (old, received) = back_with_an_old_disk(NOW);
+    assert_eq!((old.waiting_len(), old.value().0.contains(&7)), (0, true));
+    let record = old.record(old.id(), 2).expect("a record of its own");
+    assert_eq!((record.update().id, received.late), (seven, vec![]));
+    let (old, received) = back_with_an_old_disk(Time(u64::MAX / 2));
+    assert_eq!((old.waiting_len(), old.value().0.contains(&7)), (0, false));
+    assert_eq!(received.late, [seven]);
+}
+
+/// A server with records of a life that the others have folded, of which one waits, after
+/// it has joined the state of one for which it is `now`; and what came of that.
+fn back_with_an_old_disk(now: Time) -> (Replica<Trace>, Received) {
     let mut one = folded();
     one.update(update(3, []), NOW).expect("accepted");
+    one.advance(now);
     let own = ReplicaId::new(4, 2);
     let mut old = newcomer(own);
     let disk = vec![record((TWO, 1), 1, []), record((TWO, 2), 7, [(ONE, 1)])];
@@ -174,10 +189,8 @@ fn what_waits_among_lives_that_are_gone_is_made_again() {
         one.receive(Message::Offer(knows)).expect("a report");
     }
     one.receive(Message::Offer(old.report())).expect("a report");
-    old.receive(one.message(own, Scope::All)).expect("a state");
-    assert_eq!((old.waiting_len(), old.value().0.contains(&7)), (0, true));
-    let record = old.record(own, 2).expect("a record of its own");
-    assert_eq!(record.update().id, update(7, []).id);
+    let received = old.receive(one.message(own, Scope::All)).expect("a state");
+    (old, received)
 }
 
 /// Nobody can say of a life that it is over where no later one is known: so a message

@@ -171,6 +171,15 @@ fn a_record_from_before_is_taken_with_the_whole_state_only() {
     receive(&mut one, message);
     assert_eq!(one.value().0, [1, 2]);
     assert_eq!(*one.value_ts(), ts([(ONE, 1), (TWO, 2)]));
+    // From its log neither.
+    assert_eq!(one.advance(LATER).forgotten, [SessionId(7)]);
+    let mut three = founded(THREE, limits());
+    three.meet([ONE, TWO]);
+    three.update(update(1, []), LATER).expect("accepted");
+    assert_eq!(three.log_len(), 1);
+    receive(&mut one, Message::State(Box::new(three.state())));
+    assert_eq!(one.value().0, [1, 2]);
+    assert_eq!(one.value_ts().count(THREE), 1);
 }
 
 /// It would be applied once more where it was executed by another record.
