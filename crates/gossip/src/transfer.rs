@@ -102,7 +102,10 @@ impl<V: Value> Replica<V> {
         self.value_ts.merge(&state.value_ts);
         self.replica_ts.merge(&state.replica_ts);
         self.greatest = self.greatest.max(state.clock);
-        self.horizon = self.horizon.max(state.horizon);
+        // Not a peer's horizon: its clock may be far ahead.
+        let is_own = state.from == self.id;
+        let horizon = if is_own { state.horizon } else { state.settled };
+        self.horizon = self.horizon.max(horizon);
         self.settled = self.settled.max(state.settled);
         self.log = log;
         self.waiting = Waiting::default();
