@@ -305,3 +305,17 @@ fn a_replica_that_a_session_has_seen_folded_does_not_serve_it() {
     let refusal = backfence_gossip::Refusal::Retired { replica: TWO };
     assert_eq!(two.query(&ts([FOLD]), NOW).map(|_| ()), Err(refusal));
 }
+
+/// Nor is anything taken of one that says itself that it is retired: others may have let go
+/// of it, and what it brings would be nowhere but here.
+#[test]
+fn nothing_is_taken_from_one_that_says_that_it_is_retired() {
+    let mut one = replica(ONE);
+    let mut last = offered(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]));
+    last.members.push(ReplicaId::end(2));
+    let received = one
+        .receive(Message::Offer(last))
+        .expect("no malformed state");
+    assert!(received.retired && received.accepted.is_empty());
+    assert_eq!(*one.replica_ts(), ts([]));
+}
