@@ -38,6 +38,10 @@ struct Args {
     /// Requests a second, on average
     #[arg(long, value_name = "R", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: u32,
+    /// How long after it was made the replicas take an update, in seconds; what is older is
+    /// settled, and forgotten
+    #[arg(long, value_name = "S", default_value_t = 600, value_parser = clap::value_parser!(u32).range(30..=86_400))]
+    late: u32,
     /// Of all that is drawn; the timing still differs from run to run
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -75,6 +79,7 @@ async fn torture(args: &Args) -> anyhow::Result<Verdict> {
         replicas: args.replicas,
         front_ends: args.frontends,
         rate: args.rate,
+        late: args.late,
         seed: args.seed.unwrap_or_else(rand::random),
         disks: true,
     };

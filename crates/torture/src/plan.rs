@@ -17,6 +17,9 @@ pub struct Plan {
     pub front_ends: u32,
     /// Requests a second, on average; what was missed in an outage is made up for.
     pub rate: u32,
+    /// How long after it was made an update is taken, in seconds. Where that is shorter than
+    /// the run, much of what is executed and deleted is settled on the way, and forgotten.
+    pub late: u32,
     /// Of all that is drawn.
     pub seed: u64,
     /// Whether replicas have data directories. Without, a kill of all loses everything:

@@ -64,6 +64,7 @@ pub async fn run(plan: &Plan, stop: &CancellationToken) -> anyhow::Result<Ran> {
         .replicas(plan.replicas)
         .front_ends(plan.front_ends)
         .overload_probability(plan.overload())
+        .late(&format!("{}s", plan.late))
         .data_dirs(plan.disks);
     let cluster = match &network {
         Some(network) => network.hold(builder).start(),

@@ -170,7 +170,8 @@ impl Talker {
                     _ => Counts::add(&counts.failed_sends),
                 }
                 may_fail(&error)?;
-                if self.random.random_range(0..16) > 0 {
+                let is_over = matches!(error, Error::TooLate { .. } | Error::NotTaken);
+                if !is_over && self.random.random_range(0..16) > 0 {
                     self.begun = Some((cell, update));
                 }
                 Ok(false)
@@ -252,7 +253,9 @@ fn may_fail(error: &Error) -> anyhow::Result<()> {
     let may = match error {
         Error::AllBusy
         | Error::Behind { .. }
+        | Error::NotTaken
         | Error::OutcomeUnknown { .. }
+        | Error::TooLate { .. }
         | Error::Unreachable { .. }
         | Error::OutOfTime { .. } => true,
         Error::Refused { reason, .. } => matches!(reason.as_str(), "LOG_FULL" | "CLOCK_AHEAD"),

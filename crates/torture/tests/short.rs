@@ -89,6 +89,7 @@ async fn what_is_lost_is_noticed() {
         replicas: 2,
         front_ends: 1,
         rate: 150,
+        late: 600,
         seed: 1,
         disks: false,
     };
