@@ -102,7 +102,13 @@ impl<V: Value> Replica<V> {
             Message::State(state) => self.accept(state.as_report(), &apart),
         };
         late.extend(received.late);
-        Ok(Received { late, ..received })
+        // What was given up waits no more, and is to be so on the disk too.
+        let joined = received.joined || !late.is_empty();
+        Ok(Received {
+            late,
+            joined,
+            ..received
+        })
     }
 
     /// Whoever says that a life is over, or has folded it, knows of a later one.

@@ -49,7 +49,8 @@
 //!    or a report that counts it; and give a replica that comes back from a crash a
 //!    new incarnation, and what it had stored as a message from itself;
 //! 6. pull from every peer now and then: a push may be lost;
-//! 7. say each second or so what time it is: [`Replica::advance`].
+//! 7. say each second or so what time it is, [`Replica::advance`], and store a checkpoint
+//!    before the next report where more is settled by it.
 //!
 //! # A cluster in sixty lines
 //!

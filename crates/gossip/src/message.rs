@@ -14,7 +14,7 @@ pub enum Message<V: Value> {
     /// Records.
     Offer(Offer<V::Operation>),
     /// The whole state, where the sender has discarded records that the receiver
-    /// lacks.
+    /// lacks, or where they are dated before what is settled there.
     State(Box<State<V>>),
 }
 
@@ -58,23 +58,24 @@ pub struct Received {
     /// The records that are new here, by origin. They are to be on stable storage
     /// before any report that counts them.
     pub accepted: Vec<(ReplicaId, RangeInclusive<u64>)>,
-    /// A whole state was joined, or all that is here was made this replica's own: all of it
-    /// is to be stored anew.
+    /// A whole state was joined, or all that is here was made this replica's own, or something
+    /// was given up: all of it is to be stored anew.
     pub joined: bool,
     /// Members are new here: they are to be on stable storage before the next report.
     pub met: bool,
     /// The sender has reported members that it had not reported before: who may be sent
     /// what may have changed.
     pub heard: bool,
-    /// The records that were there already, or came after a hole.
+    /// The records that were there already, or came after a hole, or are dated before what is
+    /// settled here.
     pub ignored: usize,
     /// The sender is retired: nothing was taken from it.
     pub retired: bool,
     /// The sender has something of lives that are over here: only its report was taken.
     /// It hears of that, and comes again with all that it has as its own.
     pub outdated: bool,
-    /// Updates that waited here, and nowhere else any more, and are too late: they are given
-    /// up, without effect.
+    /// Updates that waited here, that the sender lacks, and that are too late for it: they are
+    /// given up, without effect.
     pub late: Vec<UpdateId>,
 }
 

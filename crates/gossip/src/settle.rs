@@ -26,7 +26,8 @@ const STEPS: u32 = 8;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Advanced {
     /// More is settled. A checkpoint is to be on stable storage before the next report, so
-    /// that a later life starts with a value that reflects what this one has settled.
+    /// that a later life starts with a value that reflects what this one has settled. For
+    /// the horizon alone that is not needed: who starts anew takes that of those it joins.
     pub settled: bool,
     /// The sessions of which nothing is [executed](Replica::executed) any more. They are to
     /// go from the store with the next checkpoint, not before.

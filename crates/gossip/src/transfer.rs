@@ -126,7 +126,8 @@ impl<V: Value> Replica<V> {
         let (here, there) = (self.reflected(), state.reflected());
         let from_there = above(floor, state.log.iter(), self.settled);
         let from_here = above(floor, self.log.iter(), state.settled);
-        if here.covers(&there, &from_there) {
+        // One that has nothing takes what was given up as it is, and need not apply the rest.
+        if here.covers(&there, &from_there) && !self.replica_ts.is_empty() {
             Side::Here
         } else if there.covers(&here, &from_here) {
             Side::There

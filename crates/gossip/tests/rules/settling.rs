@@ -193,6 +193,7 @@ fn what_waits_and_is_settled_elsewhere_is_given_up() {
         let report = said(ONE, &[(TWO, has)], vec![], settled);
         let received = back.receive(report).expect("a report");
         assert_eq!((received.late.len(), back.waiting_len()), (late, 1 - late));
+        assert_eq!(received.joined, late == 1, "it is to be so on the disk");
         assert!(back.value().0.is_empty());
         assert_eq!(
             back.horizon(),
