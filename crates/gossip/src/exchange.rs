@@ -73,8 +73,8 @@ impl<V: Value> Replica<V> {
     pub fn receive(&mut self, message: Message<V>) -> Result<Received, MalformedState> {
         // What it says may be news that no one else can ever have.
         let from = message.from();
-        let says_so = |other: &ReplicaId| other.server == from.server && *other > from;
-        if self.members.is_retired(from) || message.members().iter().any(says_so) {
+        let mut told = message.members().iter();
+        if self.members.is_retired(from) || told.any(|other| other.is_after(from)) {
             return Ok(Received {
                 retired: true,
                 ..Received::default()
@@ -123,7 +123,7 @@ impl<V: Value> Replica<V> {
             .chain(message.replica_ts().folds());
         let living = ends.find(|last| {
             let mut known = message.members().iter().copied().chain(self.members());
-            !known.any(|other| other.server == last.server && other > *last)
+            !known.any(|other| other.is_after(*last))
         });
         match living.filter(|_| message.from() != self.id) {
             Some(replica) => Err(MalformedState::EndOfTheLiving { replica }),

@@ -40,6 +40,11 @@ impl ReplicaId {
     pub(crate) const fn is_up_to(self, last: Self) -> bool {
         self.server == last.server && self.incarnation <= last.incarnation
     }
+
+    /// Whether this is a later life of the same server as `life`, or its end.
+    pub(crate) const fn is_after(self, life: Self) -> bool {
+        self.server == life.server && self.incarnation > life.incarnation
+    }
 }
 
 impl fmt::Display for ReplicaId {

@@ -97,7 +97,7 @@ impl<V: Value> State<V> {
     pub(crate) fn check(&self) -> Result<(), MalformedState> {
         let retired = |replica: ReplicaId| {
             let mut members = self.members.iter();
-            members.any(|other| other.server == replica.server && *other > replica)
+            members.any(|other| other.is_after(replica))
         };
         let mut ahead = self.value_ts.beyond(&self.replica_ts);
         if ahead.any(|(origin, ..)| !retired(origin)) {
