@@ -3,10 +3,7 @@
 use alloc::{collections::BinaryHeap, vec::Vec};
 use core::cmp::Reverse;
 
-use crate::{
-    FirstReply, LogEntry, Record, Replica, ReplicaId, Timestamp, Value, executed::digest,
-    log::Place,
-};
+use crate::{FirstReply, LogEntry, Record, Replica, ReplicaId, Timestamp, Value, log::Place};
 
 impl<V: Value> Replica<V> {
     /// The stability test: everything that `prev` names is reflected in the value, or
@@ -51,6 +48,7 @@ impl<V: Value> Replica<V> {
         self.replica_ts.raise(place.0, place.1);
         self.members.extend([place.0]);
         self.greatest = self.greatest.max(record.update().time);
+        self.needs = self.needs.max(V::version(&record.update().operation));
         self.log.push::<V>(LogEntry {
             record,
             waiting: true,
@@ -99,7 +97,7 @@ impl<V: Value> Replica<V> {
             let reply = FirstReply {
                 sequence: id.sequence,
                 ts: entry.record.ts(),
-                digest: digest(update),
+                digest: V::digest(update),
             };
             self.executed.insert(id.session, update.time, reply);
         }

@@ -29,6 +29,8 @@
 //! - **Settling.** Each replica refuses what is dated before its horizon, a while behind its
 //!   clock. What all have reported from behind theirs, and is applied, is settled: nothing
 //!   older can come, so the ids of such updates are forgotten, and deletions need no mark.
+//! - **Versions.** Replicas of several versions work together. An update that only newer ones
+//!   understand is taken once every replica that remains has said to understand it.
 //! - **Lives.** A server that may have forgotten what it issued comes back under a new
 //!   [`ReplicaId`]. Its lives before are over once everyone has all of them that anyone
 //!   has; then one entry of a timestamp stands for them all ([`Timestamp::ALL`]).
@@ -49,16 +51,22 @@
 //!    or a report that counts it; and give a replica that comes back from a crash a
 //!    new incarnation, and what it had stored as a message from itself;
 //! 6. pull from every peer now and then: a push may be lost;
-//! 7. say each second or so what time it is, [`Replica::advance`], and store a checkpoint
+//! 7. pass on what each peer says to understand, [`Replica::understands`], and exchange
+//!    nothing with one that does not understand what this one [needs](Replica::needs);
+//! 8. say each second or so what time it is, [`Replica::advance`], and store a checkpoint
 //!    before the next report where more is settled by it.
 //!
-//! # A cluster in sixty lines
+//! # A cluster in seventy lines
 //!
 //! ```
-//! use std::{collections::BTreeMap, time::Duration};
+//! use std::{
+//!     collections::BTreeMap,
+//!     hash::{DefaultHasher, Hash as _, Hasher as _},
+//!     time::Duration,
+//! };
 //!
 //! use backfence_gossip::{
-//!     HybridClock, Limits, Message, Replica, ReplicaId, Scope, Session, SessionId, Time, Update,
+//!     Digest, HybridClock, Limits, Message, Replica, ReplicaId, Scope, Session, SessionId, Time, Update,
 //!     UpdateId, Value,
 //! };
 //!
@@ -80,6 +88,13 @@
 //!
 //!     fn size((key, word): &Self::Operation) -> usize {
 //!         key.len() + word.len() + 8
+//!     }
+//!
+//!     fn digest(update: &Update<Self::Operation>) -> Digest {
+//!         // Enough among friends; where clients are not trusted, use SHA-256.
+//!         let mut hasher = DefaultHasher::new();
+//!         (update.time, &update.operation).hash(&mut hasher);
+//!         Digest(u128::from(hasher.finish()).to_be_bytes())
 //!     }
 //! }
 //!
@@ -155,6 +170,7 @@ mod time;
 mod timestamp;
 mod transfer;
 mod update;
+mod version;
 mod waiting;
 
 pub use executed::{Executed, FirstReply};
@@ -169,4 +185,4 @@ pub use settle::Advanced;
 pub use state::{MalformedState, State};
 pub use time::{HybridClock, Time};
 pub use timestamp::Timestamp;
-pub use update::{Record, Update, Value};
+pub use update::{Digest, Record, Update, Value};

@@ -32,6 +32,8 @@ pub(crate) struct Members {
     ended_alone: Ends,
     /// These lives are folded away: they are members no more.
     folded: Ends,
+    /// The newest version of records that each says to understand.
+    pub(crate) versions: BTreeMap<ReplicaId, u32>,
     standing: Standing,
 }
 
@@ -80,6 +82,7 @@ impl Members {
             ended: Ends::default(),
             ended_alone: Ends::default(),
             folded: Ends::default(),
+            versions: BTreeMap::new(),
             standing: Standing::New,
         }
     }
@@ -129,6 +132,7 @@ impl Members {
         let is_live = |member: &ReplicaId| !self.folded.cover(*member);
         self.all.retain(is_live);
         self.reports.retain(|peer, _| is_live(peer));
+        self.versions.retain(|peer, _| is_live(peer));
         for known in self.reports.values_mut() {
             known.members.retain(is_live);
         }

@@ -1,5 +1,6 @@
 //! Why a replica refuses a request.
 
+use alloc::vec::Vec;
 use core::{fmt, time::Duration};
 
 use crate::{ReplicaId, UpdateId};
@@ -41,6 +42,13 @@ pub enum Refusal {
     NotJoined {
         /// This replica.
         replica: ReplicaId,
+    },
+    /// Some of those who remain do not understand such an update.
+    TooNew {
+        /// The version of records that they would have to understand.
+        needs: u32,
+        /// Their servers.
+        servers: Vec<u32>,
     },
     /// The log is full of records that wait, and this one would wait too.
     LogFull {
@@ -84,6 +92,17 @@ impl fmt::Display for Refusal {
                 f,
                 "replica {replica} has just started and has not joined the others yet"
             ),
+            Self::TooNew { needs, servers } => {
+                write!(
+                    f,
+                    "such an update needs version {needs} of records; upgrade"
+                )?;
+                for (at, server) in servers.iter().enumerate() {
+                    let before = if at == 0 { "" } else { "," };
+                    write!(f, "{before} server {server}")?;
+                }
+                f.write_str(" first, or retire it")
+            }
             Self::LogFull { waiting } => write!(
                 f,
                 "{waiting} updates wait for others that have not come; there is no room for more"
@@ -136,6 +155,14 @@ mod tests {
             (
                 Refusal::NotJoined { replica },
                 "replica 1@5 has just started and has not joined the others yet",
+            ),
+            (
+                Refusal::TooNew {
+                    needs: 3,
+                    servers: [2, 4].into(),
+                },
+                "such an update needs version 3 of records; upgrade server 2, server 4 first, or \
+                 retire it",
             ),
             (
                 Refusal::LogFull { waiting: 8 },

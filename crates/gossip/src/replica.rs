@@ -4,11 +4,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::{
-    LogEntry, Record, Refusal, ReplicaId, Time, Timestamp, Update, UpdateId, Value,
-    executed::{ExecutedTable, digest},
-    log::Log,
-    members::Members,
-    waiting::Waiting,
+    Digest, LogEntry, Record, Refusal, ReplicaId, Time, Timestamp, Update, UpdateId, Value,
+    executed::ExecutedTable, log::Log, members::Members, waiting::Waiting,
 };
 
 /// What a replica allows itself. Deployments with the same limits work best
@@ -30,6 +27,9 @@ pub struct Limits {
     /// although a peer may lack them (it then gets a state transfer), and updates
     /// that would have to wait are refused.
     pub log_bytes: usize,
+    /// The newest version of records that this replica understands, from 1 on. No update is
+    /// taken that needs a newer one at any replica that remains.
+    pub version: u32,
 }
 
 impl Default for Limits {
@@ -39,6 +39,7 @@ impl Default for Limits {
             late: Duration::from_secs(600),
             message_bytes: 1 << 20,
             log_bytes: 256 << 20,
+            version: 1,
         }
     }
 }
@@ -72,6 +73,8 @@ pub struct Replica<V: Value> {
     pub(crate) horizon: Time,
     /// All that is dated before, and will ever be anywhere, is applied here.
     pub(crate) settled: Time,
+    /// The greatest version that a record received needs.
+    pub(crate) needs: u32,
     /// What was received when the last join of two pasts was, each with more than the other.
     pub(crate) joined: Timestamp,
 }
@@ -126,6 +129,7 @@ impl<V: Value> Replica<V> {
             greatest: Time::default(),
             horizon: Time::default(),
             settled: Time::default(),
+            needs: 1,
             joined: Timestamp::new(),
         }
     }
@@ -145,7 +149,7 @@ impl<V: Value> Replica<V> {
     pub fn update(&mut self, update: Update<V::Operation>, now: Time) -> Result<Accepted, Refusal> {
         let lost = self.lost(&update.prev);
         if let Some((ts, first)) = self.first_reply(update.id) {
-            return if first.is_none_or(|first| first == digest(&update)) {
+            return if first.is_none_or(|first| first == V::digest(&update)) {
                 Ok(Accepted {
                     ts,
                     clock: self.clock(now),
@@ -261,12 +265,12 @@ impl<V: Value> Replica<V> {
 
     /// The reply first given to an update that is executed or waits, and the
     /// digest of its contents where that is still known.
-    fn first_reply(&self, id: UpdateId) -> Option<(Timestamp, Option<u64>)> {
+    fn first_reply(&self, id: UpdateId) -> Option<(Timestamp, Option<Digest>)> {
         if let Some(first) = self.executed.reply(id) {
             return Some(first);
         }
         let entry = self.log.entry(self.waiting.find(id)?)?;
-        Some((entry.record.ts(), Some(digest(entry.record.update()))))
+        Some((entry.record.ts(), Some(V::digest(entry.record.update()))))
     }
 
     fn refuse(&self, update: &Update<V::Operation>, now: Time) -> Result<(), Refusal> {
@@ -274,6 +278,7 @@ impl<V: Value> Replica<V> {
         if !self.has_joined() {
             return Err(Refusal::NotJoined { replica: self.id });
         }
+        self.refuse_too_new(&update.operation)?;
         let latest = now.after(self.limits.max_skew);
         if update.time > latest {
             let retry_after = update.time.since(latest);

@@ -40,6 +40,8 @@ pub struct State<V: Value> {
     pub horizon: Time,
     /// What is dated before is all applied there: [`Replica::settled`].
     pub settled: Time,
+    /// The greatest version that a record received needs: [`Replica::needs`].
+    pub needs: u32,
 }
 
 /// A state that no replica can be in. The receiver's state is unchanged.
@@ -160,6 +162,7 @@ impl<V: Value> Replica<V> {
             standing: self.standing(),
             horizon: self.horizon,
             settled: self.settled,
+            needs: self.needs,
         }
     }
 

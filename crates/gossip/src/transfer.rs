@@ -107,6 +107,7 @@ impl<V: Value> Replica<V> {
         let horizon = if is_own { state.horizon } else { state.settled };
         self.horizon = self.horizon.max(horizon);
         self.settled = self.settled.max(state.settled);
+        self.needs = self.needs.max(state.needs);
         self.log = log;
         self.waiting = Waiting::default();
         let waiting = self.log.iter().filter(|entry| entry.waiting);

@@ -1,6 +1,6 @@
 //! Updates, the records that replicas make of them, and what an application is.
 
-use core::{fmt, hash::Hash};
+use core::fmt;
 
 use crate::{ReplicaId, Time, Timestamp, UpdateId};
 
@@ -11,9 +11,8 @@ use crate::{ReplicaId, Time, Timestamp, UpdateId};
 /// orders, so `apply` must give the same value for every causal order. The usual
 /// way is to let the greatest `(time, id)` win: that order extends causality.
 pub trait Value {
-    /// What an update does. Equality and hash tell a retry from another update
-    /// that wrongly bears the same id.
-    type Operation: Clone + Eq + Hash + fmt::Debug;
+    /// What an update does.
+    type Operation: Clone + Eq + fmt::Debug;
 
     /// Makes the update's effect visible.
     fn apply(&mut self, update: &Update<Self::Operation>);
@@ -24,6 +23,27 @@ pub trait Value {
 
     /// An upper bound of the bytes that an operation takes on the wire.
     fn size(operation: &Self::Operation) -> usize;
+
+    /// Tells a retry from another update that bears the same id: of time and operation, the
+    /// same at every replica of every version. Where clients are not trusted it has to resist
+    /// those who search for two updates with one digest.
+    fn digest(update: &Update<Self::Operation>) -> Digest;
+
+    /// The least version of records that a replica has to understand to take this
+    /// operation. See [`Limits::version`](crate::Limits::version).
+    fn version(_: &Self::Operation) -> u32 {
+        1
+    }
+}
+
+/// Stands for the time and the operation of an update: [`Value::digest`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Digest(pub [u8; 16]);
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
 }
 
 /// An update as its session made it: the same on every retry, at every replica.
@@ -114,6 +134,10 @@ pub(crate) mod tests {
 
         fn size(bytes: &usize) -> usize {
             *bytes
+        }
+
+        fn digest(update: &Update<usize>) -> Digest {
+            Digest((update.time.0 as u128).to_be_bytes())
         }
     }
 

@@ -12,12 +12,14 @@ mod folding;
 mod joining;
 #[path = "rules/settling.rs"]
 mod settling;
+#[path = "rules/versions.rs"]
+mod versions;
 
 use std::time::Duration;
 
 use backfence_gossip::{
-    Limits, LogEntry, MalformedState, Message, Offer, Record, Refusal, Replica, ReplicaId, Scope,
-    SessionId, Standing, State, Time, Timestamp, Update, UpdateId, Value,
+    Digest, Limits, LogEntry, MalformedState, Message, Offer, Record, Refusal, Replica, ReplicaId,
+    Scope, SessionId, Standing, State, Time, Timestamp, Update, UpdateId, Value,
 };
 
 const ONE: ReplicaId = ReplicaId::new(1, 1);
@@ -48,6 +50,19 @@ impl Value for Trace {
     fn size(_: &u64) -> usize {
         8
     }
+
+    fn digest(update: &Update<u64>) -> Digest {
+        digest(update.time, update.operation)
+    }
+
+    /// Version 2 brings operations from a million on.
+    fn version(operation: &u64) -> u32 {
+        1 + u32::from(*operation >= 1_000_000)
+    }
+}
+
+fn digest(time: Time, operation: u64) -> Digest {
+    Digest((u128::from(time.0) << 64 | u128::from(operation)).to_be_bytes())
 }
 
 /// One of a cluster that started together.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use backfence_gossip::{Time, Update, UpdateId, Value};
+use backfence_gossip::{Digest, Time, Update, UpdateId, Value};
 
 /// Most updates of a run.
 pub(crate) const UPDATES: usize = 4;
@@ -93,5 +93,9 @@ impl Value for Tally {
 
     fn size(_: &u8) -> usize {
         1
+    }
+
+    fn digest(update: &Update<u8>) -> Digest {
+        Digest((u128::from(update.time.0) << 8 | u128::from(update.operation)).to_be_bytes())
     }
 }

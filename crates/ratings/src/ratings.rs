@@ -5,57 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use backfence_gossip::{Time, Update, UpdateId, Value};
+use backfence_gossip::{Digest, Time, Update, UpdateId, Value};
 
 use crate::{
-    Base, Catalogue, Movie, MovieId, Rating, Total, UserId,
+    Base, Catalogue, Movie, MovieId, Operation, Rating, Total, UserId,
     fingerprint::Fnv128,
     overlay::{Overlay, Written},
 };
-
-/// What an update does.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Operation {
-    /// The user gives the movie a rating, or changes it.
-    Rate {
-        /// Whose rating.
-        user: UserId,
-        /// Of which movie.
-        movie: MovieId,
-        /// The rating from now on.
-        rating: Rating,
-    },
-    /// The user takes the rating back. Without one to take back, nothing changes.
-    Delete {
-        /// Whose rating.
-        user: UserId,
-        /// Of which movie.
-        movie: MovieId,
-    },
-}
-
-impl Operation {
-    /// The movie that it is about.
-    pub const fn movie(&self) -> MovieId {
-        match *self {
-            Self::Rate { movie, .. } | Self::Delete { movie, .. } => movie,
-        }
-    }
-
-    /// The user who does it.
-    pub const fn user(&self) -> UserId {
-        match *self {
-            Self::Rate { user, .. } | Self::Delete { user, .. } => user,
-        }
-    }
-
-    const fn rating(&self) -> Option<Rating> {
-        match *self {
-            Self::Rate { rating, .. } => Some(rating),
-            Self::Delete { .. } => None,
-        }
-    }
-}
 
 /// The last write of one user to one movie.
 ///
@@ -411,9 +367,11 @@ impl Value for Ratings {
         }
     }
 
-    fn size(_: &Operation) -> usize {
-        // Two ids and a rating of at most six bytes each with their tags, and the
-        // lengths of the two messages around them.
-        24
+    fn size(operation: &Operation) -> usize {
+        operation.size()
+    }
+
+    fn digest(update: &Update<Operation>) -> Digest {
+        update.operation.digest(update.time)
     }
 }

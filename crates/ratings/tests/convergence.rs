@@ -76,7 +76,7 @@ fn averages_follow_every_write_exactly() {
         (rate(1, 1, "0.1"), Some((2.2, 3))),
     ];
     for (time, (operation, expected)) in (1..).zip(steps) {
-        value.apply(&update(time, 1, operation));
+        value.apply(&update(time, 1, operation.clone()));
         assert_eq!(average(&value, 1), expected, "{operation:?}");
     }
     assert_eq!(average(&value, 2), Some((0.5, 1)));

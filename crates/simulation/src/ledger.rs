@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backfence_gossip::{Time, Update, UpdateId, Value};
+use backfence_gossip::{Digest, Time, Update, UpdateId, Value};
 use fixedbitset::FixedBitSet;
 
 /// An update of the simulation: the `index`-th of the run writes to `cell`.
@@ -113,5 +113,10 @@ impl Value for Ledger {
 
     fn size(_: &Write) -> usize {
         16
+    }
+
+    fn digest(update: &Update<Write>) -> Digest {
+        let Write { index, .. } = update.operation;
+        Digest((u128::from(update.time.0) << 64 | index as u128).to_be_bytes())
     }
 }
