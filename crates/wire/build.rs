@@ -17,6 +17,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptor.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    let mut builder = tonic_prost_build::configure();
+    // Taken out of the message that holds them without a copy.
+    for field in [
+        "Run.updates",
+        "Run.Numbered.operation",
+        "Update.operation",
+        "Record.update",
+        "ServeRequest.update",
+        "ServeRequest.CopiedUpdate.update",
+    ] {
+        builder = builder.bytes(format!(".backfence.v1.{field}"));
+    }
+    builder.compile_fds(descriptors)?;
     Ok(())
 }

@@ -231,6 +231,7 @@ impl Driver {
             session: self.session.token.clone(),
             user_id: self.user(),
             movie_id: self.movie(),
+            fingerprint: String::new(),
         };
         let reply = self.client.view(limited(request)).await?.into_inner();
         self.observe(reply.session);
@@ -250,6 +251,7 @@ impl Driver {
             }),
             time_us: now_us().max(self.session.clock_us + 1),
             copies: 0,
+            fingerprint: String::new(),
         };
         let reply = self.client.rate(limited(request)).await?.into_inner();
         self.observe(reply.session);

@@ -9,11 +9,11 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use backfence_gossip::{
-    Limits, Message, Replica, ReplicaId, Scope, Session, SessionId, Time, Update, UpdateId,
+    Limits, Message, Replica, ReplicaId, Scope, Session, SessionId, Time, Timestamp, Update,
+    UpdateId,
 };
 use backfence_ratings::{Base, MovieId, Operation, Rating, Ratings, UserId};
-use backfence_wire::{offer, v1};
-use prost::Message as _;
+use backfence_wire::{encoded_len, offer, update};
 use serde::Serialize;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -103,6 +103,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Report> {
     })
 }
 
+/// What the senders' clocks show.
+const NOW: Time = Time(1_790_000_000_000_000);
 /// Records of a message.
 const BATCH: u64 = 1_000;
 
@@ -188,12 +190,12 @@ fn spread(replicas: u32, updates: u64) -> anyhow::Result<Spread> {
                     }
                     messages += 1;
                     records += sent.records.len() as u64;
-                    bytes += offer(sent, false).encoded_len() as u64;
+                    bytes += encoded_len(&offer(sent, false, NOW)) as u64;
                     group.replicas[to].receive(message)?;
                     // The answer is a report.
                     let report = group.replicas[to].report();
                     messages += 1;
-                    bytes += offer(&report, false).encoded_len() as u64;
+                    bytes += encoded_len(&offer(&report, false, NOW)) as u64;
                     group.replicas[from].receive(Message::Offer(report))?;
                 }
             }
@@ -265,9 +267,11 @@ impl Group {
                     .context("at most 50,000")?,
             },
         };
-        let mut content = v1::Update::from(&update);
-        content.prev = None;
-        let content = content.encoded_len() as u64;
+        let content = Update {
+            prev: Timestamp::new(),
+            ..update.clone()
+        };
+        let content = self::update(&content).len() as u64;
         let accepted = self.replicas[at].update(update, now)?;
         session.observe(&accepted.ts, accepted.clock);
         Ok(content)

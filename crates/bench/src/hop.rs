@@ -270,6 +270,7 @@ fn request(number: u64, view: &v1::ViewRequest) -> v1::ServeRequest {
             hoped: Some(timestamp()),
             kind: Some(Kind::View(View { user_id, movie_id })),
         })),
+        ..v1::ServeRequest::default()
     }
 }
 
@@ -280,6 +281,7 @@ fn reply(number: u64) -> v1::ServeReply {
         number,
         ts: Some(timestamp()),
         clock_us: 1_790_000_000_000_000,
+        now_us: 1_790_000_000_000_000,
         outcome: Some(Outcome::Answer(v1::Answer {
             kind: Some(Kind::Viewed(Viewed { rating })),
         })),

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use backfence_wire::v1::{
-    self, operation, query, replica_client::ReplicaClient, serve_request::Body,
+use backfence_wire::{
+    encode,
+    v1::{self, operation, query, replica_client::ReplicaClient, serve_request::Body},
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -47,6 +48,7 @@ impl Link {
             number: self.number,
             patience_ms: LIMIT.as_millis() as u32,
             body: Some(body),
+            ..v1::ServeRequest::default()
         };
         let sent = self.requests.send(request).await;
         sent.context("a replica has gone")
@@ -72,14 +74,16 @@ pub(crate) fn update(
         movie_id,
         rating: 40_000,
     };
-    Body::Update(v1::Update {
+    let operation = v1::Operation {
+        kind: Some(operation::Kind::Rate(rate)),
+    };
+    let update = v1::Update {
         id: Some(id.clone()),
         prev: Some(prev.clone()),
         time_us,
-        operation: Some(v1::Operation {
-            kind: Some(operation::Kind::Rate(rate)),
-        }),
-    })
+        operation: encode(&operation).into(),
+    };
+    Body::Update(encode(&update).into())
 }
 
 /// A view of somebody who has seen `prev`.

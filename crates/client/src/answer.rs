@@ -118,6 +118,8 @@ pub enum ServerStatus {
     Offline,
     /// It did not answer the front end.
     Unreachable,
+    /// It belongs to another cluster than the one that the front end serves.
+    OtherCluster,
 }
 
 /// A server's status before and after it was turned round.
@@ -233,6 +235,7 @@ impl fmt::Display for ServerStatus {
             Self::Online => "online",
             Self::Offline => "offline",
             Self::Unreachable => "unreachable",
+            Self::OtherCluster => "other cluster",
         })
     }
 }

@@ -232,6 +232,7 @@ fn status(status: v1::ServerStatus) -> Result<ServerStatus, Malformed> {
         v1::ServerStatus::Online => Ok(ServerStatus::Online),
         v1::ServerStatus::Offline => Ok(ServerStatus::Offline),
         v1::ServerStatus::Unreachable => Ok(ServerStatus::Unreachable),
+        v1::ServerStatus::OtherCluster => Ok(ServerStatus::OtherCluster),
         v1::ServerStatus::Unspecified => Err(Malformed("a server without a status")),
     }
 }

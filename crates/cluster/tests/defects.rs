@@ -106,6 +106,7 @@ async fn send(url: &str, session: &v1::Session, rating: f64) -> v1::UpdateRespon
         }),
         time_us: session.clock_us + 1,
         copies: 0,
+        fingerprint: String::new(),
     };
     let mut front_end = FrontEndClient::connect(url.to_owned())
         .await

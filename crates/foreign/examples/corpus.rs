@@ -9,10 +9,9 @@ use backfence_gossip::{
 };
 use backfence_ratings::{Base, MovieId, Operation, Rating, Ratings, UserId};
 use backfence_wire::{
-    Seal, offer, sealed, state, token,
+    Seal, Versions, encode, offer, sealed, state, token,
     v1::{self, peer_message::Body, query, serve_request},
 };
-use prost::Message as _;
 
 const HISTORY: &[u8] =
     b"# two sessions\nw(5,1,1,1)\nr(5,1,2,2)\nw(5,2,2,3)\n\nr(5,2,1,4)\nr(6,0,1,5)\n";
@@ -36,13 +35,9 @@ fn main() -> io::Result<()> {
         ("peer_message", "hello", peer(hello())),
         ("peer_message", "offer", peer(Body::Offer(offer))),
         ("peer_message", "state", peer(chunk(&state))),
-        ("stored_state", "state", state.encode_to_vec()),
-        ("stored_state", "cell", state.cells[0].encode_to_vec()),
-        (
-            "stored_state",
-            "executed",
-            state.executed[0].encode_to_vec(),
-        ),
+        ("stored_state", "state", encode(&state)),
+        ("stored_state", "cell", encode(&state.cells[0])),
+        ("stored_state", "executed", encode(&state.executed[0])),
         ("history", "consistent", HISTORY.into()),
         ("history", "stale", STALE.into()),
         ("movies_and_ratings", "good", CSV.into()),
@@ -113,10 +108,10 @@ fn exchanged() -> (v1::Offer, v1::State) {
         replica.update(update, now).expect("it is taken");
     }
     let said = match replica.message(other, Scope::All) {
-        Message::Offer(said) => offer(&said, true),
+        Message::Offer(said) => offer(&said, true, now),
         Message::State(_) => v1::Offer::default(),
     };
-    (said, state(&replica.state()))
+    (said, state(&replica.state(), Versions::OWN.newest, now))
 }
 
 fn request(body: serve_request::Body) -> Vec<u8> {
@@ -124,12 +119,13 @@ fn request(body: serve_request::Body) -> Vec<u8> {
         number: 9,
         patience_ms: 1500,
         body: Some(body),
+        ..v1::ServeRequest::default()
     };
-    request.encode_to_vec()
+    encode(&request)
 }
 
 fn update_body() -> serve_request::Body {
-    serve_request::Body::Update((&update(4, prev(), true)).into())
+    serve_request::Body::Update(backfence_wire::update(&update(4, prev(), true)))
 }
 
 fn query_body() -> serve_request::Body {
@@ -148,16 +144,20 @@ fn hello() -> Body {
         id: Some(ReplicaId::new(1, 1).into()),
         fingerprint: "9b9a90aa4e05977171323a12a380ae8b".to_owned(),
         address: "127.0.0.1:7411".to_owned(),
+        ..v1::Hello::default()
     })
 }
 
 fn chunk(state: &v1::State) -> Body {
     Body::State(v1::StateChunk {
-        bytes: state.encode_to_vec(),
+        bytes: encode(state),
         last: true,
     })
 }
 
 fn peer(body: Body) -> Vec<u8> {
-    v1::PeerMessage { body: Some(body) }.encode_to_vec()
+    encode(&v1::PeerMessage {
+        event: 1,
+        body: Some(body),
+    })
 }

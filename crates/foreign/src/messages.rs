@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use backfence_gossip::{Limits, Message, Record, Replica, ReplicaId, Timestamp, Update, UpdateId};
+use backfence_gossip::{Limits, Message, Record, Replica, ReplicaId, Time, Timestamp, UpdateId};
 use backfence_ratings::{Base, Operation, Ratings};
 use backfence_wire::{
-    offer, read_offer, read_state, session, state, token, unsealed,
+    Versions, decode, offer, read_offer, read_state, read_update, session, state, token, unsealed,
+    update,
     v1::{self, peer_message::Body, serve_request},
 };
-use prost::Message as _;
 
 const PEER: ReplicaId = ReplicaId::new(2, 1);
 
@@ -28,13 +28,13 @@ pub fn session_token(bytes: &[u8]) {
 
 /// A front end's request to a replica, and what it holds of a client's.
 pub fn client_request(bytes: &[u8]) {
-    let Ok(request) = v1::ServeRequest::decode(bytes) else {
+    let Ok(request) = decode::<v1::ServeRequest>(bytes) else {
         return;
     };
     match request.body {
-        Some(serve_request::Body::Update(update)) => {
-            if let Ok(read) = Update::<Operation>::try_from(update) {
-                let again = Update::try_from(v1::Update::from(&read));
+        Some(serve_request::Body::Update(bytes)) => {
+            if let Ok(read) = read_update(&bytes) {
+                let again = read_update(&update(&read));
                 assert_eq!(
                     again.as_ref(),
                     Ok(&read),
@@ -56,7 +56,7 @@ pub fn client_request(bytes: &[u8]) {
 
 /// A peer's message, and what a replica makes of it.
 pub fn peer_message(bytes: &[u8]) {
-    let Ok(message) = v1::PeerMessage::decode(bytes) else {
+    let Ok(message) = decode::<v1::PeerMessage>(bytes) else {
         return;
     };
     match message.body {
@@ -68,7 +68,7 @@ pub fn peer_message(bytes: &[u8]) {
             let Ok(read) = read_offer(PEER, said) else {
                 return;
             };
-            let again = read_offer(PEER, offer(&read, pull));
+            let again = read_offer(PEER, offer(&read, pull, Time(1)));
             assert_eq!(
                 again.as_ref(),
                 Ok(&read),
@@ -78,24 +78,24 @@ pub fn peer_message(bytes: &[u8]) {
             let _ = replica().receive(Message::Offer(read));
         }
         Some(Body::State(chunk)) => stored_state(&chunk.bytes),
-        None => {}
+        Some(Body::Proof(_)) | None => {}
     }
 }
 
 /// A state, as a peer sends it in pieces and as a checkpoint on disk; and the parts of
 /// which the disk has one a row.
 pub fn stored_state(bytes: &[u8]) {
-    if let Ok(record) = v1::Record::decode(bytes) {
+    if let Ok(record) = decode::<v1::Record>(bytes) {
         let _ = Record::<Operation>::try_from(record);
     }
-    if let Ok(executed) = v1::state::Executed::decode(bytes) {
+    if let Ok(executed) = decode::<v1::state::Executed>(bytes) {
         let cut = v1::State {
             executed: vec![executed],
             ..v1::State::default()
         };
         let _ = read_state(PEER, base(), cut);
     }
-    if let Ok(cell) = v1::state::Cell::decode(bytes) {
+    if let Ok(cell) = decode::<v1::state::Cell>(bytes) {
         let _ = cell.update_id.clone().map(UpdateId::try_from);
         let cut = v1::State {
             cells: vec![cell],
@@ -103,13 +103,13 @@ pub fn stored_state(bytes: &[u8]) {
         };
         let _ = read_state(PEER, base(), cut);
     }
-    let Ok(said) = v1::State::decode(bytes) else {
+    let Ok(said) = decode::<v1::State>(bytes) else {
         return;
     };
     let Ok(read) = read_state(PEER, base(), said) else {
         return;
     };
-    let again = read_state(PEER, base(), state(&read));
+    let again = read_state(PEER, base(), state(&read, Versions::OWN.newest, Time(1)));
     let again = again.expect("what was read can be read again");
     assert_eq!(again.value, read.value, "a state is not written the same");
     assert_eq!(again.replica_ts, read.replica_ts);

@@ -181,6 +181,7 @@ mod tests {
                 reason: reason.to_owned(),
                 message: "no".to_owned(),
                 retry_after_ms,
+                servers: Vec::new(),
             })
         };
         let retry = [("retry_after_ms", "250")];

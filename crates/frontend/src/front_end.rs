@@ -199,9 +199,9 @@ impl FrontEnd {
         };
         let copies = asked.copies;
         let body = || match copies {
-            0 | 1 => Body::Update((&update).into()),
+            0 | 1 => Body::Update(backfence_wire::update(&update)),
             _ => Body::CopiedUpdate(serve_request::CopiedUpdate {
-                update: Some((&update).into()),
+                update: backfence_wire::update(&update),
                 copies,
             }),
         };

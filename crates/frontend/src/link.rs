@@ -210,6 +210,7 @@ impl Stream {
             number,
             patience_ms: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
             body: Some(body),
+            ..ServeRequest::default()
         };
         outgoing.try_send(request).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Unanswered::Full,
@@ -287,6 +288,7 @@ impl Ticket {
                 number: self.number,
                 patience_ms: 0,
                 body: Some(Body::Cancel(Cancel {})),
+                ..ServeRequest::default()
             });
         }
         sent

@@ -54,6 +54,7 @@ impl Service for FrontEnd {
             Answer::Resolution(resolution) => Ok(Response::new(v1::FindResponse {
                 session: Some(self.carried(&session)),
                 resolution: Some(resolution),
+                fingerprint: String::new(),
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -140,8 +141,8 @@ impl Service for FrontEnd {
         &self,
         request: Request<v1::ChangeStatusRequest>,
     ) -> Result<Response<v1::ChangeStatusResponse>, Status> {
-        let (work, v1::ChangeStatusRequest { server }) = self.admit(request)?;
-        let body = Body::ChangeStatus(serve_request::ChangeStatus {});
+        let (work, v1::ChangeStatusRequest { server, wanted }) = self.admit(request)?;
+        let body = Body::ChangeStatus(serve_request::ChangeStatus { wanted });
         match self.ask_one(&work, server, body).await? {
             Outcome::StatusChanged(changed) => Ok(Response::new(v1::ChangeStatusResponse {
                 from: changed.from,
@@ -287,6 +288,7 @@ impl Service for FrontEnd {
             Answer::Found(found) => Ok(Response::new(v1::SearchResponse {
                 session: Some(self.carried(&session)),
                 found: Some(found),
+                fingerprint: String::new(),
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -306,6 +308,7 @@ impl Service for FrontEnd {
             Answer::Titles(titles) => Ok(Response::new(v1::ListTitlesResponse {
                 session: Some(self.carried(&session)),
                 titles: Some(titles),
+                fingerprint: String::new(),
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -325,6 +328,7 @@ impl Service for FrontEnd {
             Answer::ListedRatings(ratings) => Ok(Response::new(v1::ListRatingsResponse {
                 session: Some(self.carried(&session)),
                 ratings: Some(ratings),
+                fingerprint: String::new(),
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -342,6 +346,7 @@ impl Service for FrontEnd {
             Answer::Ranking(ranking) => Ok(Response::new(v1::TopResponse {
                 session: Some(self.carried(&session)),
                 ranking: Some(ranking),
+                fingerprint: String::new(),
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -351,7 +356,8 @@ impl Service for FrontEnd {
         &self,
         request: Request<v1::ListTagsRequest>,
     ) -> Result<Response<v1::ListTagsResponse>, Status> {
-        let (work, v1::ListTagsRequest { session, query }) = self.admit(request)?;
+        let (work, request) = self.admit(request)?;
+        let v1::ListTagsRequest { session, query, .. } = request;
         let mut session = self.session(&session)?;
         let query = request::query(query)?;
         match self
@@ -377,5 +383,6 @@ fn listed(server: &Server, description: Option<DescribeResponse>) -> v1::Server 
         address: server.entry.address.to_string(),
         status,
         state,
+        ..v1::Server::default()
     }
 }

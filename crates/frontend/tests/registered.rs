@@ -116,7 +116,7 @@ async fn online(client: &mut FrontEndClient<Channel>, wanted: usize) {
 }
 
 async fn change(client: &mut FrontEndClient<Channel>, server: u32) {
-    let changed = client.change_status(v1::ChangeStatusRequest { server });
+    let changed = client.change_status(v1::ChangeStatusRequest { server, wanted: 0 });
     changed.await.unwrap();
 }
 
@@ -135,6 +135,7 @@ async fn the_walk_through() {
             session: session.clone(),
             user_id: 1,
             movie_id: 1,
+            fingerprint: String::new(),
         });
         request.set_timeout(LONG);
         let viewed = client.view(request).await?.into_inner();
@@ -151,6 +152,7 @@ async fn the_walk_through() {
         update_id: None,
         time_us: 0,
         copies: 0,
+        fingerprint: String::new(),
     });
     let rated = rated.await.unwrap().into_inner();
     assert_eq!(rated.server, 1);
@@ -161,6 +163,7 @@ async fn the_walk_through() {
         session: rated.session.unwrap().token,
         user_id: 1,
         movie_id: 1,
+        fingerprint: String::new(),
     });
     let seen = viewed.await.unwrap().into_inner().rating.unwrap();
     assert_eq!((seen.rating, seen.update_id), (2.5, rated.update_id));
@@ -229,6 +232,7 @@ async fn bad_requests_disturb_nobody() {
     let average = |movie_id| v1::AverageRequest {
         session: Vec::new(),
         movie_id,
+        fingerprint: String::new(),
     };
     let unknown = client.average(average(2)).await.unwrap_err();
     assert_eq!(

@@ -209,6 +209,7 @@ async fn every_reply_goes_into_the_next_token() {
     let averaged = front_end.average(within(v1::AverageRequest {
         session: carried.token,
         movie_id: 1,
+        fingerprint: String::new(),
     }));
     let averaged = averaged.await.unwrap().into_inner();
     assert_eq!((averaged.average, averaged.ratings), (Some(3.5), 2));
@@ -459,7 +460,7 @@ async fn status_is_of_all_and_its_change_of_one() {
     );
 
     house.asked();
-    let change = |server| within(v1::ChangeStatusRequest { server });
+    let change = |server| within(v1::ChangeStatusRequest { server, wanted: 0 });
     let changed = house
         .front_end
         .change_status(change(10))

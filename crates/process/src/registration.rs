@@ -45,6 +45,7 @@ impl Registration {
             }),
             address: address.to_string(),
             instance,
+            secret: Vec::new(),
             lease_ms: 0,
         };
         let granted = discovery.register_first(request).await?;
@@ -98,6 +99,7 @@ impl Registration {
         let request = v1::UnregisterRequest {
             name: self.name.to_string(),
             instance: self.instance,
+            secret: Vec::new(),
         };
         let mut client = self.discovery.client.clone();
         if let Err(status) = within(LEAVE, client.unregister(request)).await {
@@ -170,6 +172,7 @@ impl Keeper {
         let request = v1::RenewRequest {
             name: self.name.to_string(),
             instance: self.instance,
+            secret: Vec::new(),
         };
         let mut client = self.discovery.client.clone();
         within(RENEW, client.renew(request)).await.map(|_| ())
@@ -181,6 +184,7 @@ impl Keeper {
             wanted: Some(WireWanted::Name(self.name.to_string())),
             address: self.address.to_string(),
             instance: self.instance,
+            secret: Vec::new(),
             lease_ms: 0,
         };
         let granted = self.discovery.register_once(request).await?;

@@ -70,7 +70,7 @@ impl Registry for Service {
         &self,
         request: Request<v1::RenewRequest>,
     ) -> Result<Response<v1::RenewResponse>, Status> {
-        let v1::RenewRequest { name, instance } = request.into_inner();
+        let v1::RenewRequest { name, instance, .. } = request.into_inner();
         let name = status::name(name)?;
         if self
             .names
@@ -88,7 +88,7 @@ impl Registry for Service {
         &self,
         request: Request<v1::UnregisterRequest>,
     ) -> Result<Response<v1::UnregisterResponse>, Status> {
-        let v1::UnregisterRequest { name, instance } = request.into_inner();
+        let v1::UnregisterRequest { name, instance, .. } = request.into_inner();
         let name = status::name(name)?;
         self.names
             .with(|directory, _| directory.unregister(&name, instance));

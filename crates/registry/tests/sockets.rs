@@ -96,6 +96,7 @@ fn request(wanted: WireWanted, address: &Address, instance: u64) -> v1::Register
         address: address.to_string(),
         instance,
         lease_ms: 60_000,
+        secret: Vec::new(),
     }
 }
 
@@ -153,6 +154,7 @@ async fn a_name_is_taken_renewed_and_given_up() {
     let renewal = |instance| v1::RenewRequest {
         name: "SERVER1".into(),
         instance,
+        secret: Vec::new(),
     };
     client.renew(renewal(7)).await.unwrap();
     let stranger = client.renew(renewal(8)).await.unwrap_err();
@@ -160,7 +162,12 @@ async fn a_name_is_taken_renewed_and_given_up() {
 
     for instance in [8, 7, 7] {
         let name = "SERVER1".into();
-        let farewell = v1::UnregisterRequest { name, instance };
+        let secret = Vec::new();
+        let farewell = v1::UnregisterRequest {
+            name,
+            instance,
+            secret,
+        };
         client.unregister(farewell).await.unwrap();
     }
     assert_eq!(holder(&registry, "SERVER1").await, Err(Code::NotFound));

@@ -222,6 +222,7 @@ impl Copy {
             fingerprint: self.fingerprint.clone(),
             members: replica.members().map(Into::into).collect(),
             known: members::known(replica),
+            ..v1::DescribeResponse::default()
         }
     }
 

@@ -2,14 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backfence_gossip::{Message, ReplicaId, Scope};
+use backfence_gossip::{Message, ReplicaId, Scope, Time};
 use backfence_process::CancellationToken;
 use backfence_ratings::Ratings;
 use backfence_wire::{
-    offer, read_offer, read_state, state,
+    Versions, decode, encode, offer, read_offer, read_state, state,
     v1::{self, peer_message::Body},
 };
-use prost::Message as _;
 use tokio::{sync::mpsc, time::timeout};
 use tonic::{Status, Streaming};
 
@@ -78,6 +77,7 @@ pub(crate) fn hello(copy: &Copy) -> v1::Hello {
         id: Some(copy.id.into()),
         fingerprint: copy.fingerprint.clone(),
         address: copy.address.to_string(),
+        ..v1::Hello::default()
     }
 }
 
@@ -141,8 +141,7 @@ pub(crate) async fn hear(
                 }
                 bytes.extend(chunk.bytes);
                 if chunk.last {
-                    let state = v1::State::decode(&*bytes)
-                        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+                    let state = decode::<v1::State>(&bytes).map_err(malformed)?;
                     let state = read_state(peer, copy.base.clone(), state).map_err(malformed)?;
                     let message = Message::State(Box::new(state));
                     return Ok(Some(Heard {
@@ -170,9 +169,11 @@ pub(crate) async fn say_message(
     pull: bool,
 ) -> Result<(), Status> {
     match message {
-        Message::Offer(records) => say(to, Body::Offer(offer(records, pull))).await,
+        Message::Offer(records) => {
+            say(to, Body::Offer(offer(records, pull, Time::default()))).await
+        }
         Message::State(whole) => {
-            let bytes = state(whole).encode_to_vec();
+            let bytes = encode(&state(whole, Versions::OWN.newest, Time::default()));
             let chunks = bytes.chunks(CHUNK);
             let number = chunks.len();
             for (at, chunk) in chunks.enumerate() {
@@ -189,7 +190,10 @@ pub(crate) async fn say_message(
 
 /// Says one thing; waits while too much is on its way.
 pub(crate) async fn say(to: &Outgoing, body: Body) -> Result<(), Status> {
-    let message = v1::PeerMessage { body: Some(body) };
+    let message = v1::PeerMessage {
+        event: 0,
+        body: Some(body),
+    };
     match timeout(MESSAGE, to.send(Ok(message))).await {
         Ok(sent) => sent.map_err(|_| Status::unavailable("the peer has gone")),
         Err(_) => Err(Status::deadline_exceeded("the peer does not read")),

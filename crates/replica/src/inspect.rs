@@ -36,10 +36,6 @@ pub(crate) fn records<'a>(
 
 fn logged(entry: &LogEntry<Operation>) -> v1::LoggedRecord {
     let (record, update) = (&entry.record, entry.record.update());
-    let rating = match update.operation {
-        Operation::Rate { rating, .. } => Some(rating.into()),
-        Operation::Delete { .. } => None,
-    };
     v1::LoggedRecord {
         origin: Some(record.origin().into()),
         number: record.number(),
@@ -48,7 +44,7 @@ fn logged(entry: &LogEntry<Operation>) -> v1::LoggedRecord {
         time_us: update.time.0,
         user_id: update.operation.user().0,
         movie_id: update.operation.movie().0,
-        rating,
+        rating: update.operation.rating().map(Into::into),
         waiting: entry.waiting,
     }
 }

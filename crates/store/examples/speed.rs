@@ -8,8 +8,8 @@
 use std::{env, error::Error, os::unix::fs::FileExt as _, path::Path, sync::Arc, time::Instant};
 
 use backfence_gossip::{
-    Executed, FirstReply, Limits, Message, Offer, Record, Replica, ReplicaId, SessionId, Standing,
-    Time, Timestamp, Update, UpdateId,
+    Digest, Executed, FirstReply, Limits, Message, Offer, Record, Replica, ReplicaId, SessionId,
+    Standing, Time, Timestamp, Update, UpdateId,
 };
 use backfence_ratings::{Base, Cell, MovieId, Operation, Rating, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered, Store};
@@ -168,7 +168,7 @@ fn executed(record: &Record<Operation>) -> (SessionId, Option<Executed>) {
     let reply = |sequence| FirstReply {
         sequence,
         ts: record.ts(),
-        digest: record.update().time.0,
+        digest: Digest(u128::from(record.update().time.0).to_be_bytes()),
     };
     let executed = Executed {
         runs: vec![1..=sequence],

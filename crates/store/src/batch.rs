@@ -1,8 +1,8 @@
 //! What is written, and how.
 
-use backfence_gossip::{Executed, LogEntry, Record, ReplicaId, SessionId, State, Timestamp};
+use backfence_gossip::{Executed, LogEntry, Record, ReplicaId, SessionId, State, Time, Timestamp};
 use backfence_ratings::{Cell, MovieId, Operation, Ratings, UserId};
-use backfence_wire::{cell, executed, state, v1};
+use backfence_wire::{Versions, cell, executed, state, v1};
 use prost::Message as _;
 use redb::{Table, WriteTransaction};
 
@@ -116,7 +116,7 @@ impl Checkpoint {
             log: Vec::new(),
             executed: Vec::new(),
             cells: Vec::new(),
-            ..state(&self.cut)
+            ..state(&self.cut, Versions::OWN.newest, Time::default())
         };
         let mut meta = transaction.open_table(META)?;
         meta.insert(name::CUT, cut.encode_to_vec().as_slice())?;
@@ -167,7 +167,7 @@ impl Checkpoint {
         for (session, of) in &self.executed {
             match of {
                 Some(of) => {
-                    let value = executed(*session, of).encode_to_vec();
+                    let value = executed(*session, of, Versions::OWN.newest).encode_to_vec();
                     table.insert(session.0, value.as_slice())?;
                 }
                 None => {

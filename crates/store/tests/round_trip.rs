@@ -3,8 +3,8 @@
 mod support;
 
 use backfence_gossip::{
-    Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State, Time, Timestamp,
-    Update, UpdateId,
+    Digest, Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State, Time,
+    Timestamp, Update, UpdateId,
 };
 use backfence_ratings::{Cell, MovieId, Operation, Rating, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered, Store};
@@ -49,7 +49,7 @@ fn executed(session: u128, last: u64) -> (SessionId, Executed) {
     let reply = FirstReply {
         sequence: last,
         ts: ts(&[(HERE, last)]),
-        digest: u64::MAX - last,
+        digest: Digest(u128::from(last).to_be_bytes()),
     };
     let executed = Executed {
         runs: vec![1..=3, 5..=last],
@@ -129,6 +129,7 @@ fn first() -> State<Ratings> {
         standing: Standing::Joined,
         horizon: Time(u64::MAX - 1),
         settled: Time(4),
+        needs: 2,
     }
 }
 

@@ -3,18 +3,23 @@
 //! The only crate that knows protobuf. Foreign bytes become types that cannot be
 //! wrong here, once; a message that cannot be understood is [`Malformed`].
 
+mod answer;
 mod causality;
 mod offer;
 mod peers;
-mod serve;
 mod token;
+mod update;
+mod version;
 
 use thiserror::Error;
 
 pub use causality::{all, session_id, timestamp};
 pub use offer::{offer, read_offer};
 pub use peers::{cell, executed, read_state, state};
+pub use prost::bytes::Bytes;
 pub use token::{Seal, sealed, session, token, unsealed};
+pub use update::{read_update, update};
+pub use version::Versions;
 
 /// The generated types of package `backfence.v1`.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
@@ -32,6 +37,25 @@ pub const MAX_REQUEST: usize = 64 << 10;
 /// Most bytes of a message between replicas, the frame around records of
 /// [`Limits::message_bytes`](backfence_gossip::Limits) included.
 pub const MAX_GOSSIP: usize = 2 << 20;
+
+/// The bytes of a message of `proto/`.
+pub fn encode(message: &impl prost::Message) -> Vec<u8> {
+    message.encode_to_vec()
+}
+
+/// Reads a message of `proto/`.
+///
+/// # Errors
+///
+/// [`Malformed`] where the bytes are no such message.
+pub fn decode<M: prost::Message + Default>(bytes: &[u8]) -> Result<M, Malformed> {
+    M::decode(bytes).map_err(|_| Malformed("the bytes are no such message"))
+}
+
+/// How many bytes a message of `proto/` takes.
+pub fn encoded_len(message: &impl prost::Message) -> usize {
+    message.encoded_len()
+}
 
 /// A message that breaks the rules of `proto/`. Nothing was done with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]

@@ -4,21 +4,23 @@
 
 use std::collections::BTreeMap;
 
-use backfence_gossip::{Offer, Record, ReplicaId, Time, Timestamp, Update};
+use backfence_gossip::{Offer, Record, ReplicaId, Time, Timestamp};
 use backfence_ratings::Operation;
 
 use crate::{
     Malformed,
     causality::{MAX_ENTRIES, all, timestamp},
-    v1::{self, run::Numbered},
+    update::{numbered, read_numbered},
+    v1,
 };
 
 /// Most entries of all the timestamps of one offer together. A sender counts 32 bytes
 /// for each against the megabyte of a message.
 const MAX_ALL_ENTRIES: usize = 1 << 20;
 
-/// Encodes an offer; with `pull` the receiver is asked for one in return.
-pub fn offer(offer: &Offer<Operation>, pull: bool) -> v1::Offer {
+/// Encodes an offer of a sender whose clock shows `now`; with `pull` the receiver is asked
+/// for one in return.
+pub fn offer(offer: &Offer<Operation>, pull: bool, now: Time) -> v1::Offer {
     let mut named = Named::default();
     let runs = runs(&offer.records, &mut named);
     v1::Offer {
@@ -32,6 +34,7 @@ pub fn offer(offer: &Offer<Operation>, pull: bool) -> v1::Offer {
         named: named.list.into_iter().map(Into::into).collect(),
         horizon_us: offer.horizon.0,
         settled_us: offer.settled.0,
+        now_us: now.0,
     }
 }
 
@@ -97,14 +100,8 @@ fn runs(records: &[Record<Operation>], named: &mut Named) -> Vec<v1::Run> {
         let continues = change.is_some();
         let change = change.unwrap_or_else(|| update.prev.iter().collect());
         let change = change.into_iter();
-        let numbered = Numbered {
-            id: Some(update.id.into()),
-            time_us: update.time.0,
-            operation: Some((&update.operation).into()),
-            prev_change: change
-                .flat_map(|(id, more)| [named.place(id) as i64, more as i64])
-                .collect(),
-        };
+        let pairs = change.flat_map(|(id, more)| [named.place(id) as i64, more as i64]);
+        let numbered = numbered(update, pairs.collect());
         match runs.last_mut().filter(|_| continues) {
             Some(run) => run.updates.push(numbered),
             None => runs.push(v1::Run {
@@ -138,18 +135,13 @@ fn read_run(
     for (after, numbered) in run.updates.into_iter().enumerate() {
         let number = run.first.checked_add(after as u64);
         let number = number.ok_or(Malformed("the numbers of a run are too great"))?;
-        apply(&mut prev, &numbered.prev_change, named)?;
-        *room = room.checked_sub(prev.len()).ok_or(Malformed(
-            "the timestamps of an offer have too many entries",
-        ))?;
-        let update = Update::try_from(v1::Update {
-            id: numbered.id,
-            prev: None,
-            time_us: numbered.time_us,
-            operation: numbered.operation,
+        let update = read_numbered(&numbered, |change| {
+            apply(&mut prev, change, named)?;
+            *room = room.checked_sub(prev.len()).ok_or(Malformed(
+                "the timestamps of an offer have too many entries",
+            ))?;
+            Ok(prev.clone())
         })?;
-        let prev = prev.clone();
-        let update = Update { prev, ..update };
         let record = Record::new(origin, number, update);
         records.push(record.ok_or(Malformed("a record depends on itself"))?);
     }

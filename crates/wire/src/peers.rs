@@ -3,14 +3,17 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use backfence_gossip::{
-    Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State, Time, UpdateId,
+    Digest, Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State, Time,
+    UpdateId,
 };
 use backfence_ratings::{Base, Cell, MovieId, Operation, Rating, Ratings, UserId};
 
 use crate::{
     Malformed,
     causality::{all, session_id, timestamp},
+    update::{read_update, update},
     v1,
+    version::DIGESTS,
 };
 
 impl From<&Record<Operation>> for v1::Record {
@@ -19,7 +22,7 @@ impl From<&Record<Operation>> for v1::Record {
             server: record.origin().server,
             incarnation: record.origin().incarnation,
             number: record.number(),
-            update: Some(record.update().into()),
+            update: update(record.update()),
         }
     }
 }
@@ -32,16 +35,17 @@ impl TryFrom<v1::Record> for Record<Operation> {
             server: record.server,
             incarnation: record.incarnation,
         };
-        let update = record
-            .update
-            .ok_or(Malformed("a record without an update"))?;
-        Self::new(id.try_into()?, record.number, update.try_into()?)
+        if record.update.is_empty() {
+            return Err(Malformed("a record without an update"));
+        }
+        Self::new(id.try_into()?, record.number, read_update(&record.update)?)
             .ok_or(Malformed("a record depends on itself"))
     }
 }
 
-/// Encodes a replica's whole state.
-pub fn state(state: &State<Ratings>) -> v1::State {
+/// Encodes a replica's whole state, for one that speaks this `version` of the wire; the
+/// replica's clock shows `now`.
+pub fn state(state: &State<Ratings>, version: u32, now: Time) -> v1::State {
     let entry = |entry: &LogEntry<Operation>| v1::state::LogEntry {
         record: Some((&entry.record).into()),
         waiting: entry.waiting,
@@ -57,7 +61,7 @@ pub fn state(state: &State<Ratings>) -> v1::State {
         finals: Some((&state.finals).into()),
         log: state.log.iter().map(entry).collect(),
         executed: executed
-            .map(|(session, of)| self::executed(*session, of))
+            .map(|(session, of)| self::executed(*session, of, version))
             .collect(),
         cells: cells
             .map(|(movie, user, at)| cell(movie, user, at))
@@ -66,6 +70,8 @@ pub fn state(state: &State<Ratings>) -> v1::State {
         standing: v1::Standing::from(state.standing).into(),
         horizon_us: state.horizon.0,
         settled_us: state.settled.0,
+        now_us: now.0,
+        needs_wire: state.needs,
     }
 }
 
@@ -112,6 +118,7 @@ pub fn read_state(
         standing,
         horizon: Time(state.horizon_us),
         settled: Time(state.settled_us),
+        needs: state.needs_wire.max(1),
     })
 }
 
@@ -147,8 +154,15 @@ impl TryFrom<v1::state::LogEntry> for LogEntry<Operation> {
     }
 }
 
-/// Encodes what is executed of one session.
-pub fn executed(session: SessionId, executed: &Executed) -> v1::state::Executed {
+/// Encodes what is executed of one session, for one that speaks this `version` of the wire.
+pub fn executed(session: SessionId, executed: &Executed, version: u32) -> v1::state::Executed {
+    let merged;
+    let executed = if version < DIGESTS {
+        merged = executed.clone().without_replies();
+        &merged
+    } else {
+        executed
+    };
     let run = |run: &RangeInclusive<u64>| v1::state::executed::Run {
         first: *run.start(),
         last: *run.end(),
@@ -156,7 +170,7 @@ pub fn executed(session: SessionId, executed: &Executed) -> v1::state::Executed 
     let reply = |reply: &FirstReply| v1::state::executed::Reply {
         sequence: reply.sequence,
         ts: Some((&reply.ts).into()),
-        digest: reply.digest,
+        digest: reply.digest.0.into(),
     };
     v1::state::Executed {
         session: session.0.to_be_bytes().into(),
@@ -172,26 +186,30 @@ fn read_executed(executed: v1::state::Executed) -> Result<(SessionId, Executed),
         run if run.is_empty() => Err(Malformed("a run ends before it begins")),
         run => Ok(run),
     };
-    let reply = |reply: v1::state::executed::Reply| {
-        Ok(FirstReply {
-            sequence: reply.sequence,
-            ts: timestamp(reply.ts)?,
-            digest: reply.digest,
-        })
-    };
     let session = session_id(&executed.session)?;
+    let mut older = timestamp(executed.older)?;
+    let mut replies = Vec::new();
+    for reply in executed.replies {
+        let ts = timestamp(reply.ts)?;
+        match reply.digest[..].try_into() {
+            Ok(digest) => replies.push(FirstReply {
+                sequence: reply.sequence,
+                ts,
+                digest: Digest(digest),
+            }),
+            // Of version 1, where it was another: a retry is told something that covers it.
+            Err(_) if reply.digest.is_empty() => older.merge(&ts),
+            Err(_) => return Err(Malformed("a digest is not 16 bytes")),
+        }
+    }
     let executed = Executed {
         runs: executed
             .runs
             .into_iter()
             .map(run)
             .collect::<Result<_, _>>()?,
-        replies: executed
-            .replies
-            .into_iter()
-            .map(reply)
-            .collect::<Result<_, _>>()?,
-        older: timestamp(executed.older)?,
+        replies,
+        older,
         latest: Time(executed.latest_us),
     };
     Ok((session, executed))

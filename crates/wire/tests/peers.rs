@@ -7,7 +7,7 @@ use backfence_gossip::{
     Timestamp, Update, UpdateId,
 };
 use backfence_ratings::{Base, MovieId, Operation, Rating, Ratings, UserId};
-use backfence_wire::{offer, read_offer, read_state, state, v1};
+use backfence_wire::{Versions, offer, read_offer, read_state, read_update, state, update, v1};
 use proptest::prelude::*;
 use prost::Message as _;
 
@@ -113,7 +113,7 @@ proptest! {
     #[test]
     fn records_are_read_back_and_no_longer_than_the_core_reckons(offered in offers()) {
         let reckoned: usize = offered.records.iter().map(Record::size::<Ratings>).sum();
-        let message = offer(&offered, false);
+        let message = offer(&offered, false, Time(5));
         let records = v1::Offer { runs: message.runs.clone(), named: message.named.clone(), ..v1::Offer::default() };
         prop_assert!(records.encoded_len() <= reckoned);
         let bytes = message.encode_to_vec();
@@ -130,9 +130,7 @@ proptest! {
         if let Ok(read) = v1::State::decode(&*bytes) {
             let _ = read_state(from, Arc::new(Base::empty()), read);
         }
-        if let Ok(read) = v1::Update::decode(&*bytes) {
-            let _ = Update::<Operation>::try_from(read);
-        }
+        let _ = read_update(&bytes.into());
     }
 }
 
@@ -188,7 +186,7 @@ fn a_state_is_read_back() {
     assert_eq!((original.log.len(), original.executed.len()), (3, 1));
     assert_eq!(original.executed[0].1.latest, Time(2));
     (original.horizon, original.settled) = (Time(2), Time(u64::MAX));
-    let bytes = state(&original).encode_to_vec();
+    let bytes = state(&original, Versions::OWN.newest, Time(5)).encode_to_vec();
     let read = v1::State::decode(&*bytes).expect("it was just encoded");
     assert_eq!(read_state(original.from, base, read), Ok(original));
 }
@@ -201,7 +199,7 @@ fn an_offer_is_read_back() {
     };
     assert_eq!(original.records.len(), 3);
     (original.horizon, original.settled) = (Time(u64::MAX), Time(1));
-    let bytes = offer(&original, true).encode_to_vec();
+    let bytes = offer(&original, true, Time(5)).encode_to_vec();
     let read = v1::Offer::decode(&*bytes).expect("it was just encoded");
     assert!(read.pull);
     assert_eq!(read_offer(original.from, read), Ok(original));
@@ -234,12 +232,11 @@ fn a_gossiped_update_costs_at_most_24_bytes_beside_its_content() {
         records.push(Record::new(replicas[0], 90_000 + number, update).expect("it can be"));
     }
     let content = |record: &Record<Operation>| {
-        let update = v1::Update::from(record.update());
-        v1::Update {
-            prev: None,
-            ..update
-        }
-        .encoded_len()
+        let alone = Update {
+            prev: Timestamp::new(),
+            ..record.update().clone()
+        };
+        update(&alone).len()
     };
     let content: usize = records.iter().map(content).sum();
     let sent = offer(
@@ -255,6 +252,7 @@ fn a_gossiped_update_costs_at_most_24_bytes_beside_its_content() {
             settled: Time(1_795_391_067_000_000),
         },
         false,
+        Time(1_795_391_067_000_000),
     );
     let beside = (sent.encoded_len() - content) as f64 / 1_000.0;
     println!("{beside:.1} bytes beside the content of an update");

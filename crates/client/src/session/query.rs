@@ -82,6 +82,7 @@ impl Session {
             session,
             user_id: user.0,
             movie_id: movie.0,
+            fingerprint: String::new(),
         };
         let asked = self.ask(request, |mut service, request| async move {
             service.view(request).await
@@ -100,6 +101,7 @@ impl Session {
         let request = |session| v1::AverageRequest {
             session,
             movie_id: movie.0,
+            fingerprint: String::new(),
         };
         let asked = self.ask(request, |mut service, request| async move {
             service.average(request).await
@@ -187,7 +189,11 @@ impl Session {
     /// [`Error`], as every request; [`Error::UnknownMovie`].
     pub async fn tags(&mut self, movie: MovieId) -> Result<Vec<Tag>, Error> {
         let query = Some(v1::ListTags { movie_id: movie.0 });
-        let request = |session| v1::ListTagsRequest { session, query };
+        let request = |session| v1::ListTagsRequest {
+            session,
+            query,
+            fingerprint: String::new(),
+        };
         let asked = self.ask(request, |mut service, request| async move {
             service.list_tags(request).await
         });

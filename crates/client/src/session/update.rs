@@ -94,7 +94,10 @@ impl Session {
     /// [`Error::ChangeUnknown`].
     pub async fn change_status(&mut self, server: u32) -> Result<StatusChange, Error> {
         let deadline = Instant::now() + self.client.limit();
-        let request = v1::ChangeStatusRequest { server };
+        let request = v1::ChangeStatusRequest {
+            server,
+            wanted: v1::ServerStatus::Unspecified.into(),
+        };
         let changed = self
             .call(
                 deadline,
@@ -193,6 +196,7 @@ impl Session {
                     update_id,
                     time_us,
                     copies,
+                    fingerprint: String::new(),
                 };
                 self.exchange(
                     deadline,
@@ -210,6 +214,7 @@ impl Session {
                     update_id,
                     time_us,
                     copies,
+                    fingerprint: String::new(),
                 };
                 self.exchange(
                     deadline,

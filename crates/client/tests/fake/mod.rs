@@ -211,7 +211,7 @@ impl World {
                     time > session.clock || self.resumed.contains(&session.id),
                     "an update dated before what was seen"
                 );
-                self.taken.insert(id, (time, operation));
+                self.taken.insert(id, (time, operation.clone()));
                 self.count += 1;
                 self.ratings.apply(&Update {
                     id,

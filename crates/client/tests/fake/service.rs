@@ -87,6 +87,7 @@ impl FrontEnd for Service {
             Ok(v1::FindResponse {
                 session,
                 resolution: Some(resolution),
+                fingerprint: String::new(),
             })
         })
         .await
@@ -210,6 +211,7 @@ impl FrontEnd for Service {
                         log_len: count,
                         waiting: 0,
                     }),
+                    ..v1::Server::default()
                 }
             });
             Ok(v1::StatusResponse {
@@ -369,6 +371,7 @@ impl FrontEnd for Service {
             Ok(v1::SearchResponse {
                 session,
                 found: Some(found.into()),
+                fingerprint: String::new(),
             })
         })
         .await
@@ -388,6 +391,7 @@ impl FrontEnd for Service {
             Ok(v1::ListTitlesResponse {
                 session: None,
                 titles: Some(v1::Titles { titles, more }),
+                fingerprint: String::new(),
             })
         })
     }
@@ -417,6 +421,7 @@ impl FrontEnd for Service {
             Ok(v1::ListRatingsResponse {
                 session,
                 ratings: Some(v1::ListedRatings { ratings, more }),
+                fingerprint: String::new(),
             })
         })
         .await
@@ -437,6 +442,7 @@ impl FrontEnd for Service {
             Ok(v1::TopResponse {
                 session,
                 ranking: Some(v1::Ranking { movies }),
+                fingerprint: String::new(),
             })
         })
         .await

@@ -11,6 +11,7 @@ use backfence_gossip::{ReplicaId, Timestamp};
 use backfence_process::{
     Address, CancellationToken, Entry, Environment, Health, Name, bind, serve,
 };
+use backfence_wire::decode;
 use backfence_wire::v1::{
     self, ServeReply, ServeRequest, answer,
     replica_server::{Replica, ReplicaServer},
@@ -130,7 +131,7 @@ impl House {
     /// The updates that were received.
     pub(crate) fn updates(&self) -> Vec<v1::Update> {
         let update = |(_, request): &(u32, ServeRequest)| match &request.body {
-            Some(Body::Update(update)) => Some(update.clone()),
+            Some(Body::Update(update)) => Some(decode(update).expect("an update")),
             _ => None,
         };
         self.received.borrow().iter().filter_map(update).collect()
@@ -231,7 +232,7 @@ fn reply(act: &Act, request: &ServeRequest) -> Option<ServeReply> {
             let refused = v1::Refused {
                 reason: (*reason).to_owned(),
                 message: "refused".to_owned(),
-                retry_after_ms: 0,
+                ..v1::Refused::default()
             };
             (v1::Timestamp::default(), 1, Outcome::Refused(refused))
         }
@@ -249,7 +250,7 @@ fn reply(act: &Act, request: &ServeRequest) -> Option<ServeReply> {
         ts: Some(ts),
         clock_us,
         outcome: Some(outcome),
-        lost: Vec::new(),
+        ..ServeReply::default()
     })
 }
 
@@ -287,6 +288,8 @@ fn served(request: &ServeRequest) -> Option<Outcome> {
             }),
             ..v1::DescribeResponse::default()
         }),
+        Body::Hello(_) => Outcome::Hello(v1::Hello::default()),
+        Body::Proof(_) => return None,
         Body::Digest(_) => Outcome::ValueDigest(v1::ValueDigest {
             digest: vec![7; 16],
             ..v1::ValueDigest::default()
@@ -320,6 +323,7 @@ pub(crate) fn view(session: &[u8]) -> Request<v1::ViewRequest> {
         session: session.to_vec(),
         user_id: 1,
         movie_id: 1,
+        fingerprint: String::new(),
     })
 }
 
@@ -336,6 +340,7 @@ pub(crate) fn rate(session: &[u8]) -> Request<v1::RateRequest> {
         }),
         time_us: 1_000,
         copies: 0,
+        fingerprint: String::new(),
     })
 }
 

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use backfence_gossip::Update;
 use backfence_ratings::Operation;
 use backfence_wire::{
-    Malformed,
+    Malformed, read_update,
     v1::{
         self, ServeReply,
         serve_reply::{Accepted, Outcome},
@@ -136,13 +136,10 @@ impl Call {
                 return query.map(Self::Query).map_err(|why| now(why.reply()));
             }
             Body::Update(update) => (update, 1),
-            Body::CopiedUpdate(CopiedUpdate {
-                update: Some(update),
-                copies,
-            }) => (update, copies),
+            Body::CopiedUpdate(CopiedUpdate { update, copies }) => (update, copies),
             _ => return Err(nothing()),
         };
-        match Update::try_from(update) {
+        match read_update(&update) {
             Ok(update) => Ok(Self::Update { update, copies }),
             Err(malformed) => Err(now(invalid(&malformed))),
         }

@@ -34,7 +34,12 @@ pub(super) fn answer(copy: &Copy, body: &Body) -> Option<Told<ServeReply>> {
             let peers = wire_ids(&copy.pull_all());
             at_once(reply(Outcome::Gossiping(Gossiping { peers })))
         }
-        Body::Update(_) | Body::CopiedUpdate(_) | Body::Query(_) | Body::Cancel(_) => return None,
+        Body::Update(_)
+        | Body::CopiedUpdate(_)
+        | Body::Query(_)
+        | Body::Cancel(_)
+        | Body::Hello(_)
+        | Body::Proof(_) => return None,
     })
 }
 

@@ -154,6 +154,6 @@ fn reply_of(view: &View<'_, Ratings>, answer: Option<v1::Answer>) -> ServeReply 
         clock_us: view.clock.0,
         lost: wire_ids(&view.lost),
         outcome: answer.map(Outcome::Answer),
-        number: 0,
+        ..ServeReply::default()
     }
 }

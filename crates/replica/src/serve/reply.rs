@@ -21,6 +21,7 @@ pub(super) fn refuse(refusal: &Refusal) -> ServeReply {
         Refusal::ForgedTimestamp { .. } => ("FORGED_TIMESTAMP", Duration::ZERO),
         Refusal::UpdateIdReused { .. } => ("UPDATE_ID_REUSED", Duration::ZERO),
         Refusal::LogFull { .. } => ("LOG_FULL", Duration::ZERO),
+        Refusal::TooNew { .. } => ("NEEDS_UPGRADE", Duration::ZERO),
         Refusal::NotJoined { .. } => return reply(Outcome::Declined(Declined::Starting.into())),
         Refusal::Retired { .. } => return reply(Outcome::Declined(Declined::Leaving.into())),
     };
@@ -28,6 +29,7 @@ pub(super) fn refuse(refusal: &Refusal) -> ServeReply {
         reason: reason.to_owned(),
         message: refusal.to_string(),
         retry_after_ms: retry_after.as_micros().div_ceil(1000) as u64,
+        servers: Vec::new(),
     }))
 }
 
@@ -44,6 +46,7 @@ pub(super) fn refused(reason: &str, error: &dyn std::error::Error) -> ServeReply
         reason: reason.to_owned(),
         message: error.to_string(),
         retry_after_ms: 0,
+        servers: Vec::new(),
     }))
 }
 
