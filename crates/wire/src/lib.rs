@@ -4,6 +4,7 @@
 //! wrong here, once; a message that cannot be understood is [`Malformed`].
 
 mod causality;
+mod cluster;
 mod offer;
 mod peers;
 mod serve;
@@ -12,6 +13,7 @@ mod token;
 use thiserror::Error;
 
 pub use causality::{all, session_id, timestamp};
+pub use cluster::ClusterId;
 pub use offer::{offer, read_offer};
 pub use peers::{cell, executed, read_state, state};
 pub use token::{Seal, sealed, session, token, unsealed};
