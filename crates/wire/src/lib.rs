@@ -5,6 +5,7 @@
 
 mod answer;
 mod causality;
+mod cluster;
 mod offer;
 mod peers;
 mod token;
@@ -14,6 +15,7 @@ mod version;
 use thiserror::Error;
 
 pub use causality::{all, session_id, timestamp};
+pub use cluster::ClusterId;
 pub use offer::{offer, read_offer};
 pub use peers::{cell, executed, read_state, state};
 pub use prost::bytes::Bytes;

@@ -4,6 +4,7 @@
 
 pub(crate) mod directory;
 pub(crate) mod disk;
+pub(crate) mod sample;
 pub(crate) mod script;
 pub(crate) mod step;
 
