@@ -2,7 +2,7 @@
 
 use backfence_gossip::{Executed, LogEntry, Record, ReplicaId, SessionId, State, Time, Timestamp};
 use backfence_ratings::{Cell, MovieId, Operation, Ratings, UserId};
-use backfence_wire::{Versions, cell, executed, state, v1};
+use backfence_wire::{ClusterId, Versions, cell, executed, state, v1};
 use prost::Message as _;
 use redb::{Table, WriteTransaction};
 
@@ -22,6 +22,8 @@ pub struct Batch {
     pub members: Option<Vec<ReplicaId>>,
     /// Takes the place of the one before.
     pub checkpoint: Option<Checkpoint>,
+    /// The cluster that the replica belongs to, where that has changed.
+    pub cluster: Option<ClusterId>,
 }
 
 /// The state as one consistent cut: what has changed in it since the last checkpoint, or
@@ -70,12 +72,19 @@ impl Checkpoint {
 impl Batch {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.members.is_none() && self.checkpoint.is_none()
+        self.records.is_empty()
+            && self.members.is_none()
+            && self.checkpoint.is_none()
+            && self.cluster.is_none()
     }
 
     pub(crate) fn put(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
         if let Some(checkpoint) = &self.checkpoint {
             checkpoint.put(transaction)?;
+        }
+        if let Some(ClusterId(cluster)) = &self.cluster {
+            let mut meta = transaction.open_table(META)?;
+            meta.insert(name::CLUSTER, cluster.as_slice())?;
         }
         if let Some(members) = &self.members {
             put_members(transaction, members)?;

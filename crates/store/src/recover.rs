@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use backfence_gossip::{LogEntry, Record, ReplicaId, State, Timestamp};
 use backfence_ratings::{Base, Operation, Ratings};
-use backfence_wire::{read_state, v1};
+use backfence_wire::{ClusterId, read_state, v1};
 use prost::Message as _;
 use redb::{ReadTransaction, ReadableTable as _};
 
@@ -29,6 +29,8 @@ pub struct Recovered {
     /// The greatest incarnation that has begun; `None` in a new directory. The next one
     /// must be greater.
     pub incarnation: Option<u64>,
+    /// The cluster that the replica belongs to; `None` before it has joined or founded one.
+    pub cluster: Option<ClusterId>,
 }
 
 pub(crate) fn recover(
@@ -39,6 +41,10 @@ pub(crate) fn recover(
     let meta = transaction.open_table(META)?;
     let incarnation = match meta.get(name::INCARNATION)? {
         Some(bytes) => Some(u64::from_le_bytes(exactly(bytes.value())?)),
+        None => None,
+    };
+    let cluster = match meta.get(name::CLUSTER)? {
+        Some(bytes) => Some(ClusterId(exactly(bytes.value())?)),
         None => None,
     };
     let cut = match meta.get(name::CUT)? {
@@ -57,6 +63,7 @@ pub(crate) fn recover(
         records: Vec::new(),
         members: members(transaction)?,
         incarnation,
+        cluster,
     };
     recovered.read_records(transaction)?;
     Ok(recovered)

@@ -24,6 +24,7 @@ pub(crate) mod name {
     pub(crate) const FINGERPRINT: &str = "fingerprint";
     pub(crate) const INCARNATION: &str = "incarnation";
     pub(crate) const CUT: &str = "cut";
+    pub(crate) const CLUSTER: &str = "cluster";
 }
 
 pub(crate) fn place(origin: ReplicaId, number: u64) -> Place {
