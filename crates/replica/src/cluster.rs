@@ -4,10 +4,13 @@
 //! has drawn one too, or belongs to a cluster, and the names are settled in their Hellos: the
 //! lower standing takes the name of the higher, and of two equals that may still change both
 //! take the lesser. A replica founds once it has met everyone who is registered, so all who
-//! found together have the same name by then. Once a replica has updates, or is on a disk, its
-//! cluster's name stays.
+//! found together have the same name by then. Once a cluster has updates and a second
+//! server, or has come back from a disk, its name stays: a server that has lost its disk, and
+//! starts before the others are there, founds alone and still gives way to them.
 
+use backfence_gossip::Replica;
 use backfence_process::Environment;
+use backfence_ratings::Ratings;
 use backfence_wire::{ClusterId, Malformed, v1::ClusterStanding};
 
 /// The cluster of this replica.
@@ -92,12 +95,14 @@ impl Cluster {
         self.id
     }
 
-    /// How firmly it belongs to the replica, which has joined or founded, and has updates, or
-    /// not.
-    pub(crate) const fn standing(&self, has_joined: bool, has_updates: bool) -> ClusterStanding {
-        if self.is_kept || has_updates {
+    /// How firmly this replica belongs to it.
+    pub(crate) fn standing(&self, replica: &Replica<Ratings>) -> ClusterStanding {
+        let own = replica.id().server;
+        let has_updates = !replica.replica_ts().is_empty();
+        let is_alone = || replica.members().all(|member| member.server == own);
+        if self.is_kept || (has_updates && !is_alone()) {
             ClusterStanding::Established
-        } else if has_joined {
+        } else if replica.has_joined() {
             ClusterStanding::Founded
         } else {
             ClusterStanding::Candidate
@@ -163,7 +168,11 @@ pub(crate) fn of_all<'a>(
 mod tests {
     use ClusterStanding::{Candidate, Established, Founded};
 
+    use backfence_gossip::{Limits, ReplicaId, SessionId, Time, Timestamp, Update, UpdateId};
+    use backfence_ratings::{MovieId, Operation, UserId};
+
     use super::*;
+    use crate::fixture;
 
     const A: ClusterId = ClusterId([1; 16]);
     const B: ClusterId = ClusterId([2; 16]);
@@ -274,15 +283,39 @@ mod tests {
     fn the_disk_has_a_name_once_it_is_more_than_a_candidate() {
         let environment = Environment::seeded(1);
         let mut cluster = Cluster::new(None, Some(A), &environment);
-        assert_eq!(cluster.standing(false, false), Candidate);
         assert_eq!(cluster.take_unwritten(Candidate), None);
-        assert_eq!(cluster.standing(true, false), Founded);
         assert_eq!(cluster.take_unwritten(Founded), Some(A));
         assert_eq!(cluster.take_unwritten(Established), None);
         cluster.id = B;
         assert_eq!(cluster.take_unwritten(Founded), Some(B));
         let mut again = Cluster::new(Some(B), Some(A), &environment);
         assert_eq!((again.id(), again.take_unwritten(Established)), (B, None));
-        assert_eq!(again.standing(false, false), Established);
+    }
+
+    #[test]
+    fn a_cluster_is_established_by_updates_and_a_second_server_or_a_disk() {
+        let (environment, own) = (Environment::seeded(1), ReplicaId::new(1, 10));
+        let new = Cluster::new(None, None, &environment);
+        let kept = Cluster::new(Some(A), None, &environment);
+        let check = |replica: &Replica<Ratings>, expected| {
+            assert_eq!(new.standing(replica), expected);
+            assert_eq!(kept.standing(replica), Established);
+        };
+        let value = fixture::replica(own, []).value().clone();
+        check(&Replica::new(own, value, Limits::default()), Candidate);
+        let mut replica = fixture::replica(own, []);
+        check(&replica, Founded);
+        let (user, movie) = (UserId(9), MovieId(1));
+        let update = Update {
+            id: UpdateId::new(SessionId(7), 1),
+            prev: Timestamp::new(),
+            time: Time(1),
+            operation: Operation::Delete { user, movie },
+        };
+        replica.update(update, Time(1)).expect("it is taken");
+        check(&replica, Founded);
+        replica.meet([ReplicaId::new(2, 1)]);
+        check(&replica, Established);
+        check(&fixture::replica(own, [ReplicaId::new(2, 1)]), Founded);
     }
 }

@@ -296,11 +296,7 @@ impl Copy {
 impl Held {
     /// The cluster of this replica, and how firmly it belongs to it.
     fn cluster(&self) -> (ClusterId, v1::ClusterStanding) {
-        let has_updates = !self.replica.replica_ts().is_empty();
-        let standing = self
-            .cluster
-            .standing(self.replica.has_joined(), has_updates);
-        (self.cluster.id(), standing)
+        (self.cluster.id(), self.cluster.standing(&self.replica))
     }
 
     /// Those who cannot read what was received speak to this replica no more.
