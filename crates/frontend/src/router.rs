@@ -16,6 +16,7 @@ use backfence_wire::v1::{
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use crate::{
+    clusters::Clusters,
     error::Error,
     link::Unanswered,
     memory::Memory,
@@ -50,6 +51,7 @@ pub(crate) type Answers<T> = JoinSet<(Arc<Server>, Option<T>)>;
 struct Table {
     entries: watch::Receiver<BTreeMap<Name, Entry>>,
     servers: Arc<[Arc<Server>]>,
+    clusters: Arc<Mutex<Clusters>>,
 }
 
 impl Router {
@@ -65,6 +67,7 @@ impl Router {
             table: Mutex::new(Table {
                 entries,
                 servers: Arc::default(),
+                clusters: Arc::default(),
             }),
         }
     }
@@ -224,7 +227,7 @@ impl Table {
             Some(server) => Some(Arc::clone(server)),
             None => {
                 let number = number(&entry.name)?;
-                let server = Server::new(number, entry.clone(), environment);
+                let server = Server::new(number, entry.clone(), &self.clusters, environment);
                 tracing::info!(server = %entry.name, address = %entry.address, "found a server");
                 Some(Arc::new(server))
             }

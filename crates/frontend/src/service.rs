@@ -374,15 +374,28 @@ impl Service for FrontEnd {
 }
 
 fn listed(server: &Server, description: Option<DescribeResponse>) -> v1::Server {
-    let (status, state) = match description {
-        Some(described) => (described.status, described.state),
-        None => (ServerStatus::Unreachable.into(), None),
-    };
-    v1::Server {
+    let listed = v1::Server {
         server: server.number,
         address: server.entry.address.to_string(),
-        status,
-        state,
         ..v1::Server::default()
+    };
+    match description {
+        Some(described) => v1::Server {
+            status: described.status,
+            state: described.state,
+            cluster: described.cluster,
+            build: described.build,
+            wire: described.wire,
+            speaks: described.speaks,
+            ..listed
+        },
+        None if server.said.is_foreign() => v1::Server {
+            status: ServerStatus::OtherCluster.into(),
+            ..listed
+        },
+        None => v1::Server {
+            status: ServerStatus::Unreachable.into(),
+            ..listed
+        },
     }
 }

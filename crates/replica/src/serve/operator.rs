@@ -1,4 +1,4 @@
-//! What an operator asks of a replica. It comes seldom, each enters the core for itself.
+//! What a front end and an operator ask of a replica. It comes seldom, each enters the core for itself.
 
 use backfence_wire::v1::{
     Declined, ServeReply,
@@ -19,6 +19,7 @@ use crate::{
 pub(super) fn answer(copy: &Copy, body: &Body) -> Option<Told<ServeReply>> {
     Some(match body {
         Body::ChangeStatus(_) => at_once(change_status(copy)),
+        Body::Hello(_) => at_once(reply(Outcome::Hello(copy.hello()))),
         Body::Retire(asked) => retire(copy, asked.server, asked.force),
         Body::Describe(_) => at_once(reply(Outcome::Description(copy.describe()))),
         Body::Digest(_) => shown(copy.look(inspect::digest), Outcome::ValueDigest),
@@ -38,7 +39,6 @@ pub(super) fn answer(copy: &Copy, body: &Body) -> Option<Told<ServeReply>> {
         | Body::CopiedUpdate(_)
         | Body::Query(_)
         | Body::Cancel(_)
-        | Body::Hello(_)
         | Body::Proof(_) => return None,
     })
 }
