@@ -142,6 +142,7 @@ impl Service for FrontEnd {
         request: Request<v1::ChangeStatusRequest>,
     ) -> Result<Response<v1::ChangeStatusResponse>, Status> {
         let (work, v1::ChangeStatusRequest { server, wanted }) = self.admit(request)?;
+        backfence_wire::wanted(wanted).map_err(|error| Error::invalid("wanted", error))?;
         let body = Body::ChangeStatus(serve_request::ChangeStatus { wanted });
         match self.ask_one(&work, server, body).await? {
             Outcome::StatusChanged(changed) => Ok(Response::new(v1::ChangeStatusResponse {

@@ -485,6 +485,28 @@ async fn status_is_of_all_and_its_change_of_one() {
 }
 
 #[tokio::test]
+async fn a_wanted_status_goes_to_the_server() {
+    let house = House::new(&[(1, answers())]).await;
+    let change = async |wanted| {
+        let request = v1::ChangeStatusRequest { server: 1, wanted };
+        house.front_end.change_status(within(request)).await
+    };
+    for wanted in [0, 1, 2] {
+        change(wanted).await.unwrap();
+        let received = house.until(|received| !received.is_empty()).await;
+        let Some(Body::ChangeStatus(asked)) = received[0].1.body else {
+            panic!("{received:?}");
+        };
+        assert_eq!(asked.wanted, wanted);
+        house.asked();
+    }
+    for nonsense in [3, 4, 5, -1] {
+        assert_eq!(info(change(nonsense).await).reason, "INVALID", "{nonsense}");
+        assert_eq!(house.asked(), [0; 0]);
+    }
+}
+
+#[tokio::test]
 async fn a_traceparent_goes_to_the_server() {
     let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let house = House::new(&[(1, answers())]).await;
