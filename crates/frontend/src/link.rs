@@ -82,15 +82,20 @@ impl Link {
         }
     }
 
-    /// Sends a request and waits for its reply, for at most `limit`.
+    /// Sends a request and waits for its reply, for at most `limit`. Its number and its
+    /// patience are set here.
     ///
     /// # Errors
     ///
     /// [`Unanswered`].
-    pub(crate) async fn ask(&self, body: Body, limit: Duration) -> Result<ServeReply, Unanswered> {
+    pub(crate) async fn ask(
+        &self,
+        request: ServeRequest,
+        limit: Duration,
+    ) -> Result<ServeReply, Unanswered> {
         let deadline = Instant::now() + limit;
         let patience = limit - GRACE.min(limit / 4);
-        let (ticket, reply) = self.stream().enter(body, patience)?;
+        let (ticket, reply) = self.stream().enter(request, patience)?;
         match tokio::time::timeout_at(deadline, reply).await {
             Ok(Ok(outcome)) => outcome,
             // Only a runtime that stops drops the sender.
@@ -247,7 +252,7 @@ impl Stream {
 
     fn enter(
         self: Arc<Self>,
-        body: Body,
+        request: ServeRequest,
         patience: Duration,
     ) -> Result<(Ticket, oneshot::Receiver<Outcome>), Unanswered> {
         let (sender, receiver) = oneshot::channel();
@@ -263,8 +268,7 @@ impl Stream {
         let request = ServeRequest {
             number,
             patience_ms: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
-            body: Some(body),
-            ..ServeRequest::default()
+            ..request
         };
         outgoing.try_send(request).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Unanswered::Full,

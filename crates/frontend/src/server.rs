@@ -9,7 +9,7 @@ use backfence_gossip::{ReplicaId, Time, Timestamp};
 use backfence_process::{Entry, Environment};
 use backfence_wire::{
     Malformed,
-    v1::{ServeReply, serve_reply::Outcome, serve_request::Body},
+    v1::{ServeReply, ServeRequest, serve_reply::Outcome},
 };
 use tokio::time::Instant;
 
@@ -78,9 +78,13 @@ impl Server {
     /// # Errors
     ///
     /// [`Unanswered`]; the server may then be skipped for a while.
-    pub(crate) async fn ask(&self, body: Body, limit: Duration) -> Result<Reply, Unanswered> {
+    pub(crate) async fn ask(
+        &self,
+        request: ServeRequest,
+        limit: Duration,
+    ) -> Result<Reply, Unanswered> {
         let tried = Instant::now();
-        let answered = self.link.ask(body, limit).await;
+        let answered = self.link.ask(request, limit).await;
         let read = answered.and_then(|reply| {
             Reply::try_from(reply).map_err(|error| {
                 tracing::error!(server = %self.entry.name, %error, "cannot read a reply; is the server of another version?");

@@ -142,6 +142,7 @@ impl Service for FrontEnd {
         request: Request<v1::ChangeStatusRequest>,
     ) -> Result<Response<v1::ChangeStatusResponse>, Status> {
         let (work, v1::ChangeStatusRequest { server, wanted }) = self.admit(request)?;
+        backfence_wire::wanted(wanted).map_err(|error| Error::invalid("wanted", error))?;
         let body = Body::ChangeStatus(serve_request::ChangeStatus { wanted });
         match self.ask_one(&work, server, body).await? {
             Outcome::StatusChanged(changed) => Ok(Response::new(v1::ChangeStatusResponse {
@@ -160,10 +161,13 @@ impl Service for FrontEnd {
         // So that there is time to tell what the others say.
         let limit = work.deadline.saturating_duration_since(Instant::now()) / 2;
         let body = Body::Digest(serve_request::Digest {});
-        let mut digests = self.router.ask_all(body, limit, |outcome| match outcome {
-            Outcome::ValueDigest(value) => Some(value),
-            _ => None,
-        });
+        let request = work.request(body);
+        let mut digests = self
+            .router
+            .ask_all(request, limit, |outcome| match outcome {
+                Outcome::ValueDigest(value) => Some(value),
+                _ => None,
+            });
         let mut servers = BTreeMap::new();
         while let Some(answered) = digests.join_next().await {
             let (server, value) = answered.map_err(|_| Error::WrongAnswer)?;
@@ -196,7 +200,8 @@ impl Service for FrontEnd {
         let limit = if limit == 0 { LOGGED } else { limit };
         let body = Body::AtRisk(serve_request::AtRisk { limit });
         let time = work.deadline.saturating_duration_since(Instant::now()) / 2;
-        let mut answers = self.router.ask_all(body, time, |outcome| match outcome {
+        let request = work.request(body);
+        let mut answers = self.router.ask_all(request, time, |outcome| match outcome {
             Outcome::AtRisk(updates) => Some(updates),
             _ => None,
         });
@@ -230,7 +235,8 @@ impl Service for FrontEnd {
     ) -> Result<Response<v1::StatusResponse>, Status> {
         let (work, _) = self.admit(request)?;
         let limit = work.deadline.saturating_duration_since(Instant::now());
-        let mut descriptions = self.router.describe_all(limit.min(DESCRIBE));
+        let limit = limit.min(DESCRIBE);
+        let mut descriptions = self.router.describe_all(&work.traceparent, limit);
         let mut servers = BTreeMap::new();
         while let Some(described) = descriptions.join_next().await {
             let (server, description) = described.map_err(|_| Error::WrongAnswer)?;
@@ -246,7 +252,8 @@ impl Service for FrontEnd {
     ) -> Result<Response<v1::MembersResponse>, Status> {
         let (work, _) = self.admit(request)?;
         let limit = work.deadline.saturating_duration_since(Instant::now());
-        let mut descriptions = self.router.describe_all(limit.min(DESCRIBE));
+        let limit = limit.min(DESCRIBE);
+        let mut descriptions = self.router.describe_all(&work.traceparent, limit);
         let mut members = Members::default();
         while let Some(described) = descriptions.join_next().await {
             let (_, description) = described.map_err(|_| Error::WrongAnswer)?;
@@ -264,7 +271,7 @@ impl Service for FrontEnd {
     ) -> Result<Response<v1::RetireResponse>, Status> {
         let (work, request) = self.admit(request)?;
         let asked = request.server;
-        let served = self.router.retire(work.deadline, request).await?;
+        let served = self.router.retire(&work, request).await?;
         match served.reply.outcome {
             Outcome::Retired(Retired { already }) => {
                 Ok(Response::new(v1::RetireResponse { already }))

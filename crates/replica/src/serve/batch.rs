@@ -47,6 +47,10 @@ pub(super) fn answer(
             waiting.cancel(number);
             continue;
         }
+        if !request.traceparent.is_empty() {
+            let traceparent = request.traceparent;
+            tracing::debug!(number, ?traceparent, "a request that its client traces");
+        }
         match Call::read(copy, request.body) {
             Ok(call) => asked.push(Asked {
                 number,
