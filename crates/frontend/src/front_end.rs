@@ -24,6 +24,7 @@ use crate::{
     error::Error,
     request,
     router::{Router, Served},
+    server::Server,
 };
 
 /// Requests in work at once. One more is told that all servers are busy.
@@ -59,13 +60,26 @@ pub(crate) struct Work<'a> {
     pub(crate) deadline: Instant,
     /// As its client sent it; empty if it did not.
     pub(crate) traceparent: String,
+    /// Of the data that its movie ids are of; empty for whatever the server has loaded.
+    fingerprint: String,
     _place: SemaphorePermit<'a>,
 }
 
 impl Work<'_> {
     /// What a server is asked for it.
     pub(crate) fn request(&self, body: Body) -> ServeRequest {
-        request::traced(&self.traceparent, body)
+        ServeRequest {
+            fingerprint: self.fingerprint.clone(),
+            ..request::traced(&self.traceparent, body)
+        }
+    }
+
+    /// The same, about movies of the data with this fingerprint.
+    pub(crate) fn of_data(self, fingerprint: String) -> Self {
+        Self {
+            fingerprint,
+            ..self
+        }
     }
 }
 
@@ -126,6 +140,7 @@ impl FrontEnd {
         let work = Work {
             deadline: deadline(request.metadata()),
             traceparent: request::traceparent(request.metadata()),
+            fingerprint: String::new(),
             _place: self.in_work.try_acquire().map_err(|_| Error::AllBusy)?,
         };
         Ok((work, request.into_inner()))
@@ -148,12 +163,13 @@ impl FrontEnd {
         }
     }
 
+    /// The answer to a query, and the server that gave it.
     pub(crate) async fn query(
         &self,
         work: &Work<'_>,
         session: &mut Session,
         kind: Kind,
-    ) -> Result<Answer, Error> {
+    ) -> Result<(Answer, Arc<Server>), Error> {
         let memory = &self.router.memory;
         let hoped = memory.hoped();
         let body = || {
@@ -164,14 +180,14 @@ impl FrontEnd {
             })
         };
         let passed = self.router.pass(work, &session.prev, body);
-        let Served { reply, .. } = passed.await?;
+        let Served { server, reply } = passed.await?;
         let Outcome::Answer(v1::Answer { kind: Some(answer) }) = reply.outcome else {
             return Err(Error::WrongAnswer);
         };
         memory.answered(&hoped, &reply.ts);
         session.observe(&reply.ts, reply.clock);
         session.lose(&reply.lost);
-        Ok(answer)
+        Ok((answer, server))
     }
 
     /// Asks one server, whatever its status.
@@ -217,6 +233,7 @@ impl FrontEnd {
         };
         let passed = self.router.pass(work, &update.prev, body);
         let Served { server, reply } = passed.await?;
+        let server = server.number;
         let Outcome::Accepted(Accepted { mut servers }) = reply.outcome else {
             return Err(Error::WrongAnswer);
         };

@@ -42,7 +42,7 @@ pub(crate) struct Router {
 /// A reply that ends a pass.
 #[derive(Debug)]
 pub(crate) struct Served {
-    pub(crate) server: u32,
+    pub(crate) server: Arc<Server>,
     pub(crate) reply: Reply,
 }
 
@@ -155,7 +155,7 @@ impl Router {
             let failed = match self.ask(server, work.request(body), made.share).await {
                 Ok(reply) => match failure(reply) {
                     Ok(reply) => match too_late(reply) {
-                        Ok(reply) => return ended(server.number, reply, pass.maybe()),
+                        Ok(reply) => return ended(server, reply, pass.maybe()),
                         Err(refused) => {
                             late = Some(refused);
                             Failed::Declined
@@ -276,11 +276,14 @@ fn too_late(reply: Reply) -> Result<Reply, Refused> {
 
 /// A refusal that another server need not share does not settle an update that
 /// one which did not answer may have taken.
-fn ended(server: u32, reply: Reply, maybe: bool) -> Result<Served, Error> {
+fn ended(server: &Arc<Server>, reply: Reply, maybe: bool) -> Result<Served, Error> {
     match reply.outcome {
         Outcome::Refused(refused) if maybe && !is_shared(&refused) => Err(Error::OutcomeUnknown),
         Outcome::Refused(refused) => Err(Error::Refused(refused)),
-        _ => Ok(Served { server, reply }),
+        _ => {
+            let server = Arc::clone(server);
+            Ok(Served { server, reply })
+        }
     }
 }
 

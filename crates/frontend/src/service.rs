@@ -34,7 +34,7 @@ impl Service for FrontEnd {
         let (work, request) = self.admit(request)?;
         let mut session = request::opened(&request.id, &self.environment)?;
         let kind = Kind::Open(v1::query::Open {});
-        match self.query(&work, &mut session, kind).await? {
+        match self.query(&work, &mut session, kind).await?.0 {
             Answer::Opened(_) => Ok(Response::new(v1::OpenSessionResponse {
                 session: Some(self.carried(&session)),
             })),
@@ -51,10 +51,10 @@ impl Service for FrontEnd {
         request::title(&title)?;
         let kind = Kind::Find(v1::query::Find { title });
         match self.query(&work, &mut session, kind).await? {
-            Answer::Resolution(resolution) => Ok(Response::new(v1::FindResponse {
+            (Answer::Resolution(resolution), server) => Ok(Response::new(v1::FindResponse {
                 session: Some(self.carried(&session)),
                 resolution: Some(resolution),
-                fingerprint: String::new(),
+                fingerprint: server.said.fingerprint(),
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -65,12 +65,13 @@ impl Service for FrontEnd {
         request: Request<v1::ViewRequest>,
     ) -> Result<Response<v1::ViewResponse>, Status> {
         let (work, request) = self.admit(request)?;
+        let work = work.of_data(request.fingerprint);
         let mut session = self.session(&request.session)?;
         let kind = Kind::View(v1::query::View {
             user_id: request.user_id,
             movie_id: request.movie_id,
         });
-        match self.query(&work, &mut session, kind).await? {
+        match self.query(&work, &mut session, kind).await?.0 {
             Answer::Viewed(viewed) => Ok(Response::new(v1::ViewResponse {
                 session: Some(self.carried(&session)),
                 rating: viewed.rating,
@@ -84,11 +85,12 @@ impl Service for FrontEnd {
         request: Request<v1::AverageRequest>,
     ) -> Result<Response<v1::AverageResponse>, Status> {
         let (work, request) = self.admit(request)?;
+        let work = work.of_data(request.fingerprint);
         let mut session = self.session(&request.session)?;
         let kind = Kind::Average(v1::query::Average {
             movie_id: request.movie_id,
         });
-        match self.query(&work, &mut session, kind).await? {
+        match self.query(&work, &mut session, kind).await?.0 {
             Answer::Averaged(averaged) => Ok(Response::new(v1::AverageResponse {
                 session: Some(self.carried(&session)),
                 average: averaged.average,
@@ -103,6 +105,7 @@ impl Service for FrontEnd {
         request: Request<v1::RateRequest>,
     ) -> Result<Response<v1::UpdateResponse>, Status> {
         let (work, request) = self.admit(request)?;
+        let work = work.of_data(request.fingerprint);
         let session = self.session(&request.session)?;
         let operation = Operation::Rate {
             user: UserId(request.user_id),
@@ -123,6 +126,7 @@ impl Service for FrontEnd {
         request: Request<v1::DeleteRequest>,
     ) -> Result<Response<v1::UpdateResponse>, Status> {
         let (work, request) = self.admit(request)?;
+        let work = work.of_data(request.fingerprint);
         let session = self.session(&request.session)?;
         let operation = Operation::Delete {
             user: UserId(request.user_id),
@@ -292,10 +296,10 @@ impl Service for FrontEnd {
         let query = request::query(query)?;
         request::search(&query)?;
         match self.query(&work, &mut session, Kind::Search(query)).await? {
-            Answer::Found(found) => Ok(Response::new(v1::SearchResponse {
+            (Answer::Found(found), server) => Ok(Response::new(v1::SearchResponse {
                 session: Some(self.carried(&session)),
                 found: Some(found),
-                fingerprint: String::new(),
+                fingerprint: server.said.fingerprint(),
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -312,10 +316,10 @@ impl Service for FrontEnd {
             .query(&work, &mut session, Kind::ListTitles(query))
             .await?
         {
-            Answer::Titles(titles) => Ok(Response::new(v1::ListTitlesResponse {
+            (Answer::Titles(titles), server) => Ok(Response::new(v1::ListTitlesResponse {
                 session: Some(self.carried(&session)),
                 titles: Some(titles),
-                fingerprint: String::new(),
+                fingerprint: server.said.fingerprint(),
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -332,11 +336,13 @@ impl Service for FrontEnd {
             .query(&work, &mut session, Kind::ListRatings(query))
             .await?
         {
-            Answer::ListedRatings(ratings) => Ok(Response::new(v1::ListRatingsResponse {
-                session: Some(self.carried(&session)),
-                ratings: Some(ratings),
-                fingerprint: String::new(),
-            })),
+            (Answer::ListedRatings(ratings), server) => {
+                Ok(Response::new(v1::ListRatingsResponse {
+                    session: Some(self.carried(&session)),
+                    ratings: Some(ratings),
+                    fingerprint: server.said.fingerprint(),
+                }))
+            }
             _ => Err(Error::WrongAnswer.into()),
         }
     }
@@ -350,10 +356,10 @@ impl Service for FrontEnd {
         let query = request::query(query)?;
         request::genre(&query.genre)?;
         match self.query(&work, &mut session, Kind::Top(query)).await? {
-            Answer::Ranking(ranking) => Ok(Response::new(v1::TopResponse {
+            (Answer::Ranking(ranking), server) => Ok(Response::new(v1::TopResponse {
                 session: Some(self.carried(&session)),
                 ranking: Some(ranking),
-                fingerprint: String::new(),
+                fingerprint: server.said.fingerprint(),
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -364,13 +370,18 @@ impl Service for FrontEnd {
         request: Request<v1::ListTagsRequest>,
     ) -> Result<Response<v1::ListTagsResponse>, Status> {
         let (work, request) = self.admit(request)?;
-        let v1::ListTagsRequest { session, query, .. } = request;
+        let v1::ListTagsRequest {
+            session,
+            query,
+            fingerprint,
+        } = request;
+        let work = work.of_data(fingerprint);
         let mut session = self.session(&session)?;
         let query = request::query(query)?;
-        match self
+        let (answer, _) = self
             .query(&work, &mut session, Kind::ListTags(query))
-            .await?
-        {
+            .await?;
+        match answer {
             Answer::Tags(tags) => Ok(Response::new(v1::ListTagsResponse {
                 session: Some(self.carried(&session)),
                 tags: Some(tags),
