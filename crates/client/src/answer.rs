@@ -4,6 +4,7 @@ use std::fmt;
 
 use backfence_gossip::{ReplicaId, Time, Timestamp, UpdateId};
 use backfence_ratings::{Average, Movie, MovieId, Rating, UserId};
+use backfence_wire::ClusterId;
 
 /// What a title stands for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -120,6 +121,8 @@ pub enum ServerStatus {
     Unreachable,
     /// It belongs to another cluster than the one that the front end serves.
     OtherCluster,
+    /// Something that a later version says.
+    Unknown,
 }
 
 /// What a server's status is set to.
@@ -151,6 +154,21 @@ pub struct Server {
     pub status: ServerStatus,
     /// Absent for a server that is unreachable.
     pub state: Option<ReplicaState>,
+    /// The program that it runs; absent where it does not say it.
+    pub program: Option<ServerProgram>,
+}
+
+/// The program that a server runs, and what it works with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerProgram {
+    /// Its version, such as `0.2.0`: text from outside.
+    pub build: String,
+    /// The cluster that the server belongs to.
+    pub cluster: ClusterId,
+    /// The newest version of the wire that it understands.
+    pub newest: u32,
+    /// The version that the cluster speaks, as far as it knows.
+    pub speaks: u32,
 }
 
 /// How a replica stands that somebody has heard of.
@@ -245,6 +263,7 @@ impl fmt::Display for ServerStatus {
             Self::Offline => "offline",
             Self::Unreachable => "unreachable",
             Self::OtherCluster => "other cluster",
+            Self::Unknown => "unknown",
         })
     }
 }

@@ -63,10 +63,12 @@ mod session;
 
 pub use answer::{
     Found, Log, Logged, Member, Membership, Page, Prepared, Ranked, Rated, ReplicaState,
-    Resolution, Server, ServerStatus, StatusChange, Tag, Title, Updated, ValueDigest, WantedStatus,
+    Resolution, Server, ServerProgram, ServerStatus, StatusChange, Tag, Title, Updated,
+    ValueDigest, WantedStatus,
 };
 pub use backfence_gossip::{ReplicaId, SessionId, Time, Timestamp, UpdateId};
 pub use backfence_ratings::{Average, Movie, MovieId, Rating, RatingError, UserId, UserRating};
+pub use backfence_wire::ClusterId;
 pub use client::{Client, ConnectError, Source};
 pub use error::Error;
 pub use progress::Waiting;

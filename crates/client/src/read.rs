@@ -3,11 +3,12 @@
 
 use backfence_gossip::{Time, Timestamp, UpdateId};
 use backfence_ratings::{Average, Movie, MovieId, Rating, UserId, UserRating};
-use backfence_wire::{Malformed, timestamp, v1};
+use backfence_wire::{Malformed, Versions, timestamp, v1};
 
 use crate::{
     Found, Log, Logged, Member, Membership, Page, Prepared, Ranked, Rated, ReplicaState,
-    Resolution, Server, ServerStatus, StatusChange, Tag, Title, Updated, ValueDigest,
+    Resolution, Server, ServerProgram, ServerStatus, StatusChange, Tag, Title, Updated,
+    ValueDigest,
 };
 
 pub(crate) fn resolution(resolution: Option<v1::Resolution>) -> Result<Resolution, Malformed> {
@@ -133,23 +134,36 @@ pub(crate) fn updated(reply: v1::UpdateResponse, sent: UpdateId) -> Result<Updat
 
 pub(crate) fn status_change(reply: v1::ChangeStatusResponse) -> Result<StatusChange, Malformed> {
     Ok(StatusChange {
-        from: status(reply.from())?,
-        to: status(reply.to())?,
+        from: status(reply.from)?,
+        to: status(reply.to)?,
     })
 }
 
 pub(crate) fn server(server: v1::Server) -> Result<Server, Malformed> {
     Ok(Server {
         server: server.server,
-        status: status(server.status())?,
+        status: status(server.status)?,
+        program: program(&server)?,
         state: server.state.map(replica_state).transpose()?,
         address: server.address,
     })
 }
 
+fn program(server: &v1::Server) -> Result<Option<ServerProgram>, Malformed> {
+    if server.build.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(ServerProgram {
+        build: server.build.clone(),
+        cluster: server.cluster[..].try_into()?,
+        newest: Versions::from(server.wire).newest,
+        speaks: server.speaks,
+    }))
+}
+
 pub(crate) fn member(member: v1::Member) -> Result<Member, Malformed> {
     let membership = match member.membership() {
-        v1::Membership::Remains => Membership::Remains(status(member.status())?),
+        v1::Membership::Remains => Membership::Remains(status(member.status)?),
         v1::Membership::Superseded => Membership::Superseded,
         v1::Membership::Retired => Membership::Retired,
         v1::Membership::Unspecified => return Err(Malformed("a member without a membership")),
@@ -227,13 +241,14 @@ fn replica_state(state: v1::ReplicaState) -> Result<ReplicaState, Malformed> {
     })
 }
 
-fn status(status: v1::ServerStatus) -> Result<ServerStatus, Malformed> {
-    match status {
-        v1::ServerStatus::Online => Ok(ServerStatus::Online),
-        v1::ServerStatus::Offline => Ok(ServerStatus::Offline),
-        v1::ServerStatus::Unreachable => Ok(ServerStatus::Unreachable),
-        v1::ServerStatus::OtherCluster => Ok(ServerStatus::OtherCluster),
-        v1::ServerStatus::Unspecified => Err(Malformed("a server without a status")),
+fn status(status: i32) -> Result<ServerStatus, Malformed> {
+    match v1::ServerStatus::try_from(status) {
+        Ok(v1::ServerStatus::Online) => Ok(ServerStatus::Online),
+        Ok(v1::ServerStatus::Offline) => Ok(ServerStatus::Offline),
+        Ok(v1::ServerStatus::Unreachable) => Ok(ServerStatus::Unreachable),
+        Ok(v1::ServerStatus::OtherCluster) => Ok(ServerStatus::OtherCluster),
+        Ok(v1::ServerStatus::Unspecified) => Err(Malformed("a server without a status")),
+        Err(_) => Ok(ServerStatus::Unknown),
     }
 }
 

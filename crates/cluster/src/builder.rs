@@ -20,6 +20,7 @@ pub struct Builder {
     pub(crate) data: Option<PathBuf>,
     pub(crate) disks: Disks,
     pub(crate) hosts: BTreeMap<Role, Host>,
+    pub(crate) wire: BTreeMap<u32, u32>,
 }
 
 /// Where a program runs, in place of this host's loopback.

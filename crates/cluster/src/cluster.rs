@@ -60,6 +60,7 @@ impl Cluster {
             data: None,
             disks: Disks::None,
             hosts: BTreeMap::new(),
+            wire: BTreeMap::new(),
         }
     }
 
@@ -236,6 +237,15 @@ impl Cluster {
         Ok(self.builder.replicas)
     }
 
+    /// From its next start on a replica speaks no version of the wire above `newest`, as an
+    /// older program would; `None` for all that it can.
+    pub fn speak(&mut self, replica: u32, newest: Option<u32>) {
+        match newest {
+            Some(newest) => self.builder.wire.insert(replica, newest),
+            None => self.builder.wire.remove(&replica),
+        };
+    }
+
     /// The arguments with which a program of this cluster is started.
     pub fn arguments(&self, role: Role) -> Vec<String> {
         let mut args: Vec<String> = Vec::new();
@@ -264,6 +274,9 @@ impl Cluster {
                 }
                 if let Some(late) = &self.builder.late {
                     flag("late", late);
+                }
+                if let Some(newest) = self.builder.wire.get(&number) {
+                    flag("wire-newest", newest);
                 }
                 if let Some(directory) = self.data_dir(number) {
                     flag("data-dir", &directory.display());

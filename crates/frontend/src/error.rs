@@ -80,6 +80,7 @@ impl Error {
                     vec![("retry_after_ms", refused.retry_after_ms.to_string())]
                 }
                 Some(Reason::NeedsUpgrade) => vec![("servers", joined(&refused.servers, ","))],
+                Some(Reason::OtherData) => vec![("server", joined(&refused.servers, ","))],
                 _ => Vec::new(),
             },
             _ => Vec::new(),

@@ -52,7 +52,10 @@ impl Town {
             advertise: None,
             overload_probability: 0.0,
             gossip_interval: Duration::from_millis(100),
-            limits: Limits::default(),
+            limits: Limits {
+                version: backfence_wire::Versions::OWN.newest,
+                ..Limits::default()
+            },
             data_dir: None,
         };
         let shutdown = self.shutdown.child_token();

@@ -14,6 +14,7 @@ use backfence_gossip::Limits;
 use backfence_process::{Address, Environment, Exit, Failure, LogArgs, bind, shutdown_on_signals};
 use backfence_ratings::{Base, How, LoadError, Loaded, Making};
 use backfence_replica::{Config, run};
+use backfence_wire::Versions;
 use clap::Parser;
 
 use crate::progress::Progress;
@@ -124,6 +125,17 @@ struct Args {
     /// files' lengths and times of change
     #[arg(long, env = "BACKFENCE_VERIFY")]
     verify: bool,
+    /// The newest version of the wire to speak, as an older program would, to try an upgrade
+    #[arg(
+        long,
+        env = "BACKFENCE_WIRE_NEWEST",
+        value_name = "N",
+        default_value_t = Versions::OWN.newest,
+        value_parser = clap::value_parser!(u32)
+            .range(i64::from(Versions::OWN.oldest)..=i64::from(Versions::OWN.newest)),
+        hide = true
+    )]
+    wire_newest: u32,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -140,6 +152,7 @@ fn main() -> ExitCode {
         let limits = Limits {
             late: args.late,
             log_bytes: args.log_budget,
+            version: args.wire_newest,
             ..Limits::default()
         };
         let config = Config {

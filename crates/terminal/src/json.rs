@@ -177,7 +177,7 @@ fn rated(rated: &Rated) -> Value {
 }
 
 fn server(server: &Server, lag: Option<u64>) -> Value {
-    let state = server.state.as_ref();
+    let (state, program) = (server.state.as_ref(), server.program.as_ref());
     json!({
         "server": server.server,
         "address": server.address,
@@ -187,6 +187,10 @@ fn server(server: &Server, lag: Option<u64>) -> Value {
         "log_len": state.map(|state| state.log_len),
         "waiting": state.map(|state| state.waiting),
         "lag": lag,
+        "cluster": program.map(|program| program.cluster.to_string()),
+        "build": program.map(|program| program.build.as_str()),
+        "wire": program.map(|program| program.newest),
+        "speaks": program.map(|program| program.speaks),
     })
 }
 

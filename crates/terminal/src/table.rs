@@ -294,6 +294,7 @@ mod tests {
             address: "127.0.0.1:7000".to_owned(),
             status,
             state,
+            program: None,
         };
         let all = [
             server(1, ServerStatus::Online, Some(state)),

@@ -72,7 +72,10 @@ pub(crate) fn add(sim: &mut Sim<'_>, seed: u64, replicas: u32, front_ends: u32, 
                     advertise: Some(address(&host)),
                     overload_probability: 0.2,
                     gossip_interval: Duration::from_secs(1),
-                    limits: Limits::default(),
+                    limits: Limits {
+                        version: backfence_wire::Versions::OWN.newest,
+                        ..Limits::default()
+                    },
                     data_dir: None,
                 };
                 let shutdown = CancellationToken::new();
