@@ -203,9 +203,3 @@ impl From<backfence_wire::Malformed> for Unreadable {
         Self::What(error.to_string())
     }
 }
-
-impl From<prost::DecodeError> for Unreadable {
-    fn from(error: prost::DecodeError) -> Self {
-        Self::What(error.to_string())
-    }
-}

@@ -2,8 +2,8 @@
 //! holds.
 
 use backfence_gossip::{
-    Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State, Time, Timestamp,
-    Update, UpdateId,
+    Digest, Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State, Time,
+    Timestamp, Update, UpdateId,
 };
 use backfence_ratings::{Cell, MovieId, Operation, Rating, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered, Store, WriteError};
@@ -78,7 +78,7 @@ fn executed(origin: ReplicaId, count: u64) -> (SessionId, Executed) {
     let reply = |number| FirstReply {
         sequence: number,
         ts: record(origin, number).ts(),
-        digest: number << 32,
+        digest: Digest(u128::from(number << 32).to_be_bytes()),
     };
     let older = match last_older(count) {
         0 => Timestamp::new(),
@@ -103,14 +103,10 @@ fn value<'a>(records: impl Iterator<Item = &'a Record<Operation>>) -> Ratings {
             operation,
             ..
         } = record.update();
-        let rating = match operation {
-            Operation::Rate { rating, .. } => Some(*rating),
-            Operation::Delete { .. } => None,
-        };
         let cell = Cell {
             time: *time,
             update: *id,
-            rating,
+            rating: operation.rating(),
         };
         value.insert(operation.movie(), operation.user(), cell);
     }
@@ -166,6 +162,7 @@ fn checkpoint() -> State<Ratings> {
         standing: Standing::Joined,
         horizon: Time(START + 10 * SECOND),
         settled: Time(START + 5 * SECOND),
+        needs: 1,
     }
 }
 
