@@ -2,7 +2,7 @@
 
 use backfence_gossip::{Executed, LogEntry, Record, ReplicaId, SessionId, State, Timestamp};
 use backfence_ratings::{Cell, MovieId, Operation, Ratings, UserId};
-use backfence_wire::stored;
+use backfence_wire::{ClusterId, stored};
 use redb::{Table, WriteTransaction};
 
 use crate::tables::{
@@ -21,6 +21,8 @@ pub struct Batch {
     pub members: Option<Vec<ReplicaId>>,
     /// Takes the place of the one before.
     pub checkpoint: Option<Checkpoint>,
+    /// The cluster, once the replica belongs to one.
+    pub cluster: Option<ClusterId>,
 }
 
 /// The state as one consistent cut: what has changed in it since the last checkpoint, or
@@ -69,7 +71,10 @@ impl Checkpoint {
 impl Batch {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.members.is_none() && self.checkpoint.is_none()
+        self.records.is_empty()
+            && self.members.is_none()
+            && self.checkpoint.is_none()
+            && self.cluster.is_none()
     }
 
     pub(crate) fn put(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
@@ -78,6 +83,10 @@ impl Batch {
         }
         if let Some(members) = &self.members {
             put_members(transaction, members)?;
+        }
+        if let Some(ClusterId(cluster)) = self.cluster {
+            let mut meta = transaction.open_table(META)?;
+            meta.insert(name::CLUSTER, cluster.as_slice())?;
         }
         if !self.records.is_empty() {
             let cut = self.checkpoint.as_ref().map(|checkpoint| &checkpoint.cut);

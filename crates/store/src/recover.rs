@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use backfence_gossip::{LogEntry, Record, ReplicaId, State, Timestamp};
 use backfence_ratings::{Base, Operation, Ratings};
-use backfence_wire::stored;
+use backfence_wire::{ClusterId, stored};
 use redb::{ReadTransaction, ReadableTable as _};
 
 use crate::{
+    Migrated,
     error::Unreadable,
     tables::{CELLS, EXECUTED, MEMBERS, META, RECORDS, WAITING, name, place_of},
 };
@@ -16,7 +17,7 @@ use crate::{
 ///
 /// A replica takes it as messages from itself: first the state, then an offer with the
 /// records and the members.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Recovered {
     /// The last checkpoint, with the log's records up to it; `None` where there was none
     /// yet. It is from the latest incarnation.
@@ -28,6 +29,10 @@ pub struct Recovered {
     /// The greatest incarnation that has begun; `None` in a new directory. The next one
     /// must be greater.
     pub incarnation: Option<u64>,
+    /// The cluster that the replica belongs to; `None` where it belongs to none yet.
+    pub cluster: Option<ClusterId>,
+    /// That it had a former format.
+    pub migrated: Option<Migrated>,
 }
 
 pub(crate) fn recover(
@@ -53,6 +58,11 @@ pub(crate) fn recover(
         records: Vec::new(),
         members: members(transaction)?,
         incarnation,
+        cluster: match meta.get(name::CLUSTER)? {
+            Some(bytes) => Some(bytes.value().try_into()?),
+            None => None,
+        },
+        migrated: None,
     };
     recovered.read_records(transaction)?;
     Ok(recovered)
