@@ -9,25 +9,29 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use backfence_gossip::{MalformedState, Replica, ReplicaId};
+use backfence_gossip::{MalformedState, Replica, ReplicaId, Time};
 use backfence_process::{Address, Environment};
 use backfence_ratings::{Base, Ratings};
-use backfence_wire::v1;
+use backfence_wire::{ClusterId, Versions, v1};
 use tokio::sync::{Notify, watch};
 
 pub(crate) use self::core::{Core, UpdateError};
 use crate::{
     Config,
+    cluster::Cluster,
     disk::Disk,
     incarnation::Start,
     members::{self, NotRetired},
     unwritten::{Position, Unwritten},
 };
+
+/// The version of this program.
+pub(crate) const BUILD: &str = env!("CARGO_PKG_VERSION");
 
 /// How long a replica waits for somebody to join by before it says that it is ready.
 const JOIN: Duration = Duration::from_secs(2);
@@ -56,11 +60,18 @@ pub(crate) struct Copy {
     pulls: Mutex<BTreeMap<ReplicaId, Arc<Notify>>>,
     /// Told when there is one more of them.
     linked: Notify,
+    /// Marked changed whenever what this replica says in its Hello has.
+    identity: watch::Sender<()>,
+    /// How many messages peers were sent.
+    events: AtomicU64,
+    /// The newest version of the wire that is spoken.
+    newest: u32,
 }
 
 /// What the lock guards.
 struct Held {
     replica: Replica<Ratings>,
+    cluster: Cluster,
     unwritten: Option<Unwritten>,
 }
 
@@ -105,12 +116,19 @@ impl Copy {
             environment,
             overload_probability: config.overload_probability,
             offline: AtomicBool::new(false),
-            held: Mutex::new(Held { replica, unwritten }),
+            held: Mutex::new(Held {
+                replica,
+                cluster: start.cluster,
+                unwritten,
+            }),
             disk,
             grown: watch::Sender::new(()),
             news: watch::Sender::new(()),
             pulls: Mutex::default(),
             linked: Notify::new(),
+            identity: watch::Sender::new(()),
+            events: AtomicU64::new(0),
+            newest: config.limits.version,
         })
     }
 
@@ -200,6 +218,42 @@ impl Copy {
         self.grown.subscribe()
     }
 
+    /// Marked changed whenever what this replica says in its Hello has.
+    pub(crate) fn identity(&self) -> watch::Receiver<()> {
+        self.identity.subscribe()
+    }
+
+    /// Names the next message that a peer is sent.
+    pub(crate) fn next_event(&self) -> u64 {
+        1 + self.events.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Physical time.
+    pub(crate) fn now(&self) -> Time {
+        self.environment.now()
+    }
+
+    /// Which versions of the wire this replica speaks.
+    pub(crate) fn versions(&self) -> Versions {
+        self.held().versions(self.newest)
+    }
+
+    /// Who this is.
+    pub(crate) fn hello(&self) -> v1::Hello {
+        let held = self.held();
+        let (cluster, standing) = held.cluster();
+        v1::Hello {
+            id: Some(self.id.into()),
+            fingerprint: self.fingerprint.clone(),
+            address: self.address.to_string(),
+            cluster: cluster.0.into(),
+            standing: standing.into(),
+            wire: Some(held.versions(self.newest).into()),
+            build: BUILD.to_owned(),
+            ..v1::Hello::default()
+        }
+    }
+
     /// Marked changed whenever there is something to push.
     pub(crate) fn news(&self) -> watch::Receiver<()> {
         self.news.subscribe()
@@ -216,13 +270,19 @@ impl Copy {
             log_len: replica.log_len() as u64,
             waiting: replica.waiting_len() as u64,
         };
+        let (cluster, standing) = held.cluster();
         v1::DescribeResponse {
             state: Some(state),
             status: status(self.offline.load(Ordering::Relaxed)).into(),
             fingerprint: self.fingerprint.clone(),
             members: replica.members().map(Into::into).collect(),
             known: members::known(replica),
-            ..v1::DescribeResponse::default()
+            cluster: cluster.0.into(),
+            standing: standing.into(),
+            wire: Some(held.versions(self.newest).into()),
+            build: BUILD.to_owned(),
+            speaks: replica.speaks(),
+            now_us: self.now().0,
         }
     }
 
@@ -234,6 +294,19 @@ impl Copy {
 }
 
 impl Held {
+    /// The cluster of this replica, and how firmly it belongs to it.
+    fn cluster(&self) -> (ClusterId, v1::ClusterStanding) {
+        (self.cluster.id(), self.cluster.standing(&self.replica))
+    }
+
+    /// Those who cannot read what was received speak to this replica no more.
+    fn versions(&self, newest: u32) -> Versions {
+        Versions {
+            oldest: self.replica.needs().max(Versions::OWN.oldest),
+            newest,
+        }
+    }
+
     /// Has who takes part written.
     fn note_members(&mut self) {
         if let Some(unwritten) = &mut self.unwritten {

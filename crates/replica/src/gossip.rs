@@ -2,17 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backfence_gossip::{Message, ReplicaId, Scope, Time};
+use backfence_gossip::{Message, ReplicaId, Scope};
 use backfence_process::CancellationToken;
 use backfence_ratings::Ratings;
 use backfence_wire::{
-    Versions, decode, encode, offer, read_offer, read_state, state,
+    Malformed, Versions, decode, encode, offer, read_offer, read_state, state,
     v1::{self, peer_message::Body},
 };
 use tokio::{sync::mpsc, time::timeout};
 use tonic::{Status, Streaming};
 
-use crate::copy::Copy;
+use crate::{
+    cluster::{Apart, Claim},
+    copy::{BUILD, Copy},
+};
 
 /// How long the other side may take for one message.
 pub(crate) const MESSAGE: Duration = Duration::from_secs(5);
@@ -27,6 +30,16 @@ pub(crate) struct Heard {
     pub(crate) pull: bool,
 }
 
+/// A peer, as its Hello tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub(crate) id: ReplicaId,
+    /// The newest version of the wire that it speaks.
+    newest: u32,
+    /// The newest that both speak.
+    version: u32,
+}
+
 /// Answers a peer's calls until it goes, or this replica does.
 pub(crate) async fn serve(
     copy: Arc<Copy>,
@@ -34,20 +47,24 @@ pub(crate) async fn serve(
     answers: Outgoing,
     shutdown: CancellationToken,
 ) {
+    let answers = Says {
+        copy: copy.clone(),
+        to: answers,
+    };
     let served = async {
         let peer = hear_hello(&copy, &mut calls).await?;
-        say(&answers, Body::Hello(hello(&copy))).await?;
-        while let Some(heard) = hear(&copy, peer, &mut calls).await? {
+        answers.say(Body::Hello(copy.hello())).await?;
+        while let Some(heard) = hear(&copy, peer.id, &mut calls).await? {
             refuse_if_full(&copy, &heard.message)?;
             copy.receive(heard.message)
                 .await
                 .map_err(|error| Status::invalid_argument(error.to_string()))?;
             let answer = if heard.pull {
-                copy.message(peer, Scope::All).await
+                copy.message(peer.id, Scope::All).await
             } else {
                 copy.report().await
             };
-            say_message(&answers, &answer, false).await?;
+            answers.say_message(peer, &answer, false).await?;
         }
         Ok::<_, Status>(())
     };
@@ -58,7 +75,7 @@ pub(crate) async fn serve(
     };
     if let Err(status) = ended {
         // The peer may be the one that has gone.
-        let _ = answers.send(Err(status)).await;
+        let _ = answers.to.send(Err(status)).await;
     }
 }
 
@@ -71,22 +88,12 @@ pub(crate) fn refuse_if_full(copy: &Copy, message: &Message<Ratings>) -> Result<
     Ok(())
 }
 
-/// Who this is, for a peer.
-pub(crate) fn hello(copy: &Copy) -> v1::Hello {
-    v1::Hello {
-        id: Some(copy.id.into()),
-        fingerprint: copy.fingerprint.clone(),
-        address: copy.address.to_string(),
-        ..v1::Hello::default()
-    }
-}
-
 /// Waits for the other side to say who it is, and refuses one that cannot be
 /// gossiped with.
 pub(crate) async fn hear_hello(
     copy: &Copy,
     stream: &mut Streaming<v1::PeerMessage>,
-) -> Result<ReplicaId, Status> {
+) -> Result<Peer, Status> {
     let heard = timeout(MESSAGE, stream.message())
         .await
         .map_err(|_| Status::deadline_exceeded("no Hello came"))??;
@@ -95,25 +102,54 @@ pub(crate) async fn hear_hello(
             "the first message must be a Hello",
         ));
     };
-    let id = hello
-        .id
-        .ok_or_else(|| Status::invalid_argument("a Hello without an id"))?;
-    let id =
-        ReplicaId::try_from(id).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let malformed = |error: Malformed| Status::invalid_argument(error.to_string());
+    let id = hello.id.ok_or(Malformed("a Hello without an id"));
+    let id: ReplicaId = id.and_then(TryInto::try_into).map_err(malformed)?;
+    let (own, there) = (copy.id, &hello.address);
+    let here = &copy.address;
+    let refused = |why: String| Err(Status::failed_precondition(why));
     if hello.fingerprint != copy.fingerprint {
-        return Err(Status::failed_precondition(format!(
-            "replica {} at {} was started with other data (fingerprint {}) than replica {id} at {} \
-             (fingerprint {}); start both with the same movies and ratings files",
-            copy.id, copy.address, copy.fingerprint, hello.address, hello.fingerprint
-        )));
+        return refused(format!(
+            "replica {own} at {here} was started with other data (fingerprint {}) than replica \
+             {id} at {there} (fingerprint {}); start both with the same movies and ratings files",
+            copy.fingerprint, hello.fingerprint
+        ));
     }
-    if id == copy.id {
-        return Err(Status::failed_precondition(format!(
-            "replica {id} cannot gossip with itself"
-        )));
+    if id == own {
+        return refused(format!("replica {id} cannot gossip with itself"));
     }
-    copy.meet(id);
-    Ok(id)
+    let (spoken, heard) = (copy.versions(), Versions::from(hello.wire));
+    let Some(version) = spoken.common(heard) else {
+        return refused(format!(
+            "replica {own} at {here} ({}) speaks version {spoken} of the wire, and replica {id} at \
+             {there} ({}) version {heard}; upgrade the older program",
+            build(BUILD),
+            build(&hello.build)
+        ));
+    };
+    let claim = Claim::read(&hello.cluster, hello.standing(), &hello.fingerprint);
+    match copy.meet(id, heard.newest, &claim.map_err(malformed)?) {
+        Ok(()) => Ok(Peer {
+            id,
+            newest: heard.newest,
+            version,
+        }),
+        Err(Apart {
+            own: cluster,
+            other,
+        }) => refused(format!(
+            "replica {own} at {here} belongs to cluster {cluster}, and replica {id} at {there} to \
+             cluster {other}; give each cluster a registry of its own, or start one of the two \
+             with an empty --data-dir to have it join the other"
+        )),
+    }
+}
+
+fn build(said: &str) -> String {
+    match said {
+        "" => "before 0.2".to_owned(),
+        said => said.chars().filter(|c| !c.is_control()).take(40).collect(),
+    }
 }
 
 /// Waits for the next message, a state in pieces included; `None` when the stream
@@ -123,7 +159,7 @@ pub(crate) async fn hear(
     peer: ReplicaId,
     stream: &mut Streaming<v1::PeerMessage>,
 ) -> Result<Option<Heard>, Status> {
-    let malformed = |error: backfence_wire::Malformed| Status::invalid_argument(error.to_string());
+    let malformed = |error: Malformed| Status::invalid_argument(error.to_string());
     let mut bytes = Vec::new();
     let Some(mut message) = stream.message().await? else {
         return Ok(None);
@@ -162,40 +198,63 @@ pub(crate) async fn hear(
 /// Messages on their way to a peer, or the reason why there will be no more.
 pub(crate) type Outgoing = mpsc::Sender<Result<v1::PeerMessage, Status>>;
 
-/// Sends a message, a state in pieces.
-pub(crate) async fn say_message(
-    to: &Outgoing,
-    message: &Message<Ratings>,
-    pull: bool,
-) -> Result<(), Status> {
-    match message {
-        Message::Offer(records) => {
-            say(to, Body::Offer(offer(records, pull, Time::default()))).await
-        }
-        Message::State(whole) => {
-            let bytes = encode(&state(whole, Versions::OWN.newest, Time::default()));
-            let chunks = bytes.chunks(CHUNK);
-            let number = chunks.len();
-            for (at, chunk) in chunks.enumerate() {
-                let chunk = v1::StateChunk {
-                    bytes: chunk.to_vec(),
-                    last: at + 1 == number,
-                };
-                say(to, Body::State(chunk)).await?;
-            }
-            Ok(())
-        }
-    }
+/// What this replica says on one stream.
+pub(crate) struct Says {
+    pub(crate) copy: Arc<Copy>,
+    pub(crate) to: Outgoing,
 }
 
-/// Says one thing; waits while too much is on its way.
-pub(crate) async fn say(to: &Outgoing, body: Body) -> Result<(), Status> {
-    let message = v1::PeerMessage {
-        event: 0,
-        body: Some(body),
-    };
-    match timeout(MESSAGE, to.send(Ok(message))).await {
-        Ok(sent) => sent.map_err(|_| Status::unavailable("the peer has gone")),
-        Err(_) => Err(Status::deadline_exceeded("the peer does not read")),
+impl Says {
+    /// Sends a message, a state in pieces.
+    pub(crate) async fn say_message(
+        &self,
+        peer: Peer,
+        message: &Message<Ratings>,
+        pull: bool,
+    ) -> Result<(), Status> {
+        self.refuse_too_old(peer)?;
+        let now = self.copy.now();
+        let whole = match message {
+            Message::Offer(records) => {
+                return self.say(Body::Offer(offer(records, pull, now))).await;
+            }
+            Message::State(whole) => whole,
+        };
+        let bytes = encode(&state(whole, peer.version, now));
+        let chunks = bytes.chunks(CHUNK);
+        let number = chunks.len();
+        for (at, chunk) in chunks.enumerate() {
+            let chunk = v1::StateChunk {
+                bytes: chunk.to_vec(),
+                last: at + 1 == number,
+            };
+            self.say(Body::State(chunk)).await?;
+        }
+        Ok(())
+    }
+
+    /// Says one thing; waits while too much is on its way.
+    pub(crate) async fn say(&self, body: Body) -> Result<(), Status> {
+        let message = v1::PeerMessage {
+            event: self.copy.next_event(),
+            body: Some(body),
+        };
+        match timeout(MESSAGE, self.to.send(Ok(message))).await {
+            Ok(sent) => sent.map_err(|_| Status::unavailable("the peer has gone")),
+            Err(_) => Err(Status::deadline_exceeded("the peer does not read")),
+        }
+    }
+
+    /// Since they met, a record may have come that the peer does not understand.
+    fn refuse_too_old(&self, peer: Peer) -> Result<(), Status> {
+        let Versions { oldest, .. } = self.copy.versions();
+        if oldest <= peer.newest {
+            return Ok(());
+        }
+        Err(Status::failed_precondition(format!(
+            "the cluster has records of version {oldest}, and replica {} understands version {}; \
+             upgrade its program",
+            peer.id, peer.newest
+        )))
     }
 }

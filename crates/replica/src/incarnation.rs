@@ -6,12 +6,16 @@ use backfence_gossip::ReplicaId;
 use backfence_process::{Address, Discovery, Environment, Exit, Failure, within};
 use backfence_store::Recovered;
 use backfence_wire::{
-    all,
+    ClusterId, all,
     v1::{self, replica_client::ReplicaClient},
 };
 use tokio::task::JoinSet;
 
-use crate::{PREFIX, disk::Disk};
+use crate::{
+    PREFIX,
+    cluster::{Apart, Claim, Cluster, of_all},
+    disk::Disk,
+};
 
 /// How long a peer may take to say whom it knows. One that is dead or hangs delays
 /// the start by this much.
@@ -24,14 +28,23 @@ pub(crate) struct Start {
     pub(crate) members: Vec<ReplicaId>,
     /// No other replica is registered: this one is the first.
     pub(crate) first: bool,
+    /// Its cluster, so far.
+    pub(crate) cluster: Cluster,
     /// Its disk, and what was on it; `None` where nothing is kept.
     pub(crate) disk: Option<(Disk, Recovered)>,
 }
 
+/// What a former life has stored of itself.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Stored {
+    pub(crate) incarnation: Option<u64>,
+    pub(crate) cluster: Option<ClusterId>,
+}
+
 /// Who takes part, as a starting replica hears.
 pub(crate) struct HeardOf {
-    /// Every replica that a reachable peer has heard of.
-    members: Vec<ReplicaId>,
+    /// What each peer that answers says of its cluster, and of whom it has heard.
+    said: Vec<(Claim, Vec<ReplicaId>)>,
     /// No other replica is registered.
     nobody: bool,
 }
@@ -52,18 +65,21 @@ impl HeardOf {
             }
         }
         let nobody = asking.is_empty();
-        let mut members = Vec::new();
+        let mut said = Vec::new();
         while let Some(answer) = asking.join_next().await {
             if let Ok(Ok(answer)) = answer {
-                members.extend(all::<_, ReplicaId>(answer.into_inner().members)?);
+                let answer = answer.into_inner();
+                let claim = Claim::read(&answer.cluster, answer.standing(), &answer.fingerprint)?;
+                said.push((claim, all::<_, ReplicaId>(answer.members)?));
             }
         }
-        Ok(Self { members, nobody })
+        Ok(Self { said, nobody })
     }
 
     /// Whether somebody knows that the server was retired for good.
     pub(crate) fn has_ended(&self, server: u32) -> bool {
-        self.members.contains(&ReplicaId::end(server))
+        let mut heard = self.said.iter().flat_map(|(_, members)| members);
+        heard.any(|&member| member == ReplicaId::end(server))
     }
 
     /// The incarnation is the time in milliseconds, made greater than any of `server` that
@@ -72,15 +88,26 @@ impl HeardOf {
     ///
     /// # Errors
     ///
-    /// If the server was retired for good.
+    /// If the server was retired for good; or if the others belong to two clusters, and what
+    /// is stored does not tell which is meant.
     pub(crate) fn start(
         self,
         environment: &Environment,
         server: u32,
-        stored: Option<u64>,
+        stored: Stored,
     ) -> anyhow::Result<Start> {
-        let lives = self.members.iter().filter(|id| id.server == server);
-        let known = lives.map(|id| id.incarnation).chain(stored).max();
+        let heard = match stored.cluster {
+            Some(own) => Some(own),
+            None => of_all(self.said.iter().map(|(claim, _)| claim)).map_err(two_clusters)?,
+        };
+        let is_ours = |claim: &Claim| claim.is_of(heard);
+        let said = self.said.into_iter().filter(|(claim, _)| is_ours(claim));
+        let members: Vec<_> = said.flat_map(|(_, members)| members).collect();
+        let lives = members.iter().filter(|id| id.server == server);
+        let known = lives
+            .map(|id| id.incarnation)
+            .chain(stored.incarnation)
+            .max();
         if known == Some(ReplicaId::end(server).incarnation) {
             return Err(retired(server));
         }
@@ -88,11 +115,20 @@ impl HeardOf {
         let incarnation = next.max(environment.now().0 / 1000);
         Ok(Start {
             id: ReplicaId::new(server, incarnation),
-            members: self.members,
+            members,
             first: self.nobody,
+            cluster: Cluster::new(stored.cluster, heard, environment),
             disk: None,
         })
     }
+}
+
+fn two_clusters(Apart { own, other }: Apart) -> anyhow::Error {
+    let sentence = format!(
+        "the registry lists servers of two clusters, {own} and {other}, and this one belongs to \
+         neither: give each cluster a registry of its own"
+    );
+    Failure::new(Exit::Refused, sentence).into()
 }
 
 /// The server was retired by hand, and no life of it may go on.

@@ -9,6 +9,7 @@
 //! replica alone has is lost when it dies. Every start is a new incarnation.
 
 mod answer;
+mod cluster;
 mod copies;
 mod copy;
 mod disk;
@@ -40,7 +41,7 @@ use tonic::service::Routes;
 use crate::{
     copy::Copy,
     disk::{Disk, Place},
-    incarnation::{HeardOf, Start},
+    incarnation::{HeardOf, Start, Stored},
     peers::Peers,
     service::Starting,
 };
@@ -107,7 +108,12 @@ pub async fn run<L: Listener>(
         }
     };
     let id = start.id;
-    tracing::info!(replica = %id, fingerprint = base.fingerprint(), "started");
+    tracing::info!(
+        replica = %id,
+        fingerprint = base.fingerprint(),
+        cluster = %start.cluster.id(),
+        "started"
+    );
     let mut writer = None;
     if let Some((mut store, place, recovered)) = opened {
         store.begin(id.incarnation)?;
@@ -159,11 +165,13 @@ async fn begin(
     environment: &Environment,
 ) -> anyhow::Result<(Start, Option<Opened>)> {
     let opened = open(config, base).await?;
-    let stored = opened
-        .as_ref()
-        .and_then(|(.., recovered)| recovered.incarnation);
+    let stored = opened.as_ref().map(|(.., recovered)| Stored {
+        incarnation: recovered.incarnation,
+        cluster: recovered.cluster,
+    });
     let heard_of = HeardOf::ask(environment, discovery, address).await?;
-    Ok((heard_of.start(environment, server, stored)?, opened))
+    let start = heard_of.start(environment, server, stored.unwrap_or_default())?;
+    Ok((start, opened))
 }
 
 /// Reads what a former life has stored, if anything is to be kept.
@@ -188,6 +196,9 @@ async fn open(config: &Config, base: &Arc<Base>) -> anyhow::Result<Option<Opened
     };
     let opened = tokio::task::spawn_blocking(open).await?;
     let (store, place, recovered) = opened.map_err(refused)?;
+    if let Some(migrated) = &recovered.migrated {
+        tracing::info!("{migrated}");
+    }
     let logged =
         recovered.records.len() + recovered.state.as_ref().map_or(0, |state| state.log.len());
     tracing::info!(directory = %place.directory.display(), logged, "read what was stored");

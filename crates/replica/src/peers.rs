@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use backfence_gossip::{Message, ReplicaId, Scope};
+use backfence_gossip::{Message, Scope};
 use backfence_process::{Address, Backoff, CancellationToken, Entry, Environment, Name, within};
 use backfence_wire::{
     MAX_GOSSIP,
@@ -19,7 +19,7 @@ use tonic::{Code, Status, Streaming};
 use crate::{
     Config,
     copy::Copy,
-    gossip::{MESSAGE, Outgoing, hear, hear_hello, hello, refuse_if_full, say, say_message},
+    gossip::{MESSAGE, Peer, Says, hear, hear_hello, refuse_if_full},
 };
 
 /// Messages on their way to one peer. There is one call at a time; a state comes
@@ -136,6 +136,9 @@ impl Link {
                 }
                 Err(status) => status,
             };
+            if status.code() == Code::Aborted {
+                continue;
+            }
             let refused = status.code() == Code::FailedPrecondition;
             if complained != Some(status.code()) {
                 complained = Some(status.code());
@@ -166,16 +169,23 @@ impl Link {
             .max_decoding_message_size(MAX_GOSSIP)
             .max_encoding_message_size(MAX_GOSSIP);
         let (calls, receiver) = mpsc::channel(OUTGOING);
-        say(&calls, Body::Hello(hello(&self.copy))).await?;
+        let calls = Says {
+            copy: self.copy.clone(),
+            to: calls,
+        };
+        // What changes from here on is to be said anew.
+        let identity = self.copy.identity();
+        calls.say(Body::Hello(self.copy.hello())).await?;
         let outgoing = ReceiverStream::new(receiver).filter_map(Result::ok);
         let mut answers = within(MESSAGE, client.gossip(outgoing)).await?.into_inner();
         let peer = hear_hello(&self.copy, &mut answers).await?;
-        tracing::debug!(%peer, address = %self.address, "gossiping");
+        tracing::debug!(peer = %peer.id, address = %self.address, "gossiping");
         Ok(Stream {
             copy: self.copy.clone(),
             peer,
             calls,
             answers,
+            identity,
         })
     }
 }
@@ -183,14 +193,16 @@ impl Link {
 /// An open stream to a peer.
 struct Stream {
     copy: Arc<Copy>,
-    peer: ReplicaId,
-    calls: Outgoing,
+    peer: Peer,
+    calls: Says,
     answers: Streaming<v1::PeerMessage>,
+    /// Marked changed when the Hello of this replica has.
+    identity: watch::Receiver<()>,
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.copy.unlink(self.peer);
+        self.copy.unlink(self.peer.id);
     }
 }
 
@@ -204,13 +216,16 @@ impl Stream {
     ) -> Result<(), Status> {
         let mut news = self.copy.news();
         self.pull().await?;
-        let pull = self.copy.link(self.peer);
+        let pull = self.copy.link(self.peer.id);
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => {
                     let farewell = self.push(Scope::All);
                     return timeout(FAREWELL, farewell).await.unwrap_or(Ok(()));
+                }
+                _ = self.identity.changed() => {
+                    return Err(Status::aborted("to say Hello anew"));
                 }
                 _ = news.changed() => self.push(Scope::Own).await?,
                 () = pull.notified() => self.pull().await?,
@@ -234,11 +249,11 @@ impl Stream {
 
     /// Sends what the peer lacks, as long as it takes it in.
     async fn push(&mut self, scope: Scope) -> Result<(), Status> {
-        while self.copy.has_news_for(self.peer, scope) {
-            let before = self.copy.reported(self.peer);
-            let message = self.copy.message(self.peer, scope).await;
+        while self.copy.has_news_for(self.peer.id, scope) {
+            let before = self.copy.reported(self.peer.id);
+            let message = self.copy.message(self.peer.id, scope).await;
             self.exchange(&message, false).await?;
-            if self.copy.reported(self.peer) == before {
+            if self.copy.reported(self.peer.id) == before {
                 break;
             }
         }
@@ -252,8 +267,8 @@ impl Stream {
         message: &Message<backfence_ratings::Ratings>,
         pull: bool,
     ) -> Result<bool, Status> {
-        say_message(&self.calls, message, pull).await?;
-        let heard = timeout(MESSAGE, hear(&self.copy, self.peer, &mut self.answers))
+        self.calls.say_message(self.peer, message, pull).await?;
+        let heard = timeout(MESSAGE, hear(&self.copy, self.peer.id, &mut self.answers))
             .await
             .map_err(|_| Status::deadline_exceeded("the peer does not answer"))??
             .ok_or_else(|| Status::unavailable("the peer has gone"))?;

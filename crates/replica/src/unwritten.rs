@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, mem};
 use backfence_gossip::{Record, Replica, SessionId};
 use backfence_ratings::{MovieId, Operation, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered};
+use backfence_wire::ClusterId;
 
 /// Records after which a checkpoint takes their place. Enough to be cheap by the
 /// record, few enough to be made while requests wait for the lock.
@@ -94,6 +95,11 @@ impl Unwritten {
     pub(crate) fn met(&mut self, replica: &Replica<Ratings>) {
         self.batch.members = Some(replica.members().collect());
         self.position.0 += 1;
+    }
+
+    /// Notes which cluster the replica belongs to, where the disk does not have it yet.
+    pub(crate) fn belongs(&mut self, to: Option<ClusterId>) {
+        self.batch.cluster = self.batch.cluster.or(to);
     }
 
     /// Notes that a whole state was joined. It may have become an update of this

@@ -21,7 +21,7 @@ pub struct Batch {
     pub members: Option<Vec<ReplicaId>>,
     /// Takes the place of the one before.
     pub checkpoint: Option<Checkpoint>,
-    /// The cluster, once the replica belongs to one.
+    /// The cluster that the replica belongs to, where that has changed.
     pub cluster: Option<ClusterId>,
 }
 

@@ -29,7 +29,7 @@ pub struct Recovered {
     /// The greatest incarnation that has begun; `None` in a new directory. The next one
     /// must be greater.
     pub incarnation: Option<u64>,
-    /// The cluster that the replica belongs to; `None` where it belongs to none yet.
+    /// The cluster that the replica belongs to; `None` before it has joined or founded one.
     pub cluster: Option<ClusterId>,
     /// That it had a former format.
     pub migrated: Option<Migrated>,

@@ -1,5 +1,7 @@
 //! Which versions of the wire a program speaks.
 
+use std::fmt;
+
 use crate::v1;
 
 /// The versions of the wire that a program speaks.
@@ -30,6 +32,16 @@ impl Versions {
     pub fn common(self, other: Self) -> Option<u32> {
         let newest = self.newest.min(other.newest);
         (newest >= self.oldest.max(other.oldest)).then_some(newest)
+    }
+}
+
+impl fmt::Display for Versions {
+    /// `1 to 2`, or `2` where it is one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { oldest, newest } if oldest == newest => write!(f, "{newest}"),
+            Self { oldest, newest } => write!(f, "{oldest} to {newest}"),
+        }
     }
 }
 

@@ -38,7 +38,9 @@ impl Copy {
         }
         let now = self.environment.now();
         let mut held = self.held();
-        let Held { replica, unwritten } = &mut *held;
+        let Held {
+            replica, unwritten, ..
+        } = &mut *held;
         let horizon = replica.horizon();
         let Advanced { settled, forgotten } = replica.advance(now);
         let released = replica.release(Ratings::release);

@@ -49,7 +49,9 @@ impl Core<'_> {
         &mut self,
         update: Update<Operation>,
     ) -> Result<Told<Accepted>, UpdateError> {
-        let Held { replica, unwritten } = &mut *self.held;
+        let Held {
+            replica, unwritten, ..
+        } = &mut *self.held;
         replica.value().check(&update.operation)?;
         let kept = unwritten.as_ref().map(|_| update.clone());
         let accepted = replica.update(update, self.now)?;

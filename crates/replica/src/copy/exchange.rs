@@ -11,6 +11,7 @@ use backfence_ratings::{Operation, Ratings};
 use tokio::{sync::Notify, task::yield_now};
 
 use super::{Copy, Held, age::warn_of_late};
+use crate::cluster::{Apart, Claim};
 
 /// Records that are taken before whoever waits for the core gets it.
 const PART: usize = 256;
@@ -84,7 +85,9 @@ impl Copy {
 
     fn take(&self, message: Message<Ratings>) -> Result<bool, MalformedState> {
         let mut held = self.held();
-        let Held { replica, unwritten } = &mut *held;
+        let Held {
+            replica, unwritten, ..
+        } = &mut *held;
         let kept = match (&message, &unwritten) {
             (Message::Offer(offer), Some(_)) => offer.records.clone(),
             _ => Vec::new(),
@@ -119,15 +122,27 @@ impl Copy {
         received.map(|received| !received.accepted.is_empty())
     }
 
-    /// Hears of a peer that opens a stream.
-    pub(crate) fn meet(&self, peer: ReplicaId) {
+    /// Hears of a peer that opens a stream, which version of records it understands, and
+    /// which cluster it belongs to.
+    ///
+    /// # Errors
+    ///
+    /// [`Apart`], and it is not met.
+    pub(crate) fn meet(&self, peer: ReplicaId, newest: u32, claim: &Claim) -> Result<(), Apart> {
         let mut held = self.held();
+        let (_, standing) = held.cluster();
+        let has_changed = held.cluster.meet(standing, claim)?;
         if held.replica.meet([peer]) {
             held.note_members();
         }
+        held.replica.understands(peer, newest);
         drop(held);
+        if has_changed {
+            self.identity.send_replace(());
+        }
         self.wake_disk();
         self.grown.send_replace(());
+        Ok(())
     }
 
     /// Lets the stream to `peer`, which has said what it has, be told to pull, until the
