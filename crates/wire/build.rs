@@ -6,7 +6,8 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
-    println!("cargo:rerun-if-changed={}", root.display());
+    let watched = root.join("backfence");
+    println!("cargo:rerun-if-changed={}", watched.display());
     let descriptors = protox::compile(
         [
             "backfence/v1/registry.proto",

@@ -122,7 +122,16 @@ pub enum ServerStatus {
     OtherCluster,
 }
 
-/// A server's status before and after it was turned round.
+/// What a server's status is set to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum WantedStatus {
+    /// It is to serve.
+    Online,
+    /// It is not to serve. It goes on gossiping.
+    Offline,
+}
+
+/// A server's status before and after it was changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StatusChange {
     /// Before.

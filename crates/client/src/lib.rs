@@ -63,7 +63,7 @@ mod session;
 
 pub use answer::{
     Found, Log, Logged, Member, Membership, Page, Prepared, Ranked, Rated, ReplicaState,
-    Resolution, Server, ServerStatus, StatusChange, Tag, Title, Updated, ValueDigest,
+    Resolution, Server, ServerStatus, StatusChange, Tag, Title, Updated, ValueDigest, WantedStatus,
 };
 pub use backfence_gossip::{ReplicaId, SessionId, Time, Timestamp, UpdateId};
 pub use backfence_ratings::{Average, Movie, MovieId, Rating, RatingError, UserId, UserRating};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use backfence_client::{
     Client, ConnectError, Error, Membership, MovieId, Rated, Rating, Resolution, SavedSession,
-    Search, ServerStatus, Session, Source, Time, Title, UpdateId, UserId, Waiting,
+    Search, ServerStatus, Session, Source, Time, Title, UpdateId, UserId, Waiting, WantedStatus,
 };
 use backfence_process::{Address, Environment};
 use fake::{Fake, Fault, Shared, fail, said, world};
@@ -313,6 +313,70 @@ async fn a_change_of_status_is_not_sent_twice() {
     assert_eq!(changed, Err(Error::ChangeUnknown { server: 1 }));
     let servers = session.status().await.unwrap();
     assert_eq!(servers[0].status, ServerStatus::Offline);
+}
+
+/// A lost reply does no harm: the status is what was wanted.
+#[tokio::test]
+async fn a_wanted_status_is_sent_until_it_is_answered() {
+    use ServerStatus::{Offline, Online};
+    let gone = || tonic::Status::unavailable("gone");
+    let busy = said(Code::Unavailable, "SERVER_AWAY", &[]);
+    let (world, fake, mut session) = alone().await;
+    for (wanted, faults, from, to) in [
+        (WantedStatus::Online, vec![], Online, Online),
+        (WantedStatus::Offline, vec![], Online, Offline),
+        (WantedStatus::Offline, vec![], Offline, Offline),
+        (
+            WantedStatus::Online,
+            vec![Fault::Say(gone())],
+            Offline,
+            Online,
+        ),
+        (
+            WantedStatus::Offline,
+            vec![Fault::SayAfter(gone())],
+            Offline,
+            Offline,
+        ),
+        (
+            WantedStatus::Online,
+            vec![Fault::SayAfter(gone()), Fault::Say(gone())],
+            Online,
+            Online,
+        ),
+    ] {
+        fail(&world, faults);
+        let changed = session.set_status(1, wanted).await.unwrap();
+        assert_eq!((changed.from, changed.to), (from, to), "{wanted:?}");
+        let servers = session.status().await.unwrap();
+        assert_eq!(servers[0].status, to, "{wanted:?}");
+    }
+    fail(&world, [Fault::Say(busy)]);
+    let away = session.set_status(2, WantedStatus::Online).await;
+    assert_eq!(away, Err(Error::ServerAway { server: 2 }));
+    let unknown = session.set_status(9, WantedStatus::Online).await;
+    assert!(
+        matches!(unknown, Err(Error::UnknownServer { server: 9, .. })),
+        "{unknown:?}"
+    );
+    let short = Duration::from_millis(300);
+    let mut session = client(&[&fake.address]).await.with_limit(short).session();
+    fail(&world, [Fault::Hang]);
+    let late = session.set_status(1, WantedStatus::Offline).await;
+    assert!(matches!(late, Err(Error::OutOfTime { .. })), "{late:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_turns_round_what_was_to_be_set_is_named() {
+    let (world, fake, mut session) = alone().await;
+    world.lock().unwrap().turns_round = true;
+    let turned = session.set_status(1, WantedStatus::Online).await;
+    let expected = format!(
+        "the front end at http://{} gave a wrong answer: the status is not what was asked \
+         for: the server turned it round; is it one of Backfence?",
+        fake.address
+    );
+    assert_eq!(turned.unwrap_err().to_string(), expected);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use backfence_gossip::{Session, Time, Update, UpdateId};
 use backfence_process::{Backoff, Entry, Environment, Name};
 use backfence_ratings::Operation;
 use backfence_wire::v1::{
-    self,
+    self, ServeRequest,
     answer::Kind as Answer,
     query::Kind,
     serve_reply::{Accepted, Outcome},
@@ -24,6 +24,7 @@ use crate::{
     error::Error,
     request,
     router::{Router, Served},
+    server::Server,
 };
 
 /// Requests in work at once. One more is told that all servers are busy.
@@ -57,7 +58,29 @@ pub(crate) struct Asked {
 /// A request in work.
 pub(crate) struct Work<'a> {
     pub(crate) deadline: Instant,
+    /// As its client sent it; empty if it did not.
+    pub(crate) traceparent: String,
+    /// Of the data that its movie ids are of; empty for whatever the server has loaded.
+    fingerprint: String,
     _place: SemaphorePermit<'a>,
+}
+
+impl Work<'_> {
+    /// What a server is asked for it.
+    pub(crate) fn request(&self, body: Body) -> ServeRequest {
+        ServeRequest {
+            fingerprint: self.fingerprint.clone(),
+            ..request::traced(&self.traceparent, body)
+        }
+    }
+
+    /// The same, about movies of the data with this fingerprint.
+    pub(crate) fn of_data(self, fingerprint: String) -> Self {
+        Self {
+            fingerprint,
+            ..self
+        }
+    }
 }
 
 impl FrontEnd {
@@ -84,7 +107,7 @@ impl FrontEnd {
         let mut backoff = Backoff::new(&self.environment);
         loop {
             entries.mark_unchanged();
-            let mut descriptions = self.router.describe_all(DESCRIBE);
+            let mut descriptions = self.router.describe_all("", DESCRIBE);
             while let Some(described) = descriptions.join_next().await {
                 if matches!(described, Ok((_, Some(_)))) {
                     return;
@@ -103,7 +126,7 @@ impl FrontEnd {
         let mut silent = 0;
         while silent < 2 {
             tokio::time::sleep(self.environment.jitter(LOOK)).await;
-            let mut descriptions = self.router.describe_all(DESCRIBE);
+            let mut descriptions = self.router.describe_all("", DESCRIBE);
             silent += 1;
             while let Some(described) = descriptions.join_next().await {
                 if matches!(described, Ok((_, Some(_)))) {
@@ -116,6 +139,8 @@ impl FrontEnd {
     pub(crate) fn admit<T>(&self, request: Request<T>) -> Result<(Work<'_>, T), Error> {
         let work = Work {
             deadline: deadline(request.metadata()),
+            traceparent: request::traceparent(request.metadata()),
+            fingerprint: String::new(),
             _place: self.in_work.try_acquire().map_err(|_| Error::AllBusy)?,
         };
         Ok((work, request.into_inner()))
@@ -138,12 +163,13 @@ impl FrontEnd {
         }
     }
 
+    /// The answer to a query, and the server that gave it.
     pub(crate) async fn query(
         &self,
         work: &Work<'_>,
         session: &mut Session,
         kind: Kind,
-    ) -> Result<Answer, Error> {
+    ) -> Result<(Answer, Arc<Server>), Error> {
         let memory = &self.router.memory;
         let hoped = memory.hoped();
         let body = || {
@@ -153,15 +179,15 @@ impl FrontEnd {
                 kind: Some(kind.clone()),
             })
         };
-        let passed = self.router.pass(work.deadline, &session.prev, body);
-        let Served { reply, .. } = passed.await?;
+        let passed = self.router.pass(work, &session.prev, body);
+        let Served { server, reply } = passed.await?;
         let Outcome::Answer(v1::Answer { kind: Some(answer) }) = reply.outcome else {
             return Err(Error::WrongAnswer);
         };
         memory.answered(&hoped, &reply.ts);
         session.observe(&reply.ts, reply.clock);
         session.lose(&reply.lost);
-        Ok(answer)
+        Ok((answer, server))
     }
 
     /// Asks one server, whatever its status.
@@ -173,7 +199,7 @@ impl FrontEnd {
     ) -> Result<Outcome, Error> {
         let server = self.router.server(number)?;
         let limit = work.deadline.saturating_duration_since(Instant::now());
-        let reply = self.router.ask(&server, body, limit).await;
+        let reply = self.router.ask(&server, work.request(body), limit).await;
         match reply.map_err(|_| Error::ServerAway(number))?.outcome {
             Outcome::Refused(refused) => Err(Error::Refused(refused)),
             Outcome::Declined(_) => Err(Error::ServerAway(number)),
@@ -205,8 +231,9 @@ impl FrontEnd {
                 copies,
             }),
         };
-        let passed = self.router.pass(work.deadline, &update.prev, body);
+        let passed = self.router.pass(work, &update.prev, body);
         let Served { server, reply } = passed.await?;
+        let server = server.number;
         let Outcome::Accepted(Accepted { mut servers }) = reply.outcome else {
             return Err(Error::WrongAnswer);
         };

@@ -16,6 +16,7 @@
 
 mod breaker;
 mod cluster_key;
+mod clusters;
 mod deadline;
 mod error;
 mod front_end;
@@ -26,6 +27,7 @@ mod pass;
 mod request;
 mod router;
 mod run;
+mod said;
 mod server;
 mod service;
 

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     error::Error as _,
+    future::Future as _,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -10,8 +11,9 @@ use std::{
 };
 
 use backfence_wire::v1::{
-    ServeReply, ServeRequest,
+    self, ServeReply, ServeRequest,
     replica_client::ReplicaClient,
+    serve_reply,
     serve_request::{Body, Cancel},
 };
 use thiserror::Error;
@@ -22,6 +24,10 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
+use crate::said::Said;
+
+/// The number of the Hello that begins a stream, and of its answers.
+const HELLO: u64 = 0;
 /// Requests in work on one stream. Beyond them the replica counts as over-loaded.
 const MAX_IN_WORK: usize = 1024;
 /// Messages that wait to be sent: every request and its cancellation.
@@ -40,6 +46,7 @@ const GRACE: Duration = Duration::from_millis(25);
 #[derive(Debug)]
 pub(crate) struct Link {
     client: ReplicaClient<Channel>,
+    said: Arc<Said>,
     current: Mutex<Option<Current>>,
 }
 
@@ -64,25 +71,31 @@ pub(crate) enum Unanswered {
 }
 
 impl Link {
-    /// A link through this channel.
-    pub(crate) fn new(channel: Channel) -> Self {
+    /// A link through this channel, to the server that says this of itself.
+    pub(crate) fn new(channel: Channel, said: Arc<Said>) -> Self {
         Self {
             client: ReplicaClient::new(channel)
                 .max_decoding_message_size(MAX_REPLY)
                 .max_encoding_message_size(MAX_REPLY),
+            said,
             current: Mutex::new(None),
         }
     }
 
-    /// Sends a request and waits for its reply, for at most `limit`.
+    /// Sends a request and waits for its reply, for at most `limit`. Its number and its
+    /// patience are set here.
     ///
     /// # Errors
     ///
     /// [`Unanswered`].
-    pub(crate) async fn ask(&self, body: Body, limit: Duration) -> Result<ServeReply, Unanswered> {
+    pub(crate) async fn ask(
+        &self,
+        request: ServeRequest,
+        limit: Duration,
+    ) -> Result<ServeReply, Unanswered> {
         let deadline = Instant::now() + limit;
         let patience = limit - GRACE.min(limit / 4);
-        let (ticket, reply) = self.stream().enter(body, patience)?;
+        let (ticket, reply) = self.stream().enter(request, patience)?;
         match tokio::time::timeout_at(deadline, reply).await {
             Ok(Ok(outcome)) => outcome,
             // Only a runtime that stops drops the sender.
@@ -105,11 +118,19 @@ impl Link {
     fn open(&self) -> Current {
         let (sender, receiver) = mpsc::channel(MAX_OUTGOING);
         let stream = Arc::new(Stream::new(sender));
+        let (greeted, greeting) = oneshot::channel();
         let outgoing = Outgoing {
+            hello: Some(hello()),
+            greeting: Some(greeting),
             receiver,
             stream: Arc::clone(&stream),
         };
-        let reader = tokio::spawn(read(self.client.clone(), outgoing, Arc::clone(&stream)));
+        let incoming = Incoming {
+            said: Arc::clone(&self.said),
+            greeted: Some(greeted),
+            stream: Arc::clone(&stream),
+        };
+        let reader = tokio::spawn(incoming.read(self.client.clone(), outgoing));
         Current {
             stream,
             reader: reader.abort_handle(),
@@ -131,24 +152,62 @@ impl Drop for Current {
     }
 }
 
-async fn read(mut client: ReplicaClient<Channel>, outgoing: Outgoing, stream: Arc<Stream>) {
-    let mut replies = match client.serve(outgoing).await {
-        Ok(response) => response.into_inner(),
-        Err(status) => {
-            tracing::debug!(%status, "cannot open a replica's stream");
-            // What the replica says itself has no source. It has read nothing then.
-            let refused = status.source().is_none();
-            return stream.break_off(refused);
-        }
-    };
-    loop {
-        match replies.message().await {
-            Ok(Some(reply)) => stream.answer(reply),
-            ended => {
-                tracing::debug!(?ended, "a replica's stream has broken");
-                return stream.break_off(false);
+/// What comes back on a stream.
+struct Incoming {
+    said: Arc<Said>,
+    /// Told when the replica has said Hello; `None` then.
+    greeted: Option<oneshot::Sender<()>>,
+    stream: Arc<Stream>,
+}
+
+impl Incoming {
+    async fn read(mut self, mut client: ReplicaClient<Channel>, outgoing: Outgoing) {
+        let mut replies = match client.serve(outgoing).await {
+            Ok(response) => response.into_inner(),
+            Err(status) => {
+                tracing::debug!(%status, "cannot open a replica's stream");
+                // What the replica says itself has no source. It has read nothing then.
+                let refused = status.source().is_none();
+                return self.stream.break_off(refused);
+            }
+        };
+        loop {
+            match replies.message().await {
+                Ok(Some(reply)) if reply.number == HELLO => {
+                    if !self.hear(reply) {
+                        return self.stream.break_off(self.greeted.is_some());
+                    }
+                }
+                Ok(Some(reply)) => self.stream.answer(reply),
+                ended => {
+                    tracing::debug!(?ended, "a replica's stream has broken");
+                    return self.stream.break_off(false);
+                }
             }
         }
+    }
+
+    /// Whether the replica may be asked. One of before 0.2 answers something else than a
+    /// Hello: it does not know the request.
+    fn hear(&mut self, reply: ServeReply) -> bool {
+        let hello = match reply.outcome {
+            Some(serve_reply::Outcome::Hello(hello)) => hello,
+            _ => v1::Hello::default(),
+        };
+        let is_ours = self.said.hear(hello);
+        if is_ours && let Some(greeted) = self.greeted.take() {
+            // The requests may all be gone.
+            let _ = greeted.send(());
+        }
+        is_ours
+    }
+}
+
+fn hello() -> ServeRequest {
+    ServeRequest {
+        number: HELLO,
+        body: Some(Body::Hello(Said::hello())),
+        ..ServeRequest::default()
     }
 }
 
@@ -193,7 +252,7 @@ impl Stream {
 
     fn enter(
         self: Arc<Self>,
-        body: Body,
+        request: ServeRequest,
         patience: Duration,
     ) -> Result<(Ticket, oneshot::Receiver<Outcome>), Unanswered> {
         let (sender, receiver) = oneshot::channel();
@@ -209,8 +268,7 @@ impl Stream {
         let request = ServeRequest {
             number,
             patience_ms: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
-            body: Some(body),
-            ..ServeRequest::default()
+            ..request
         };
         outgoing.try_send(request).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Unanswered::Full,
@@ -301,8 +359,12 @@ impl Drop for Ticket {
     }
 }
 
-/// The messages of a stream, as they go out.
+/// The messages of a stream, as they go out: Hello, and all others once it has been
+/// answered.
 struct Outgoing {
+    hello: Option<ServeRequest>,
+    /// `None` once the replica has answered.
+    greeting: Option<oneshot::Receiver<()>>,
     receiver: mpsc::Receiver<ServeRequest>,
     stream: Arc<Stream>,
 }
@@ -311,6 +373,16 @@ impl tokio_stream::Stream for Outgoing {
     type Item = ServeRequest;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ServeRequest>> {
+        if let Some(hello) = self.hello.take() {
+            return Poll::Ready(Some(hello));
+        }
+        if let Some(greeting) = &mut self.greeting {
+            let greeted = ready!(Pin::new(greeting).poll(cx));
+            self.greeting = None;
+            if greeted.is_err() {
+                return Poll::Ready(None);
+            }
+        }
         while let Some(request) = ready!(self.receiver.poll_recv(cx)) {
             if self.stream.takes(&request) {
                 return Poll::Ready(Some(request));

@@ -3,7 +3,8 @@
 use backfence_gossip::{Session, SessionId, Time, UpdateId};
 use backfence_process::Environment;
 use backfence_ratings::Rating;
-use backfence_wire::v1;
+use backfence_wire::v1::{self, ServeRequest, serve_request::Body};
+use tonic::metadata::MetadataMap;
 
 use crate::{
     cluster_key::{ClusterKey, NotOurs},
@@ -41,6 +42,35 @@ pub(crate) fn opened(id: &[u8], environment: &Environment) -> Result<Session, Er
 
 fn new_session(environment: &Environment) -> Session {
     Session::new(SessionId(environment.random_u128()))
+}
+
+/// The metadata `traceparent` in the form of W3C Trace Context, version 00. Empty where
+/// there is none, or in another form: nothing fails for lack of it.
+pub(crate) fn traceparent(metadata: &MetadataMap) -> String {
+    let value = metadata.get("traceparent").map(|value| value.as_bytes());
+    let text = value.and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let traceparent = text.filter(|text| is_traceparent(text));
+    traceparent.map_or_else(String::new, str::to_owned)
+}
+
+fn is_traceparent(text: &str) -> bool {
+    let is_hex = |part: &str, digits: usize| {
+        part.len() == digits && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let parts: Vec<_> = text.splitn(5, '-').collect();
+    match parts[..] {
+        ["00", trace, parent, flags] => is_hex(trace, 32) && is_hex(parent, 16) && is_hex(flags, 2),
+        _ => false,
+    }
+}
+
+/// What a server is asked, but for its number and how long it may take.
+pub(crate) fn traced(traceparent: &str, body: Body) -> ServeRequest {
+    ServeRequest {
+        traceparent: traceparent.to_owned(),
+        body: Some(body),
+        ..ServeRequest::default()
+    }
 }
 
 /// A title to look for.
@@ -173,6 +203,38 @@ mod tests {
                 "{id:?} {time_us}"
             );
         }
+    }
+
+    #[test]
+    fn a_traceparent_has_the_form_of_version_00() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let check = |text: &str, expected: &str| {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("traceparent", text.parse().unwrap());
+            assert_eq!(traceparent(&metadata), expected, "{text:?}");
+        };
+        assert_eq!(traceparent(&MetadataMap::new()), "");
+        check(good, good);
+        for bad in [
+            "",
+            "00",
+            &good[..54],
+            &good.replacen("00", "01", 1),
+            &good.to_uppercase(),
+            &good.replace('-', "_"),
+            &good.replace("af7", "agh"),
+            &good.replace("0af7", "-af7"),
+            &format!("{good}0"),
+            &format!("{good}-"),
+            &format!(" {good}"),
+            &good.repeat(3),
+        ] {
+            check(bad, "");
+        }
+        let mut binary = MetadataMap::new();
+        let bytes = [good.as_bytes(), &[0xff]].concat();
+        binary.insert("traceparent", bytes.try_into().unwrap());
+        assert_eq!(traceparent(&binary), "");
     }
 
     #[test]

@@ -9,17 +9,20 @@ use std::{
 use backfence_gossip::{SessionId, Timestamp};
 use backfence_process::{Entry, Environment, Name};
 use backfence_wire::v1::{
-    self, DescribeRequest, DescribeResponse, Refused,
+    self, DescribeRequest, DescribeResponse, Refused, ServeRequest,
     serve_reply::{Lacking, Outcome},
     serve_request::{Body, Retire},
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use crate::{
+    clusters::Clusters,
     error::Error,
+    front_end::Work,
     link::Unanswered,
     memory::Memory,
     pass::{Failed, Pass},
+    request,
     server::{Reply, Server},
 };
 
@@ -39,7 +42,7 @@ pub(crate) struct Router {
 /// A reply that ends a pass.
 #[derive(Debug)]
 pub(crate) struct Served {
-    pub(crate) server: u32,
+    pub(crate) server: Arc<Server>,
     pub(crate) reply: Reply,
 }
 
@@ -50,6 +53,7 @@ pub(crate) type Answers<T> = JoinSet<(Arc<Server>, Option<T>)>;
 struct Table {
     entries: watch::Receiver<BTreeMap<Name, Entry>>,
     servers: Arc<[Arc<Server>]>,
+    clusters: Arc<Mutex<Clusters>>,
 }
 
 impl Router {
@@ -65,6 +69,7 @@ impl Router {
             table: Mutex::new(Table {
                 entries,
                 servers: Arc::default(),
+                clusters: Arc::default(),
             }),
         }
     }
@@ -101,11 +106,11 @@ impl Router {
     /// [`Error::Refused`], or what it means that nobody served it.
     pub(crate) async fn pass(
         &self,
-        deadline: Instant,
+        work: &Work<'_>,
         prev: &Timestamp,
         body: impl Fn() -> Body,
     ) -> Result<Served, Error> {
-        self.pass_over(&self.servers(), deadline, prev, body).await
+        self.pass_over(&self.servers(), work, prev, body).await
     }
 
     /// Has a server retired by the first other one that will; where there is no other,
@@ -116,7 +121,7 @@ impl Router {
     /// As of [`pass`](Self::pass).
     pub(crate) async fn retire(
         &self,
-        deadline: Instant,
+        work: &Work<'_>,
         request: v1::RetireRequest,
     ) -> Result<Served, Error> {
         let v1::RetireRequest { server, force } = request;
@@ -124,20 +129,20 @@ impl Router {
         servers.sort_by_key(|other| other.number == server);
         let body = || Body::Retire(Retire { server, force });
         let nothing = Timestamp::new();
-        self.pass_over(&servers, deadline, &nothing, body).await
+        self.pass_over(&servers, work, &nothing, body).await
     }
 
     async fn pass_over(
         &self,
         servers: &[Arc<Server>],
-        deadline: Instant,
+        work: &Work<'_>,
         prev: &Timestamp,
         body: impl Fn() -> Body,
     ) -> Result<Served, Error> {
         let (mut pass, mut late) = (Pass::new(servers.len()), None);
         loop {
             let now = Instant::now();
-            let remaining = deadline.saturating_duration_since(now);
+            let remaining = work.deadline.saturating_duration_since(now);
             let admits = |at: usize, share| servers[at].admits(now, share);
             let Some(made) = pass.next(remaining, admits) else {
                 return Err(match late {
@@ -147,10 +152,10 @@ impl Router {
             };
             let (server, body) = (&servers[made.at], body());
             let is_update = matches!(body, Body::Update(_) | Body::CopiedUpdate(_));
-            let failed = match self.ask(server, body, made.share).await {
+            let failed = match self.ask(server, work.request(body), made.share).await {
                 Ok(reply) => match failure(reply) {
                     Ok(reply) => match too_late(reply) {
-                        Ok(reply) => return ended(server.number, reply, pass.maybe()),
+                        Ok(reply) => return ended(server, reply, pass.maybe()),
                         Err(refused) => {
                             late = Some(refused);
                             Failed::Declined
@@ -173,39 +178,40 @@ impl Router {
     pub(crate) async fn ask(
         &self,
         server: &Server,
-        body: Body,
+        request: ServeRequest,
         limit: Duration,
     ) -> Result<Reply, Unanswered> {
-        let reply = server.ask(body, limit).await?;
+        let reply = server.ask(request, limit).await?;
         self.memory.heard(reply.clock);
         Ok(reply)
     }
 
     /// Asks all servers at once what they have.
-    pub(crate) fn describe_all(self: &Arc<Self>, limit: Duration) -> Answers<DescribeResponse> {
-        self.ask_all(
-            Body::Describe(DescribeRequest {}),
-            limit,
-            |outcome| match outcome {
-                Outcome::Description(description) => Some(description),
-                _ => None,
-            },
-        )
+    pub(crate) fn describe_all(
+        self: &Arc<Self>,
+        traceparent: &str,
+        limit: Duration,
+    ) -> Answers<DescribeResponse> {
+        let request = request::traced(traceparent, Body::Describe(DescribeRequest {}));
+        self.ask_all(request, limit, |outcome| match outcome {
+            Outcome::Description(description) => Some(description),
+            _ => None,
+        })
     }
 
     /// Asks all servers at once. The answers come as they arrive, `None` for a server
     /// that gave none which can be `read` within `limit`.
     pub(crate) fn ask_all<T: Send + 'static>(
         self: &Arc<Self>,
-        body: Body,
+        request: ServeRequest,
         limit: Duration,
         read: fn(Outcome) -> Option<T>,
     ) -> Answers<T> {
         let mut answers = JoinSet::new();
         for server in self.servers().iter().cloned() {
-            let (router, body) = (Arc::clone(self), body.clone());
+            let (router, request) = (Arc::clone(self), request.clone());
             answers.spawn(async move {
-                let reply = router.ask(&server, body, limit).await.ok();
+                let reply = router.ask(&server, request, limit).await.ok();
                 let answer = reply.and_then(|reply| read(reply.outcome));
                 (server, answer)
             });
@@ -224,7 +230,7 @@ impl Table {
             Some(server) => Some(Arc::clone(server)),
             None => {
                 let number = number(&entry.name)?;
-                let server = Server::new(number, entry.clone(), environment);
+                let server = Server::new(number, entry.clone(), &self.clusters, environment);
                 tracing::info!(server = %entry.name, address = %entry.address, "found a server");
                 Some(Arc::new(server))
             }
@@ -270,11 +276,14 @@ fn too_late(reply: Reply) -> Result<Reply, Refused> {
 
 /// A refusal that another server need not share does not settle an update that
 /// one which did not answer may have taken.
-fn ended(server: u32, reply: Reply, maybe: bool) -> Result<Served, Error> {
+fn ended(server: &Arc<Server>, reply: Reply, maybe: bool) -> Result<Served, Error> {
     match reply.outcome {
         Outcome::Refused(refused) if maybe && !is_shared(&refused) => Err(Error::OutcomeUnknown),
         Outcome::Refused(refused) => Err(Error::Refused(refused)),
-        _ => Ok(Served { server, reply }),
+        _ => {
+            let server = Arc::clone(server);
+            Ok(Served { server, reply })
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One server: its address, its link, and whether it is worth a try.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -9,13 +9,15 @@ use backfence_gossip::{ReplicaId, Time, Timestamp};
 use backfence_process::{Entry, Environment};
 use backfence_wire::{
     Malformed,
-    v1::{ServeReply, serve_reply::Outcome, serve_request::Body},
+    v1::{ServeReply, ServeRequest, serve_reply::Outcome},
 };
 use tokio::time::Instant;
 
 use crate::{
     breaker::Breaker,
+    clusters::Clusters,
     link::{Link, Unanswered},
+    said::Said,
 };
 
 /// A try that was given less says nothing about a replica that did not answer:
@@ -28,6 +30,8 @@ pub(crate) struct Server {
     /// From 1, as in its name.
     pub(crate) number: u32,
     pub(crate) entry: Entry,
+    /// What it has said of itself.
+    pub(crate) said: Arc<Said>,
     link: Link,
     /// Held for one look or change, never across an await.
     breaker: Mutex<Breaker>,
@@ -46,10 +50,18 @@ pub(crate) struct Reply {
 
 impl Server {
     /// Connects at the first request. Must be called inside a runtime.
-    pub(crate) fn new(number: u32, entry: Entry, environment: &Environment) -> Self {
+    pub(crate) fn new(
+        number: u32,
+        entry: Entry,
+        clusters: &Arc<Mutex<Clusters>>,
+        environment: &Environment,
+    ) -> Self {
+        let said = Arc::new(Said::new(entry.name.clone(), clusters));
+        let channel = environment.connect(&entry.address);
         Self {
             number,
-            link: Link::new(environment.connect(&entry.address)),
+            link: Link::new(channel, Arc::clone(&said)),
+            said,
             entry,
             breaker: Mutex::default(),
             environment: environment.clone(),
@@ -66,9 +78,13 @@ impl Server {
     /// # Errors
     ///
     /// [`Unanswered`]; the server may then be skipped for a while.
-    pub(crate) async fn ask(&self, body: Body, limit: Duration) -> Result<Reply, Unanswered> {
+    pub(crate) async fn ask(
+        &self,
+        request: ServeRequest,
+        limit: Duration,
+    ) -> Result<Reply, Unanswered> {
         let tried = Instant::now();
-        let answered = self.link.ask(body, limit).await;
+        let answered = self.link.ask(request, limit).await;
         let read = answered.and_then(|reply| {
             Reply::try_from(reply).map_err(|error| {
                 tracing::error!(server = %self.entry.name, %error, "cannot read a reply; is the server of another version?");

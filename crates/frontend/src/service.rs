@@ -34,7 +34,7 @@ impl Service for FrontEnd {
         let (work, request) = self.admit(request)?;
         let mut session = request::opened(&request.id, &self.environment)?;
         let kind = Kind::Open(v1::query::Open {});
-        match self.query(&work, &mut session, kind).await? {
+        match self.query(&work, &mut session, kind).await?.0 {
             Answer::Opened(_) => Ok(Response::new(v1::OpenSessionResponse {
                 session: Some(self.carried(&session)),
             })),
@@ -51,10 +51,10 @@ impl Service for FrontEnd {
         request::title(&title)?;
         let kind = Kind::Find(v1::query::Find { title });
         match self.query(&work, &mut session, kind).await? {
-            Answer::Resolution(resolution) => Ok(Response::new(v1::FindResponse {
+            (Answer::Resolution(resolution), server) => Ok(Response::new(v1::FindResponse {
                 session: Some(self.carried(&session)),
                 resolution: Some(resolution),
-                fingerprint: String::new(),
+                fingerprint: server.said.fingerprint(),
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -65,12 +65,13 @@ impl Service for FrontEnd {
         request: Request<v1::ViewRequest>,
     ) -> Result<Response<v1::ViewResponse>, Status> {
         let (work, request) = self.admit(request)?;
+        let work = work.of_data(request.fingerprint);
         let mut session = self.session(&request.session)?;
         let kind = Kind::View(v1::query::View {
             user_id: request.user_id,
             movie_id: request.movie_id,
         });
-        match self.query(&work, &mut session, kind).await? {
+        match self.query(&work, &mut session, kind).await?.0 {
             Answer::Viewed(viewed) => Ok(Response::new(v1::ViewResponse {
                 session: Some(self.carried(&session)),
                 rating: viewed.rating,
@@ -84,11 +85,12 @@ impl Service for FrontEnd {
         request: Request<v1::AverageRequest>,
     ) -> Result<Response<v1::AverageResponse>, Status> {
         let (work, request) = self.admit(request)?;
+        let work = work.of_data(request.fingerprint);
         let mut session = self.session(&request.session)?;
         let kind = Kind::Average(v1::query::Average {
             movie_id: request.movie_id,
         });
-        match self.query(&work, &mut session, kind).await? {
+        match self.query(&work, &mut session, kind).await?.0 {
             Answer::Averaged(averaged) => Ok(Response::new(v1::AverageResponse {
                 session: Some(self.carried(&session)),
                 average: averaged.average,
@@ -103,6 +105,7 @@ impl Service for FrontEnd {
         request: Request<v1::RateRequest>,
     ) -> Result<Response<v1::UpdateResponse>, Status> {
         let (work, request) = self.admit(request)?;
+        let work = work.of_data(request.fingerprint);
         let session = self.session(&request.session)?;
         let operation = Operation::Rate {
             user: UserId(request.user_id),
@@ -123,6 +126,7 @@ impl Service for FrontEnd {
         request: Request<v1::DeleteRequest>,
     ) -> Result<Response<v1::UpdateResponse>, Status> {
         let (work, request) = self.admit(request)?;
+        let work = work.of_data(request.fingerprint);
         let session = self.session(&request.session)?;
         let operation = Operation::Delete {
             user: UserId(request.user_id),
@@ -142,6 +146,7 @@ impl Service for FrontEnd {
         request: Request<v1::ChangeStatusRequest>,
     ) -> Result<Response<v1::ChangeStatusResponse>, Status> {
         let (work, v1::ChangeStatusRequest { server, wanted }) = self.admit(request)?;
+        backfence_wire::wanted(wanted).map_err(|error| Error::invalid("wanted", error))?;
         let body = Body::ChangeStatus(serve_request::ChangeStatus { wanted });
         match self.ask_one(&work, server, body).await? {
             Outcome::StatusChanged(changed) => Ok(Response::new(v1::ChangeStatusResponse {
@@ -160,10 +165,13 @@ impl Service for FrontEnd {
         // So that there is time to tell what the others say.
         let limit = work.deadline.saturating_duration_since(Instant::now()) / 2;
         let body = Body::Digest(serve_request::Digest {});
-        let mut digests = self.router.ask_all(body, limit, |outcome| match outcome {
-            Outcome::ValueDigest(value) => Some(value),
-            _ => None,
-        });
+        let request = work.request(body);
+        let mut digests = self
+            .router
+            .ask_all(request, limit, |outcome| match outcome {
+                Outcome::ValueDigest(value) => Some(value),
+                _ => None,
+            });
         let mut servers = BTreeMap::new();
         while let Some(answered) = digests.join_next().await {
             let (server, value) = answered.map_err(|_| Error::WrongAnswer)?;
@@ -196,7 +204,8 @@ impl Service for FrontEnd {
         let limit = if limit == 0 { LOGGED } else { limit };
         let body = Body::AtRisk(serve_request::AtRisk { limit });
         let time = work.deadline.saturating_duration_since(Instant::now()) / 2;
-        let mut answers = self.router.ask_all(body, time, |outcome| match outcome {
+        let request = work.request(body);
+        let mut answers = self.router.ask_all(request, time, |outcome| match outcome {
             Outcome::AtRisk(updates) => Some(updates),
             _ => None,
         });
@@ -230,7 +239,8 @@ impl Service for FrontEnd {
     ) -> Result<Response<v1::StatusResponse>, Status> {
         let (work, _) = self.admit(request)?;
         let limit = work.deadline.saturating_duration_since(Instant::now());
-        let mut descriptions = self.router.describe_all(limit.min(DESCRIBE));
+        let limit = limit.min(DESCRIBE);
+        let mut descriptions = self.router.describe_all(&work.traceparent, limit);
         let mut servers = BTreeMap::new();
         while let Some(described) = descriptions.join_next().await {
             let (server, description) = described.map_err(|_| Error::WrongAnswer)?;
@@ -246,7 +256,8 @@ impl Service for FrontEnd {
     ) -> Result<Response<v1::MembersResponse>, Status> {
         let (work, _) = self.admit(request)?;
         let limit = work.deadline.saturating_duration_since(Instant::now());
-        let mut descriptions = self.router.describe_all(limit.min(DESCRIBE));
+        let limit = limit.min(DESCRIBE);
+        let mut descriptions = self.router.describe_all(&work.traceparent, limit);
         let mut members = Members::default();
         while let Some(described) = descriptions.join_next().await {
             let (_, description) = described.map_err(|_| Error::WrongAnswer)?;
@@ -264,7 +275,7 @@ impl Service for FrontEnd {
     ) -> Result<Response<v1::RetireResponse>, Status> {
         let (work, request) = self.admit(request)?;
         let asked = request.server;
-        let served = self.router.retire(work.deadline, request).await?;
+        let served = self.router.retire(&work, request).await?;
         match served.reply.outcome {
             Outcome::Retired(Retired { already }) => {
                 Ok(Response::new(v1::RetireResponse { already }))
@@ -285,10 +296,10 @@ impl Service for FrontEnd {
         let query = request::query(query)?;
         request::search(&query)?;
         match self.query(&work, &mut session, Kind::Search(query)).await? {
-            Answer::Found(found) => Ok(Response::new(v1::SearchResponse {
+            (Answer::Found(found), server) => Ok(Response::new(v1::SearchResponse {
                 session: Some(self.carried(&session)),
                 found: Some(found),
-                fingerprint: String::new(),
+                fingerprint: server.said.fingerprint(),
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -305,10 +316,10 @@ impl Service for FrontEnd {
             .query(&work, &mut session, Kind::ListTitles(query))
             .await?
         {
-            Answer::Titles(titles) => Ok(Response::new(v1::ListTitlesResponse {
+            (Answer::Titles(titles), server) => Ok(Response::new(v1::ListTitlesResponse {
                 session: Some(self.carried(&session)),
                 titles: Some(titles),
-                fingerprint: String::new(),
+                fingerprint: server.said.fingerprint(),
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -325,11 +336,13 @@ impl Service for FrontEnd {
             .query(&work, &mut session, Kind::ListRatings(query))
             .await?
         {
-            Answer::ListedRatings(ratings) => Ok(Response::new(v1::ListRatingsResponse {
-                session: Some(self.carried(&session)),
-                ratings: Some(ratings),
-                fingerprint: String::new(),
-            })),
+            (Answer::ListedRatings(ratings), server) => {
+                Ok(Response::new(v1::ListRatingsResponse {
+                    session: Some(self.carried(&session)),
+                    ratings: Some(ratings),
+                    fingerprint: server.said.fingerprint(),
+                }))
+            }
             _ => Err(Error::WrongAnswer.into()),
         }
     }
@@ -343,10 +356,10 @@ impl Service for FrontEnd {
         let query = request::query(query)?;
         request::genre(&query.genre)?;
         match self.query(&work, &mut session, Kind::Top(query)).await? {
-            Answer::Ranking(ranking) => Ok(Response::new(v1::TopResponse {
+            (Answer::Ranking(ranking), server) => Ok(Response::new(v1::TopResponse {
                 session: Some(self.carried(&session)),
                 ranking: Some(ranking),
-                fingerprint: String::new(),
+                fingerprint: server.said.fingerprint(),
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -357,13 +370,18 @@ impl Service for FrontEnd {
         request: Request<v1::ListTagsRequest>,
     ) -> Result<Response<v1::ListTagsResponse>, Status> {
         let (work, request) = self.admit(request)?;
-        let v1::ListTagsRequest { session, query, .. } = request;
+        let v1::ListTagsRequest {
+            session,
+            query,
+            fingerprint,
+        } = request;
+        let work = work.of_data(fingerprint);
         let mut session = self.session(&session)?;
         let query = request::query(query)?;
-        match self
+        let (answer, _) = self
             .query(&work, &mut session, Kind::ListTags(query))
-            .await?
-        {
+            .await?;
+        match answer {
             Answer::Tags(tags) => Ok(Response::new(v1::ListTagsResponse {
                 session: Some(self.carried(&session)),
                 tags: Some(tags),
@@ -374,15 +392,28 @@ impl Service for FrontEnd {
 }
 
 fn listed(server: &Server, description: Option<DescribeResponse>) -> v1::Server {
-    let (status, state) = match description {
-        Some(described) => (described.status, described.state),
-        None => (ServerStatus::Unreachable.into(), None),
-    };
-    v1::Server {
+    let listed = v1::Server {
         server: server.number,
         address: server.entry.address.to_string(),
-        status,
-        state,
         ..v1::Server::default()
+    };
+    match description {
+        Some(described) => v1::Server {
+            status: described.status,
+            state: described.state,
+            cluster: described.cluster,
+            build: described.build,
+            wire: described.wire,
+            speaks: described.speaks,
+            ..listed
+        },
+        None if server.said.is_foreign() => v1::Server {
+            status: ServerStatus::OtherCluster.into(),
+            ..listed
+        },
+        None => v1::Server {
+            status: ServerStatus::Unreachable.into(),
+            ..listed
+        },
     }
 }

@@ -181,6 +181,35 @@ async fn the_walk_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_status_is_set_once_however_often_and_turned_round_each_time() {
+    use ServerStatus::{Offline, Online, Unspecified};
+    let town = Town::new().await;
+    let (address, ..) = town.front_end().await;
+    let _replica = town.replica(1).await;
+    let mut client = town.client(address);
+    online(&mut client, 1).await;
+    for (wanted, from, to) in [
+        (Online, Online, Online),
+        (Offline, Online, Offline),
+        (Offline, Offline, Offline),
+        (Unspecified, Offline, Online),
+        (Unspecified, Online, Offline),
+        (Online, Offline, Online),
+        (Online, Online, Online),
+    ] {
+        let changed = client.change_status(v1::ChangeStatusRequest {
+            server: 1,
+            wanted: wanted.into(),
+        });
+        let changed = changed.await.unwrap().into_inner();
+        assert_eq!((changed.from(), changed.to()), (from, to), "{wanted:?}");
+        let status = client.status(v1::StatusRequest {}).await.unwrap();
+        assert_eq!(status.into_inner().servers[0].status(), to, "{wanted:?}");
+    }
+    town.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn replicas_come_and_go() {
     let town = Town::new().await;
     let (address, ..) = town.front_end().await;

@@ -10,6 +10,7 @@ use backfence_wire::v1::{
     self, ServerStatus, front_end_server::FrontEnd as _, serve_request::Body,
 };
 use tokio::task::JoinSet;
+use tonic::Request;
 
 use support::{Act, House, LONG, answers, info, rate, ts, view, within};
 
@@ -481,6 +482,66 @@ async fn status_is_of_all_and_its_change_of_one() {
         away.message(),
         "server 2 does not answer; please try again later"
     );
+}
+
+#[tokio::test]
+async fn a_wanted_status_goes_to_the_server() {
+    let house = House::new(&[(1, answers())]).await;
+    let change = async |wanted| {
+        let request = v1::ChangeStatusRequest { server: 1, wanted };
+        house.front_end.change_status(within(request)).await
+    };
+    for wanted in [0, 1, 2] {
+        change(wanted).await.unwrap();
+        let received = house.until(|received| !received.is_empty()).await;
+        let Some(Body::ChangeStatus(asked)) = received[0].1.body else {
+            panic!("{received:?}");
+        };
+        assert_eq!(asked.wanted, wanted);
+        house.asked();
+    }
+    for nonsense in [3, 4, 5, -1] {
+        assert_eq!(info(change(nonsense).await).reason, "INVALID", "{nonsense}");
+        assert_eq!(house.asked(), [0; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_traceparent_goes_to_the_server() {
+    let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let house = House::new(&[(1, answers())]).await;
+    let check = async |sent: Option<&str>, expected: &str| {
+        fn with<T>(sent: Option<&str>, mut request: Request<T>) -> Request<T> {
+            if let Some(sent) = sent {
+                let sent = sent.parse().unwrap();
+                request.metadata_mut().insert("traceparent", sent);
+            }
+            request
+        }
+        let front_end = &house.front_end;
+        front_end.view(with(sent, view(b""))).await.unwrap();
+        front_end.rate(with(sent, rate(b""))).await.unwrap();
+        let (server, wanted, force, limit) = (1, 0, true, 1);
+        let change = within(v1::ChangeStatusRequest { server, wanted });
+        front_end.change_status(with(sent, change)).await.unwrap();
+        let retire = within(v1::RetireRequest { server, force });
+        front_end.retire(with(sent, retire)).await.unwrap();
+        let log = within(v1::LogRequest { server, limit });
+        front_end.log(with(sent, log)).await.unwrap();
+        let status = within(v1::StatusRequest {});
+        front_end.status(with(sent, status)).await.unwrap();
+        let digest = within(v1::DigestRequest {});
+        front_end.digest(with(sent, digest)).await.unwrap();
+        let received = house.until(|received| received.len() >= 7).await;
+        let arrived: Vec<_> = received.iter().map(|(_, r)| &r.traceparent[..]).collect();
+        assert_eq!(arrived, [expected; 7], "{sent:?}");
+        house.asked();
+    };
+    check(Some(good), good).await;
+    check(None, "").await;
+    check(Some(&good.to_uppercase()), "").await;
+    check(Some(&format!("{good}-and-more")), "").await;
+    check(Some("nonsense"), "").await;
 }
 
 /// Another server than the one in question does it; that one says why not where there

@@ -25,7 +25,8 @@ pub struct Entry {
     pub name: Name,
     /// Where it serves gRPC.
     pub address: Address,
-    /// Chosen at random for each registration.
+    /// Chosen at random for each registration: tells two processes apart. It is listed, so
+    /// it proves nothing.
     pub instance: u64,
 }
 

@@ -71,6 +71,7 @@ mod logging;
 mod name;
 mod output;
 mod registration;
+mod secret;
 mod serve;
 mod shutdown;
 
@@ -85,6 +86,7 @@ pub use logging::{LogArgs, LogFormat, LogLevel};
 pub use name::{InvalidName, Name};
 pub use output::{OutputError, announce, print};
 pub use registration::Registration;
+pub use secret::{InvalidSecret, Secret};
 pub use serve::{DRAIN, ServeError, serve};
 pub use shutdown::shutdown_on_signals;
 pub use tokio_util::sync::CancellationToken;

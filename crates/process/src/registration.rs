@@ -7,8 +7,8 @@ use tokio::{sync::watch, task::JoinHandle};
 use tonic::{Code, Status};
 
 use crate::{
-    Address, Backoff, Discovery, DiscoveryError, Name, Wanted, discovery::reason, is_unreachable,
-    within,
+    Address, Backoff, Discovery, DiscoveryError, Name, Secret, Wanted, discovery::reason,
+    is_unreachable, within,
 };
 
 /// How long the registry may take to renew a lease.
@@ -26,6 +26,7 @@ const LEAVE: Duration = Duration::from_millis(500);
 pub struct Registration {
     name: Name,
     instance: u64,
+    secret: Secret,
     discovery: Discovery,
     keeper: JoinHandle<()>,
     lost: watch::Receiver<Option<String>>,
@@ -38,6 +39,7 @@ impl Registration {
         address: Address,
     ) -> Result<Self, DiscoveryError> {
         let instance = discovery.environment.random_u64();
+        let secret = Secret::random(&discovery.environment);
         let request = v1::RegisterRequest {
             wanted: Some(match wanted {
                 Wanted::Exact(name) => WireWanted::Name(name.to_string()),
@@ -45,8 +47,8 @@ impl Registration {
             }),
             address: address.to_string(),
             instance,
-            secret: Vec::new(),
             lease_ms: 0,
+            secret: secret.to_bytes(),
         };
         let granted = discovery.register_first(request).await?;
         let entry = granted.entry.ok_or_else(|| discovery.wrong("no entry"))?;
@@ -57,6 +59,7 @@ impl Registration {
             name: name.clone(),
             address,
             instance,
+            secret,
             lease: lease_of(granted.lease_ms),
             held: true,
             away: false,
@@ -65,6 +68,7 @@ impl Registration {
         Ok(Self {
             name,
             instance,
+            secret,
             discovery,
             keeper: tokio::spawn(keeper.keep(sender)),
             lost,
@@ -99,7 +103,7 @@ impl Registration {
         let request = v1::UnregisterRequest {
             name: self.name.to_string(),
             instance: self.instance,
-            secret: Vec::new(),
+            secret: self.secret.to_bytes(),
         };
         let mut client = self.discovery.client.clone();
         if let Err(status) = within(LEAVE, client.unregister(request)).await {
@@ -119,6 +123,7 @@ struct Keeper {
     name: Name,
     address: Address,
     instance: u64,
+    secret: Secret,
     lease: Duration,
     /// As far as is known here.
     held: bool,
@@ -172,7 +177,7 @@ impl Keeper {
         let request = v1::RenewRequest {
             name: self.name.to_string(),
             instance: self.instance,
-            secret: Vec::new(),
+            secret: self.secret.to_bytes(),
         };
         let mut client = self.discovery.client.clone();
         within(RENEW, client.renew(request)).await.map(|_| ())
@@ -184,8 +189,8 @@ impl Keeper {
             wanted: Some(WireWanted::Name(self.name.to_string())),
             address: self.address.to_string(),
             instance: self.instance,
-            secret: Vec::new(),
             lease_ms: 0,
+            secret: self.secret.to_bytes(),
         };
         let granted = self.discovery.register_once(request).await?;
         self.lease = lease_of(granted.lease_ms);

@@ -11,8 +11,12 @@ use backfence_process::{
     Address, CancellationToken, Connecting, Connector, DRAIN, Discovery, DiscoveryError,
     Environment, Health, Io, Listener, Name, Wanted, serve, within,
 };
+use backfence_wire::v1::{
+    self,
+    registry_server::{Registry, RegistryServer},
+};
 use tokio::{io::DuplexStream, sync::mpsc, time::Instant};
-use tonic::{Code, service::Routes};
+use tonic::{Code, Request, Response, Status, service::Routes};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -216,4 +220,106 @@ async fn a_registry_that_comes_late_is_found() {
         matches!(error, DiscoveryError::WrongAnswer { .. }),
         "{error}"
     );
+}
+
+/// What a registry was sent: the call, the instance and the secret.
+type Sent = (&'static str, u64, Vec<u8>);
+
+/// A registry that grants a name, does not know it at the first renewal, and notes what it
+/// is sent.
+struct Forgetful(mpsc::UnboundedSender<Sent>);
+
+#[tonic::async_trait]
+impl Registry for Forgetful {
+    type WatchStream = tokio_stream::Empty<Result<v1::ListResponse, Status>>;
+
+    async fn register(
+        &self,
+        request: Request<v1::RegisterRequest>,
+    ) -> Result<Response<v1::RegisterResponse>, Status> {
+        let v1::RegisterRequest {
+            address,
+            instance,
+            secret,
+            ..
+        } = request.into_inner();
+        self.0.send(("register", instance, secret)).unwrap();
+        let entry = v1::Entry {
+            name: "SERVER1".into(),
+            address,
+            instance,
+        };
+        Ok(Response::new(v1::RegisterResponse {
+            entry: Some(entry),
+            lease_ms: 3_000,
+        }))
+    }
+
+    async fn renew(
+        &self,
+        request: Request<v1::RenewRequest>,
+    ) -> Result<Response<v1::RenewResponse>, Status> {
+        let request = request.into_inner();
+        let sent = ("renew", request.instance, request.secret);
+        self.0.send(sent).unwrap();
+        Err(Status::not_found("never heard of it"))
+    }
+
+    async fn unregister(
+        &self,
+        request: Request<v1::UnregisterRequest>,
+    ) -> Result<Response<v1::UnregisterResponse>, Status> {
+        let request = request.into_inner();
+        let sent = ("unregister", request.instance, request.secret);
+        self.0.send(sent).unwrap();
+        Ok(Response::new(v1::UnregisterResponse {}))
+    }
+
+    async fn look_up(
+        &self,
+        _: Request<v1::LookUpRequest>,
+    ) -> Result<Response<v1::LookUpResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn list(
+        &self,
+        _: Request<v1::ListRequest>,
+    ) -> Result<Response<v1::ListResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn watch(
+        &self,
+        _: Request<v1::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_repeats_its_secret() {
+    let network = Network::default();
+    let (sender, mut sent) = mpsc::unbounded_channel();
+    tokio::spawn(serve(
+        network.listen(),
+        Routes::new(RegistryServer::new(Forgetful(sender))),
+        Health::new(&[]).await,
+        CancellationToken::new(),
+    ));
+    let discovery = Discovery::new(&network.environment(), anywhere());
+    let wanted = Wanted::Exact(Name::new("SERVER1").unwrap());
+    let registration = discovery.register(wanted, anywhere()).await.unwrap();
+    let (first, instance, secret) = sent.recv().await.unwrap();
+    assert_eq!((first, secret.len()), ("register", 16));
+    assert_eq!(
+        sent.recv().await.unwrap(),
+        ("renew", instance, secret.clone())
+    );
+    assert_eq!(
+        sent.recv().await.unwrap(),
+        ("register", instance, secret.clone())
+    );
+    registration.leave().await;
+    assert_eq!(sent.recv().await.unwrap(), ("unregister", instance, secret));
 }

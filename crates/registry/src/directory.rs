@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use backfence_process::{Entry, Name};
+use backfence_process::{Entry, Name, Secret};
 
 /// Names at once. More are denied.
 pub const MAX_ENTRIES: usize = 4096;
@@ -57,16 +57,27 @@ pub struct Directory {
 #[derive(Debug)]
 struct Held {
     entry: Entry,
+    /// None for a program before 0.2.
+    secret: Option<Secret>,
     lease: Lease,
     /// The first moment at which it is not held any more.
     until: Duration,
 }
 
+impl Held {
+    /// The instance alone proves nothing where there is a secret: it is listed.
+    fn is_held_by(&self, instance: u64, secret: Option<Secret>) -> bool {
+        self.entry.instance == instance && self.secret == secret
+    }
+}
+
 impl Directory {
-    /// Takes a name, renews it (the same instance), or moves it to another
-    /// address (likewise). A holder at the address of the newcomer has gone, or
-    /// the newcomer could not listen there. `dead` is a holder that was found
-    /// dead: it loses the name, unless that has changed hands meanwhile.
+    /// Takes a name, renews it (the same instance and secret), or moves it to
+    /// another address (likewise). A holder at the address of the newcomer has
+    /// gone, or the newcomer could not listen there. `dead` is a holder that was
+    /// found dead: it loses the name, unless that has changed hands meanwhile.
+    ///
+    /// A program before 0.2 has no secret. Its instance counts alone.
     ///
     /// # Errors
     ///
@@ -74,24 +85,25 @@ impl Directory {
     pub fn register(
         &mut self,
         entry: Entry,
+        secret: Option<Secret>,
         lease: Lease,
         dead: Option<&Entry>,
         now: Duration,
     ) -> Result<(), Denied> {
-        let holder = self.look_up(&entry.name, now);
+        let holder = self.find(&entry.name, now);
         if let Some(holder) = holder {
-            let yields = holder.instance == entry.instance
-                || holder.address == entry.address
-                || dead == Some(holder);
+            let yields = holder.is_held_by(entry.instance, secret)
+                || holder.entry.address == entry.address
+                || dead == Some(&holder.entry);
             if !yields {
                 return Err(Denied::Clash {
-                    holder: holder.clone(),
+                    holder: holder.entry.clone(),
                 });
             }
         } else if self.held.len() >= MAX_ENTRIES && self.len(now) >= MAX_ENTRIES {
             return Err(Denied::Full);
         }
-        if holder != Some(&entry) {
+        if holder.map(|holder| &holder.entry) != Some(&entry) {
             self.version += 1;
         }
         let until = now + lease.0;
@@ -100,6 +112,7 @@ impl Directory {
             name,
             Held {
                 entry,
+                secret,
                 lease,
                 until,
             },
@@ -107,11 +120,17 @@ impl Directory {
         Ok(())
     }
 
-    /// Prolongs a lease by its length from now. False when that instance does not
-    /// hold the name (any more): it must register again.
-    pub fn renew(&mut self, name: &Name, instance: u64, now: Duration) -> bool {
+    /// Prolongs a lease by its length from now. False when who asks does not hold
+    /// the name (any more): it must register again.
+    pub fn renew(
+        &mut self,
+        name: &Name,
+        instance: u64,
+        secret: Option<Secret>,
+        now: Duration,
+    ) -> bool {
         let held = self.held.get_mut(name);
-        let held = held.filter(|held| held.entry.instance == instance && now < held.until);
+        let held = held.filter(|held| held.is_held_by(instance, secret) && now < held.until);
         if let Some(held) = held {
             held.until = now + held.lease.0;
             return true;
@@ -119,13 +138,10 @@ impl Directory {
         false
     }
 
-    /// Gives a name up, if that instance holds it.
-    pub fn unregister(&mut self, name: &Name, instance: u64) {
-        if self
-            .held
-            .get(name)
-            .is_some_and(|held| held.entry.instance == instance)
-        {
+    /// Gives a name up, if who asks holds it.
+    pub fn unregister(&mut self, name: &Name, instance: u64, secret: Option<Secret>) {
+        let held = self.held.get(name);
+        if held.is_some_and(|held| held.is_held_by(instance, secret)) {
             self.held.remove(name);
             self.version += 1;
         }
@@ -133,18 +149,26 @@ impl Directory {
 
     /// The entry of a name.
     pub fn look_up(&self, name: &Name, now: Duration) -> Option<&Entry> {
-        let held = self.held.get(name).filter(|held| now < held.until)?;
-        Some(&held.entry)
+        self.find(name, now).map(|held| &held.entry)
+    }
+
+    /// What a process holds of the names that begin with the prefix, in their order.
+    pub fn held_by(
+        &self,
+        prefix: &str,
+        instance: u64,
+        secret: Option<Secret>,
+        now: Duration,
+    ) -> impl Iterator<Item = &Entry> {
+        self.begin(prefix, now)
+            .filter(move |held| held.is_held_by(instance, secret))
+            .map(|held| &held.entry)
     }
 
     /// The entries whose name begins with the prefix, in the order of [`Name`]:
     /// `SERVER10` after `SERVER9`.
     pub fn list(&self, prefix: &str, now: Duration) -> impl Iterator<Item = &Entry> {
-        self.held
-            .values()
-            .filter(move |held| now < held.until)
-            .map(|held| &held.entry)
-            .filter(move |entry| entry.name.as_str().starts_with(prefix))
+        self.begin(prefix, now).map(|held| &held.entry)
     }
 
     /// Forgets what has run out, and gives it back.
@@ -171,6 +195,16 @@ impl Directory {
         self.version
     }
 
+    fn find(&self, name: &Name, now: Duration) -> Option<&Held> {
+        self.held.get(name).filter(|held| now < held.until)
+    }
+
+    fn begin(&self, prefix: &str, now: Duration) -> impl Iterator<Item = &Held> {
+        self.held
+            .values()
+            .filter(move |held| now < held.until && held.entry.name.as_str().starts_with(prefix))
+    }
+
     fn len(&self, now: Duration) -> usize {
         self.held.values().filter(|held| now < held.until).count()
     }
@@ -193,7 +227,20 @@ mod tests {
     }
 
     fn register(directory: &mut Directory, entry: &Entry, now: u64) -> Result<(), Denied> {
-        directory.register(entry.clone(), Lease::DEFAULT, None, ms(now))
+        register_with(directory, entry, None, now)
+    }
+
+    fn register_with(
+        directory: &mut Directory,
+        entry: &Entry,
+        secret: Option<Secret>,
+        now: u64,
+    ) -> Result<(), Denied> {
+        directory.register(entry.clone(), secret, Lease::DEFAULT, None, ms(now))
+    }
+
+    fn secret(byte: u8) -> Option<Secret> {
+        Secret::read(&[byte; 16]).unwrap()
     }
 
     fn names(directory: &Directory, prefix: &str, now: u64) -> Vec<String> {
@@ -217,11 +264,11 @@ mod tests {
         let mut directory = Directory::default();
         let one = entry("SERVER1", 1, 1);
         register(&mut directory, &one, 0).unwrap();
-        assert!(directory.renew(&one.name, 1, ms(2_999)));
+        assert!(directory.renew(&one.name, 1, None, ms(2_999)));
         assert_eq!(directory.look_up(&one.name, ms(5_998)), Some(&one));
         assert_eq!(directory.look_up(&one.name, ms(5_999)), None);
         assert_eq!(names(&directory, "", 5_999), [""; 0]);
-        assert!(!directory.renew(&one.name, 1, ms(5_999)), "too late");
+        assert!(!directory.renew(&one.name, 1, None, ms(5_999)), "too late");
     }
 
     #[test]
@@ -241,15 +288,67 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_instance_renews_or_leaves() {
+    fn only_the_holder_renews_moves_or_leaves() {
+        let check = |held, (instance, secret): (u64, Option<Secret>), is_holder| {
+            let case = format!("{instance}, {}", secret.is_some());
+            let mut directory = Directory::default();
+            let one = entry("SERVER1", 1, 1);
+            register_with(&mut directory, &one, held, 0).unwrap();
+            let name = &one.name;
+            let renewed = directory.renew(name, instance, secret, ms(1));
+            assert_eq!(renewed, is_holder, "{case}");
+            let held_by = directory.held_by("SERVER", instance, secret, ms(1));
+            assert_eq!(held_by.count() == 1, is_holder, "{case}");
+
+            let elsewhere = entry("SERVER1", 2, instance);
+            let moved = register_with(&mut directory, &elsewhere, secret, 1);
+            let clash = Denied::Clash {
+                holder: one.clone(),
+            };
+            assert_eq!(moved, if is_holder { Ok(()) } else { Err(clash) }, "{case}");
+            let left = if is_holder { &elsewhere } else { &one };
+            assert_eq!(directory.look_up(name, ms(1)), Some(left), "{case}");
+
+            directory.unregister(name, instance, secret);
+            let left = directory.look_up(name, ms(1)).is_none();
+            assert_eq!(left, is_holder, "{case}");
+        };
+        let (mine, other) = (secret(1), secret(2));
+        check(mine, (1, mine), true);
+        check(mine, (1, other), false);
+        check(mine, (1, None), false);
+        check(mine, (2, mine), false);
+        // A program before 0.2.
+        check(None, (1, None), true);
+        check(None, (2, None), false);
+        check(None, (1, other), false);
+    }
+
+    #[test]
+    fn who_takes_a_name_brings_its_own_secret() {
+        let check = |newcomer: &Entry, dead: Option<&Entry>| {
+            let mut directory = Directory::default();
+            let (old, new) = (secret(1), secret(2));
+            register_with(&mut directory, &entry("SERVER1", 1, 1), old, 0).unwrap();
+            directory
+                .register(newcomer.clone(), new, Lease::DEFAULT, dead, ms(1))
+                .unwrap();
+            let (name, instance) = (&newcomer.name, newcomer.instance);
+            assert_eq!(directory.look_up(name, ms(1)), Some(newcomer));
+            assert!(!directory.renew(name, instance, old, ms(2)));
+            assert!(directory.renew(name, instance, new, ms(2)));
+        };
+        let dead = entry("SERVER1", 1, 1);
+        check(&entry("SERVER1", 2, 2), Some(&dead));
+        check(&entry("SERVER1", 1, 2), None);
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
         let mut directory = Directory::default();
         let one = entry("SERVER1", 1, 1);
-        register(&mut directory, &one, 0).unwrap();
-        assert!(!directory.renew(&one.name, 2, ms(1)));
-        directory.unregister(&one.name, 2);
-        assert_eq!(directory.look_up(&one.name, ms(1)), Some(&one));
-        directory.unregister(&one.name, 1);
-        assert_eq!(directory.look_up(&one.name, ms(1)), None);
+        register_with(&mut directory, &one, secret(213), 0).unwrap();
+        assert!(!format!("{directory:?}").contains("213"));
     }
 
     #[test]
@@ -262,7 +361,7 @@ mod tests {
         };
         assert_eq!(register(&mut directory, &other, 1), Err(clash));
         directory
-            .register(other.clone(), Lease::DEFAULT, Some(&holder), ms(2))
+            .register(other.clone(), None, Lease::DEFAULT, Some(&holder), ms(2))
             .unwrap();
         assert_eq!(directory.look_up(&other.name, ms(2)), Some(&other));
     }
@@ -273,8 +372,9 @@ mod tests {
         let (dead, first) = (entry("SERVER1", 1, 1), entry("SERVER1", 2, 2));
         let second = entry("SERVER1", 3, 3);
         register(&mut directory, &dead, 0).unwrap();
-        let mut take =
-            |entry: &Entry| directory.register(entry.clone(), Lease::DEFAULT, Some(&dead), ms(1));
+        let mut take = |entry: &Entry| {
+            directory.register(entry.clone(), None, Lease::DEFAULT, Some(&dead), ms(1))
+        };
         take(&first).unwrap();
         assert_eq!(take(&second), Err(Denied::Clash { holder: first }));
     }

@@ -11,6 +11,10 @@
 //! still runs: a process that was killed can be started again without a wait,
 //! and one that hangs counts as dead.
 //!
+//! Who reads the list cannot give a name up, renew or move it: that takes the
+//! secret which its holder drew. A secret does not keep away who claims to be at
+//! the holder's address, for so does a process that came back.
+//!
 //! [`Directory`] holds the rules, without a clock or a socket; the service
 //! around it dials, waits and streams.
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use backfence_process::{Address, Entry, Environment, Name, is_unreachable, within};
+use backfence_process::{Address, Entry, Environment, Name, Secret, is_unreachable, within};
 use tokio::{
     sync::{Semaphore, watch},
     time::Instant,
@@ -22,6 +22,24 @@ const DIAL: Duration = Duration::from_millis(500);
 const MAX_DIALS: usize = 64;
 /// How often a name may change hands while its holders are dialled.
 const MAX_ROUNDS: usize = 3;
+
+/// Who asks for a name.
+pub(crate) struct Newcomer {
+    pub(crate) address: Address,
+    pub(crate) instance: u64,
+    pub(crate) secret: Option<Secret>,
+    pub(crate) lease: Lease,
+}
+
+impl Newcomer {
+    fn entry(&self, name: Name) -> Entry {
+        Entry {
+            name,
+            address: self.address.clone(),
+            instance: self.instance,
+        }
+    }
+}
 
 pub(crate) struct Names {
     /// Held for one synchronous call at a time, never across an await.
@@ -91,11 +109,13 @@ impl Names {
     }
 
     /// Takes a name, from its holder if that one is dead.
-    pub(crate) async fn take(&self, entry: Entry, lease: Lease) -> Result<Entry, Status> {
+    pub(crate) async fn take(&self, name: Name, newcomer: &Newcomer) -> Result<Entry, Status> {
+        let entry = newcomer.entry(name);
         let mut dead = None;
         for _ in 0..MAX_ROUNDS {
             let register = |directory: &mut Directory, now| {
-                directory.register(entry.clone(), lease, dead.as_ref(), now)
+                let Newcomer { secret, lease, .. } = *newcomer;
+                directory.register(entry.clone(), secret, lease, dead.as_ref(), now)
             };
             match self.with(register) {
                 Ok(()) => {
@@ -125,16 +145,14 @@ impl Names {
     pub(crate) async fn take_numbered(
         &self,
         prefix: &Name,
-        address: &Address,
-        instance: u64,
-        lease: Lease,
+        newcomer: &Newcomer,
     ) -> Result<Entry, Status> {
-        if let Some(name) = self.numbered_of(prefix, instance) {
-            return self.take(entry(name, address, instance), lease).await;
+        if let Some(name) = self.numbered_of(prefix, newcomer) {
+            return self.take(name, newcomer).await;
         }
         for number in 1..=MAX_ENTRIES {
             let name = status::name(format!("{prefix}{number}"))?;
-            match self.take(entry(name, address, instance), lease).await {
+            match self.take(name, newcomer).await {
                 Err(status) if status.code() == Code::AlreadyExists => {}
                 decided => return decided,
             }
@@ -143,15 +161,15 @@ impl Names {
     }
 
     /// One that asks again, for it missed the answer, gets the same number.
-    fn numbered_of(&self, prefix: &Name, instance: u64) -> Option<Name> {
+    fn numbered_of(&self, prefix: &Name, newcomer: &Newcomer) -> Option<Name> {
         let is_numbered = |name: &Name| {
             let digits = name.as_str().strip_prefix(prefix.as_str());
             digits.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
         };
         self.with(|directory, now| {
             directory
-                .list(prefix.as_str(), now)
-                .find(|entry| entry.instance == instance && is_numbered(&entry.name))
+                .held_by(prefix.as_str(), newcomer.instance, newcomer.secret, now)
+                .find(|entry| is_numbered(&entry.name))
                 .map(|entry| entry.name.clone())
         })
     }
@@ -167,13 +185,5 @@ impl Names {
             Ok(_) => true,
             Err(status) => !is_unreachable(&status),
         }
-    }
-}
-
-fn entry(name: Name, address: &Address, instance: u64) -> Entry {
-    Entry {
-        name,
-        address: address.clone(),
-        instance,
     }
 }

@@ -2,13 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backfence_process::{CancellationToken, Entry, within};
+use backfence_process::{CancellationToken, within};
 use backfence_wire::v1::{self, register_request::Wanted, registry_server::Registry};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use crate::{Lease, names::Names, status};
+use crate::{
+    Directory, Lease,
+    names::{Names, Newcomer},
+    status,
+};
 
 /// How long a registration may take with all its dials.
 const REGISTER: Duration = Duration::from_secs(5);
@@ -40,23 +44,21 @@ impl Registry for Service {
         request: Request<v1::RegisterRequest>,
     ) -> Result<Response<v1::RegisterResponse>, Status> {
         let request = request.into_inner();
-        let address = status::address(&request.address)?;
         let lease = Lease::granted(request.lease_ms);
+        let newcomer = Newcomer {
+            address: status::address(&request.address)?,
+            instance: request.instance,
+            secret: status::secret(&request.secret)?,
+            lease,
+        };
         let granted = match request.wanted {
             Some(Wanted::Name(name)) => {
-                let wanted = Entry {
-                    name: status::name(name)?,
-                    address,
-                    instance: request.instance,
-                };
-                within(REGISTER, self.names.take(wanted, lease)).await?
+                let name = status::name(name)?;
+                within(REGISTER, self.names.take(name, &newcomer)).await?
             }
             Some(Wanted::Numbered(prefix)) => {
                 let prefix = status::prefix(prefix)?;
-                let taking = self
-                    .names
-                    .take_numbered(&prefix, &address, request.instance, lease);
-                within(REGISTER, taking).await?
+                within(REGISTER, self.names.take_numbered(&prefix, &newcomer)).await?
             }
             None => return Err(Status::invalid_argument("neither name nor numbered is set")),
         };
@@ -70,16 +72,15 @@ impl Registry for Service {
         &self,
         request: Request<v1::RenewRequest>,
     ) -> Result<Response<v1::RenewResponse>, Status> {
-        let v1::RenewRequest { name, instance, .. } = request.into_inner();
-        let name = status::name(name)?;
-        if self
-            .names
-            .with(|directory, now| directory.renew(&name, instance, now))
-        {
+        let request = request.into_inner();
+        let (name, instance) = (status::name(request.name)?, request.instance);
+        let secret = status::secret(&request.secret)?;
+        let renew = |directory: &mut Directory, now| directory.renew(&name, instance, secret, now);
+        if self.names.with(renew) {
             Ok(Response::new(v1::RenewResponse {}))
         } else {
             Err(Status::not_found(format!(
-                "{name} is not held by that instance; register again"
+                "{name} is not held by who asks; register again"
             )))
         }
     }
@@ -88,10 +89,11 @@ impl Registry for Service {
         &self,
         request: Request<v1::UnregisterRequest>,
     ) -> Result<Response<v1::UnregisterResponse>, Status> {
-        let v1::UnregisterRequest { name, instance, .. } = request.into_inner();
-        let name = status::name(name)?;
+        let request = request.into_inner();
+        let (name, instance) = (status::name(request.name)?, request.instance);
+        let secret = status::secret(&request.secret)?;
         self.names
-            .with(|directory, _| directory.unregister(&name, instance));
+            .with(|directory, _| directory.unregister(&name, instance, secret));
         Ok(Response::new(v1::UnregisterResponse {}))
     }
 

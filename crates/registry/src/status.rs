@@ -1,6 +1,6 @@
 //! What callers are told, and what they may send.
 
-use backfence_process::{Address, Entry, Name};
+use backfence_process::{Address, Entry, Name, Secret};
 use tonic::Status;
 
 use crate::MAX_ENTRIES;
@@ -30,6 +30,10 @@ pub(crate) fn address(text: &str) -> Result<Address, Status> {
         ))),
         Err(error) => Err(Status::invalid_argument(error.to_string())),
     }
+}
+
+pub(crate) fn secret(bytes: &[u8]) -> Result<Option<Secret>, Status> {
+    Secret::read(bytes).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 pub(crate) fn taken(holder: &Entry) -> Status {

@@ -119,6 +119,22 @@ async fn register(
     Ok(response.entry.unwrap().name)
 }
 
+fn renewal(instance: u64, secret: &[u8]) -> v1::RenewRequest {
+    v1::RenewRequest {
+        name: "SERVER1".into(),
+        instance,
+        secret: secret.to_vec(),
+    }
+}
+
+fn farewell(instance: u64, secret: &[u8]) -> v1::UnregisterRequest {
+    v1::UnregisterRequest {
+        name: "SERVER1".into(),
+        instance,
+        secret: secret.to_vec(),
+    }
+}
+
 async fn holder(registry: &Server, name: &str) -> Result<v1::Entry, Code> {
     let request = v1::LookUpRequest { name: name.into() };
     let answer = registry.client().look_up(request).await;
@@ -138,6 +154,7 @@ async fn until(
         .expect("the watch goes on");
 }
 
+// Also: what a program before 0.2 asks, which sends no secret.
 #[tokio::test]
 async fn a_name_is_taken_renewed_and_given_up() {
     let registry = Server::registry().await;
@@ -151,25 +168,48 @@ async fn a_name_is_taken_renewed_and_given_up() {
     let held = holder(&registry, "SERVER1").await.unwrap();
     assert_eq!((held.address, held.instance), (asked.address, 7));
 
-    let renewal = |instance| v1::RenewRequest {
-        name: "SERVER1".into(),
-        instance,
-        secret: Vec::new(),
-    };
-    client.renew(renewal(7)).await.unwrap();
-    let stranger = client.renew(renewal(8)).await.unwrap_err();
+    client.renew(renewal(7, &[])).await.unwrap();
+    let stranger = client.renew(renewal(8, &[])).await.unwrap_err();
     assert_eq!(stranger.code(), Code::NotFound);
 
     for instance in [8, 7, 7] {
-        let name = "SERVER1".into();
-        let secret = Vec::new();
-        let farewell = v1::UnregisterRequest {
-            name,
-            instance,
-            secret,
-        };
-        client.unregister(farewell).await.unwrap();
+        client.unregister(farewell(instance, &[])).await.unwrap();
     }
+    assert_eq!(holder(&registry, "SERVER1").await, Err(Code::NotFound));
+}
+
+#[tokio::test]
+async fn who_reads_the_list_cannot_act_for_a_holder() {
+    let registry = Server::registry().await;
+    let (program, stranger) = (Server::program().await, Server::program().await);
+    let discovery = registry.discovery();
+    let registration = discovery
+        .register(Wanted::Exact(name("SERVER1")), program.address.clone())
+        .await
+        .unwrap();
+    let listed = discovery.list("").await.unwrap()[registration.name()].clone();
+    let mut client = registry.client();
+    for secret in [vec![], vec![7; 16]] {
+        let renewed = client.renew(renewal(listed.instance, &secret)).await;
+        assert_eq!(renewed.unwrap_err().code(), Code::NotFound);
+        let moved = v1::RegisterRequest {
+            secret: secret.clone(),
+            ..request(exact("SERVER1"), &stranger.address, listed.instance)
+        };
+        let refused = client.register(moved.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::AlreadyExists);
+        let numbered = v1::RegisterRequest {
+            wanted: Some(numbered()),
+            ..moved
+        };
+        let other = client.register(numbered).await.unwrap().into_inner();
+        assert_ne!(other.entry.unwrap().name, "SERVER1");
+        let ignored = client.unregister(farewell(listed.instance, &secret));
+        ignored.await.unwrap();
+        let held = holder(&registry, "SERVER1").await.unwrap();
+        assert_eq!(held, listed.clone().into());
+    }
+    registration.leave().await;
     assert_eq!(holder(&registry, "SERVER1").await, Err(Code::NotFound));
 }
 
@@ -265,10 +305,22 @@ async fn wrong_requests_are_refused() {
             wanted: None,
             ..request(exact("A"), &good, 1)
         },
+        v1::RegisterRequest {
+            secret: vec![1; 15],
+            ..request(exact("A"), &good, 1)
+        },
     ];
     for request in bad {
         let refused = client.register(request.clone()).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{request:?}");
+    }
+    let refusals = [
+        client.renew(renewal(1, &[1; 17])).await.unwrap_err(),
+        client.unregister(farewell(1, &[1])).await.unwrap_err(),
+    ];
+    for refused in refusals {
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().contains("16 bytes"), "{refused}");
     }
     let huge = v1::ListRequest {
         prefix: "x".repeat(70_000),

@@ -149,10 +149,19 @@ impl Copy {
         }
     }
 
-    /// Turns the status round; says what it was and what it is.
-    pub(crate) fn change_status(&self) -> (v1::ServerStatus, v1::ServerStatus) {
-        let was_offline = self.offline.fetch_not(Ordering::Relaxed);
-        (status(was_offline), status(!was_offline))
+    /// Sets the status to what is wanted, or else turns it round; says what it was and
+    /// what it is.
+    pub(crate) fn change_status(
+        &self,
+        wanted: Option<v1::ServerStatus>,
+    ) -> (v1::ServerStatus, v1::ServerStatus) {
+        let offline = wanted.map(|wanted| wanted == v1::ServerStatus::Offline);
+        let was_offline = match offline {
+            Some(offline) => self.offline.swap(offline, Ordering::Relaxed),
+            None => self.offline.fetch_not(Ordering::Relaxed),
+        };
+        let is_offline = offline.unwrap_or(!was_offline);
+        (status(was_offline), status(is_offline))
     }
 
     /// Retires another server for good. Whether it was retired before; that may be told

@@ -17,7 +17,7 @@ use std::{
 };
 
 use backfence_process::CancellationToken;
-use backfence_wire::v1::{ServeReply, ServeRequest};
+use backfence_wire::v1::{ServeReply, ServeRequest, serve_reply::Outcome, serve_request::Body};
 use tokio_stream::{Stream, wrappers::WatchStream};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Status, Streaming};
@@ -43,6 +43,9 @@ pub(crate) struct Serving {
     shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
     /// How far the disk is, at each step; `None` where nothing is kept.
     written: Option<WatchStream<Position>>,
+    /// Whenever what this replica says in its Hello has changed; `None` where the front end
+    /// has said none.
+    identity: Option<WatchStream<()>>,
     /// Replies that may leave.
     ready: VecDeque<ServeReply>,
     /// Replies that wait for the disk, in the order in which it reaches them.
@@ -60,6 +63,7 @@ impl Serving {
             written: copy.written(),
             copy,
             requests: Some(requests),
+            identity: None,
             shutdown: Box::pin(shutdown.cancelled_owned()),
             ready: VecDeque::new(),
             unwritten: VecDeque::new(),
@@ -77,8 +81,17 @@ impl Serving {
             let told = self.unwritten.drain(..count);
             self.ready.extend(told.map(|told| told.what));
         }
-        while let Some(reply) = self.waiting.poll(context) {
+        while let Some(mut reply) = self.waiting.poll(context) {
+            reply.now_us = self.copy.now().0;
             self.ready.push_back(reply);
+        }
+        while let Some(identity) = &mut self.identity
+            && let Poll::Ready(Some(())) = Pin::new(identity).poll_next(context)
+        {
+            self.ready.push_back(ServeReply {
+                outcome: Some(Outcome::Hello(self.copy.hello())),
+                ..ServeReply::default()
+            });
         }
     }
 
@@ -92,13 +105,20 @@ impl Serving {
         let mut batch = Vec::new();
         while !has_ended && batch.len() < room {
             match Pin::new(&mut *requests).poll_next(context) {
-                Poll::Ready(Some(Ok(request))) => batch.push(request),
+                Poll::Ready(Some(Ok(request))) => {
+                    if let Some(Body::Hello(_)) = request.body {
+                        self.identity = Some(WatchStream::from_changes(self.copy.identity()));
+                    }
+                    batch.push(request);
+                }
                 Poll::Ready(Some(Err(_)) | None) => has_ended = true,
                 Poll::Pending => break,
             }
         }
         let is_news = has_ended || !batch.is_empty();
-        batch::answer(&self.copy, batch, &mut self.waiting, |told| {
+        let now_us = self.copy.now().0;
+        batch::answer(&self.copy, batch, &mut self.waiting, |mut told| {
+            told.what.now_us = now_us;
             if self.copy.has_reached(told.after) {
                 self.ready.push_back(told.what);
             } else {

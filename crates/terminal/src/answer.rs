@@ -121,6 +121,9 @@ impl Answer {
                     joined(several)
                 ),
             },
+            Self::Changed(_, StatusChange { from, to }) if from == to => {
+                format!("Server status is {to}")
+            }
             Self::Changed(_, StatusChange { from, to }) => {
                 format!("Server status changed from {from} to {to}")
             }

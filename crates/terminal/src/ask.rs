@@ -1,6 +1,6 @@
 //! Commands that can be given anywhere: on the command line, at the prompt, in a script.
 
-use backfence_client::{Rating, Search, UserId};
+use backfence_client::{Rating, Search, UserId, WantedStatus};
 use backfence_process::{Exit, Failure};
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -107,11 +107,14 @@ pub(crate) enum Ask {
         #[arg(long)]
         watch: bool,
     },
-    /// Turn a server's status round, online to offline and back. For testing.
+    /// Set a server's status, or turn it round, online to offline and back. For testing.
     Change {
         /// The server's number, from 1.
         #[arg(value_parser = clap::value_parser!(u32).range(1..))]
         server: u32,
+        /// What the status is to be. Without it, it is turned round.
+        #[arg(value_enum)]
+        status: Option<Settable>,
     },
     /// Show every replica that was ever heard of, and what it holds back.
     Members,
@@ -163,6 +166,24 @@ pub(crate) enum SessionAction {
     Reset,
 }
 
+/// What a server's status can be set to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Settable {
+    /// It is to serve front ends.
+    Online,
+    /// It is not to serve front ends. It goes on gossiping.
+    Offline,
+}
+
+impl From<Settable> for WantedStatus {
+    fn from(status: Settable) -> Self {
+        match status {
+            Settable::Online => Self::Online,
+            Settable::Offline => Self::Offline,
+        }
+    }
+}
+
 /// A command as it is typed at the prompt.
 #[derive(Debug, Parser)]
 #[command(
@@ -197,7 +218,9 @@ impl Ask {
                 let (last, words) = words.split_last().ok_or_else(no_user)?;
                 movie(words, About::Rate(asker()?, parse_rating(last)?))
             }
-            Self::Change { server } => Ok(Request::Change(*server)),
+            Self::Change { server, status } => {
+                Ok(Request::Change(*server, status.map(WantedStatus::from)))
+            }
             Self::Status { .. } => Ok(Request::Status),
             Self::Members => Ok(Request::Members),
             Self::Digest => Ok(Request::Digest),

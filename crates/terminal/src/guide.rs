@@ -62,7 +62,7 @@ const MORE: [(&str, &str, &str); 15] = [
 fn arguments(command: &str) -> &'static str {
     match command {
         "rate" => " TITLE RATING",
-        "change" => " SERVER",
+        "change" => " SERVER [online|offline]",
         "quit" => "",
         _ => " TITLE",
     }

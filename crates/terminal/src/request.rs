@@ -1,6 +1,8 @@
 //! What is asked, and the requests that it takes.
 
-use backfence_client::{Error, Movie, Rated, Rating, Resolution, Search, Session, UserId};
+use backfence_client::{
+    Error, Movie, Rated, Rating, Resolution, Search, Session, UserId, WantedStatus,
+};
 
 use crate::answer::{Answer, Summary, Titled};
 
@@ -23,7 +25,8 @@ pub(crate) const RATINGS: usize = 100_000;
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Request {
     Movie(String, About),
-    Change(u32),
+    /// To what; `None` turns the status round.
+    Change(u32, Option<WantedStatus>),
     Status,
     Members,
     Digest,
@@ -51,7 +54,7 @@ impl Request {
     pub(crate) fn changes(&self) -> bool {
         match self {
             Self::Movie(_, about) => about.changes(),
-            other => matches!(other, Self::Change(_) | Self::Retire(..)),
+            other => matches!(other, Self::Change(..) | Self::Retire(..)),
         }
     }
 
@@ -61,8 +64,11 @@ impl Request {
                 Ok(titled) => ask(session, titled, about).await,
                 Err(answer) => Ok(answer),
             },
-            Self::Change(server) => {
-                let change = session.change_status(server).await?;
+            Self::Change(server, wanted) => {
+                let change = match wanted {
+                    Some(wanted) => session.set_status(server, wanted).await?,
+                    None => session.change_status(server).await?,
+                };
                 Ok(Answer::Changed(server, change))
             }
             Self::Status => Ok(Answer::Status(session.status().await?)),

@@ -59,6 +59,17 @@ fn answers_and_their_codes() {
         0,
         "Server status changed from online to offline\n",
     );
+    check(&["change", "2", "offline"], 0, "Server status is offline\n");
+    check(
+        &["change", "3", "offline"],
+        0,
+        "Server status changed from online to offline\n",
+    );
+    check(
+        &["change", "3", "online"],
+        0,
+        "Server status changed from offline to online\n",
+    );
     check(
         &["find", "toi", "story"],
         3,
@@ -133,6 +144,11 @@ fn json_has_the_agreed_names() {
         &["change", "1"],
         0,
         json!({"server": 1, "from": "online", "status": "offline"}),
+    );
+    check(
+        &["change", "1", "offline"],
+        0,
+        json!({"server": 1, "from": "offline", "status": "offline"}),
     );
     check(
         &["retire", "3", "--force"],
@@ -249,6 +265,10 @@ fn usage_is_checked_before_anything_else() {
     check(&["find", " "], "the title is blank");
     check(&["change", "0"], "0 is not in 1..");
     check(&["change", "one"], "invalid digit");
+    check(
+        &["change", "1", "away"],
+        "[possible values: online, offline]",
+    );
     check(&["fnid", "toy story"], "unrecognized subcommand");
     check(&["--frobnicate"], "unexpected argument");
     check(&["--json"], "--json goes with a command");

@@ -12,7 +12,7 @@ use house::{House, Terminal};
 
 /// Those that print the same everywhere, and much, are elsewhere: completions and man
 /// pages.
-const COMMANDS: [&[&str]; 34] = [
+const COMMANDS: [&[&str]; 36] = [
     &["find", "toy", "story"],
     &["find", "hamlet"],
     &["find", "toi", "story"],
@@ -33,6 +33,8 @@ const COMMANDS: [&[&str]; 34] = [
     &["whoami"],
     &["session"],
     &["change", "1"],
+    &["change", "1", "online"],
+    &["change", "1", "offline"],
     &["status"],
     &["members"],
     &["digest"],

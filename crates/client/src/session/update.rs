@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use backfence_gossip::UpdateId;
+use backfence_process::Address;
 use backfence_ratings::{MovieId, Rating, UserId};
-use backfence_wire::v1;
+use backfence_wire::{Malformed, v1};
 use tokio::time::Instant;
 
 use super::{Session, named, wrong};
-use crate::{Error, Prepared, StatusChange, Updated, call::Effect, read};
+use crate::{Error, Prepared, StatusChange, Updated, WantedStatus, call::Effect, read};
 
 /// With less time left a wait for copies is not begun again.
 const WORTHWHILE: Duration = Duration::from_millis(100);
@@ -93,20 +94,38 @@ impl Session {
     /// [`Error`], as every request; [`Error::UnknownServer`];
     /// [`Error::ChangeUnknown`].
     pub async fn change_status(&mut self, server: u32) -> Result<StatusChange, Error> {
-        let deadline = Instant::now() + self.client.limit();
-        let request = v1::ChangeStatusRequest {
+        let changed = self.change(
             server,
-            wanted: v1::ServerStatus::Unspecified.into(),
+            v1::ServerStatus::Unspecified,
+            Effect::Change(server),
+        );
+        let (reply, from) = changed.await?;
+        read::status_change(reply).map_err(|why| wrong(&from, why))
+    }
+
+    /// Sets a server's status, for testing. Twice is the same as once, so it is sent
+    /// again until it is answered: what it was before may then be what it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request; [`Error::UnknownServer`]; [`Error::WrongAnswer`] where
+    /// the server, or the front end, is of a version before 0.2, which turns the status
+    /// round.
+    pub async fn set_status(
+        &mut self,
+        server: u32,
+        wanted: WantedStatus,
+    ) -> Result<StatusChange, Error> {
+        let wanted = match wanted {
+            WantedStatus::Online => v1::ServerStatus::Online,
+            WantedStatus::Offline => v1::ServerStatus::Offline,
         };
-        let changed = self
-            .call(
-                deadline,
-                Effect::Change(server),
-                request,
-                |mut service, request| async move { service.change_status(request).await },
-            )
-            .await;
-        let (reply, from) = changed.map_err(|error| named(error, server))?;
+        let changed = self.change(server, wanted, Effect::One(server));
+        let (reply, from) = changed.await?;
+        if reply.to() != wanted {
+            let why = "the status is not what was asked for: the server turned it round";
+            return Err(wrong(&from, Malformed(why)));
+        }
         read::status_change(reply).map_err(|why| wrong(&from, why))
     }
 
@@ -132,6 +151,24 @@ impl Session {
             .await;
         let (reply, _) = retired.map_err(|error| named(error, server))?;
         Ok(!reply.already)
+    }
+
+    async fn change(
+        &mut self,
+        server: u32,
+        wanted: v1::ServerStatus,
+        effect: Effect,
+    ) -> Result<(v1::ChangeStatusResponse, Address), Error> {
+        let deadline = Instant::now() + self.client.limit();
+        let wanted = wanted.into();
+        let request = v1::ChangeStatusRequest { server, wanted };
+        let changed = self.call(
+            deadline,
+            effect,
+            request,
+            |mut service, request| async move { service.change_status(request).await },
+        );
+        changed.await.map_err(|error| named(error, server))
     }
 
     async fn update(

@@ -60,6 +60,8 @@ pub(crate) enum Fault {
 pub(crate) struct World {
     ratings: Ratings,
     online: Vec<bool>,
+    /// Servers know no wanted status, as those before 0.2.
+    pub(crate) turns_round: bool,
     retired: HashSet<u32>,
     count: u64,
     pub(crate) clock: Time,
@@ -81,6 +83,7 @@ pub(crate) fn world() -> Shared {
     Arc::new(Mutex::new(World {
         ratings: Ratings::new(Arc::new(loaded.base)),
         online: vec![true; 3],
+        turns_round: false,
         retired: HashSet::new(),
         count: 0,
         clock: Time(1_000_000_000),

@@ -175,15 +175,22 @@ impl FrontEnd for Service {
         &self,
         request: Request<v1::ChangeStatusRequest>,
     ) -> Result<Response<v1::ChangeStatusResponse>, Status> {
-        let server = request.into_inner().server as usize;
+        let request = request.into_inner();
+        let (server, wanted) = (request.server as usize, request.wanted());
         self.meet(|world| {
             let unknown = || said(Code::NotFound, "UNKNOWN_SERVER", &[("servers", "1, 2, 3")]);
+            let turns_round = world.turns_round;
             let status = server
                 .checked_sub(1)
                 .and_then(|at| world.online.get_mut(at));
             let status = status.ok_or_else(unknown)?;
             let from = status_of(*status);
-            *status = !*status;
+            *status = match wanted {
+                _ if turns_round => !*status,
+                v1::ServerStatus::Online => true,
+                v1::ServerStatus::Offline => false,
+                _ => !*status,
+            };
             Ok(v1::ChangeStatusResponse {
                 from: from.into(),
                 to: status_of(*status).into(),

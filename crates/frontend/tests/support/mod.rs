@@ -151,6 +151,7 @@ async fn start(number: u32, act: Arc<Mutex<Act>>, received: watch::Sender<Receiv
     let fake = Fake {
         number,
         act,
+        hello: v1::Hello::default(),
         received,
     };
     let routes = Routes::new(ReplicaServer::new(fake));
@@ -163,6 +164,7 @@ async fn start(number: u32, act: Arc<Mutex<Act>>, received: watch::Sender<Receiv
 struct Fake {
     number: u32,
     act: Arc<Mutex<Act>>,
+    hello: v1::Hello,
     received: watch::Sender<Received>,
 }
 
@@ -182,6 +184,15 @@ impl Replica for Fake {
         let (fake, mut requests) = (self.clone(), requests.into_inner());
         tokio::spawn(async move {
             while let Ok(Some(request)) = requests.message().await {
+                if let Some(Body::Hello(_)) = request.body {
+                    let outcome = Some(Outcome::Hello(fake.hello.clone()));
+                    let hello = ServeReply {
+                        outcome,
+                        ..ServeReply::default()
+                    };
+                    let _ = replies.send(Ok(hello)).await;
+                    continue;
+                }
                 let act = fake.act.lock().unwrap().clone();
                 let reply = reply(&act, &request);
                 fake.received
@@ -288,8 +299,7 @@ fn served(request: &ServeRequest) -> Option<Outcome> {
             }),
             ..v1::DescribeResponse::default()
         }),
-        Body::Hello(_) => Outcome::Hello(v1::Hello::default()),
-        Body::Proof(_) => return None,
+        Body::Hello(_) | Body::Proof(_) => return None,
         Body::Digest(_) => Outcome::ValueDigest(v1::ValueDigest {
             digest: vec![7; 16],
             ..v1::ValueDigest::default()

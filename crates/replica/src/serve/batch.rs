@@ -47,6 +47,14 @@ pub(super) fn answer(
             waiting.cancel(number);
             continue;
         }
+        if !request.traceparent.is_empty() {
+            let traceparent = request.traceparent;
+            tracing::debug!(number, ?traceparent, "a request that its client traces");
+        }
+        if !request.fingerprint.is_empty() && request.fingerprint != copy.fingerprint {
+            tell(numbered(number, at_once(other_data(copy))));
+            continue;
+        }
         match Call::read(copy, request.body) {
             Ok(call) => asked.push(Asked {
                 number,
@@ -76,6 +84,20 @@ pub(super) fn answer(
             Answered::OnceCopied(taken) => waiting.add(number, taken.copied(copy, deadline)),
         }
     }
+}
+
+/// The ids of the request are of movies that are not loaded here.
+fn other_data(copy: &Copy) -> ServeReply {
+    let server = copy.id.server;
+    reply(Outcome::Refused(v1::Refused {
+        reason: "OTHER_DATA".to_owned(),
+        message: format!(
+            "server {server} has loaded other movies than those that were found; find the movie \
+             again, and start all servers with the same files"
+        ),
+        servers: vec![server],
+        ..v1::Refused::default()
+    }))
 }
 
 fn numbered(number: u64, mut reply: Told<ServeReply>) -> Told<ServeReply> {

@@ -1,4 +1,4 @@
-//! What an operator asks of a replica. It comes seldom, each enters the core for itself.
+//! What a front end and an operator ask of a replica. It comes seldom, each enters the core for itself.
 
 use backfence_wire::v1::{
     Declined, ServeReply,
@@ -6,7 +6,7 @@ use backfence_wire::v1::{
     serve_request::Body,
 };
 
-use super::reply::{at_once, refused, reply, shown, wire_ids};
+use super::reply::{at_once, invalid, refused, reply, shown, wire_ids};
 use crate::{
     copies,
     copy::{Copy, Told},
@@ -18,7 +18,8 @@ use crate::{
 /// over-load.
 pub(super) fn answer(copy: &Copy, body: &Body) -> Option<Told<ServeReply>> {
     Some(match body {
-        Body::ChangeStatus(_) => at_once(change_status(copy)),
+        Body::ChangeStatus(asked) => at_once(change_status(copy, asked.wanted)),
+        Body::Hello(_) => at_once(reply(Outcome::Hello(copy.hello()))),
         Body::Retire(asked) => retire(copy, asked.server, asked.force),
         Body::Describe(_) => at_once(reply(Outcome::Description(copy.describe()))),
         Body::Digest(_) => shown(copy.look(inspect::digest), Outcome::ValueDigest),
@@ -38,13 +39,16 @@ pub(super) fn answer(copy: &Copy, body: &Body) -> Option<Told<ServeReply>> {
         | Body::CopiedUpdate(_)
         | Body::Query(_)
         | Body::Cancel(_)
-        | Body::Hello(_)
         | Body::Proof(_) => return None,
     })
 }
 
-fn change_status(copy: &Copy) -> ServeReply {
-    let (from, to) = copy.change_status();
+fn change_status(copy: &Copy, wanted: i32) -> ServeReply {
+    let wanted = match backfence_wire::wanted(wanted) {
+        Ok(wanted) => wanted,
+        Err(malformed) => return invalid(&malformed),
+    };
+    let (from, to) = copy.change_status(wanted);
     tracing::info!(?from, ?to, "status changed");
     reply(Outcome::StatusChanged(StatusChanged {
         from: from.into(),

@@ -139,7 +139,7 @@ impl<W: Write> Conversation<'_, W> {
         };
         let prompt = format!("Which server ({range})? ");
         let server = self.prompt(&prompt, Wants::Else, parse).await?;
-        self.send(Request::Change(server)).await
+        self.send(Request::Change(server, None)).await
     }
 
     /// What has options, as on the command line.
