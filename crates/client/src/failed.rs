@@ -3,6 +3,7 @@
 use std::{error::Error as _, time::Duration};
 
 use backfence_process::{Address, is_unreachable};
+use backfence_wire::Reason;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -70,26 +71,26 @@ impl Said<'_> {
     /// `None` where metadata that the contract promises is missing.
     fn failed(&self) -> Option<Failed> {
         let message = || self.status.message().to_owned();
-        Some(match self.info.reason.as_str() {
-            "ALL_BUSY" | "SERVER_AWAY" => Failed::Busy,
-            "OUTCOME_UNKNOWN" => Failed::Unknown,
-            "BEHIND" => Failed::Behind(Error::Behind {
+        Some(match Reason::read(&self.info.reason) {
+            Some(Reason::AllBusy | Reason::ServerAway) => Failed::Busy,
+            Some(Reason::OutcomeUnknown) => Failed::Unknown,
+            Some(Reason::Behind) => Failed::Behind(Error::Behind {
                 server: self.number("server")?,
                 incarnation: self.number("incarnation")?,
                 number: self.number("number")?,
             }),
-            "CLOCK_AHEAD" => {
+            Some(Reason::ClockAhead) => {
                 let wait = Duration::from_millis(self.number("retry_after_ms")?);
                 Failed::Ahead(wait, self.refused())
             }
-            "TOO_LATE" => Failed::Late,
-            "UNKNOWN_MOVIE" => Failed::Final(Error::UnknownMovie),
-            "UNKNOWN_SERVER" => Failed::Final(Error::UnknownServer {
+            Some(Reason::TooLate) => Failed::Late,
+            Some(Reason::UnknownMovie) => Failed::Final(Error::UnknownMovie),
+            Some(Reason::UnknownServer) => Failed::Final(Error::UnknownServer {
                 // The caller knows which server it asked for.
                 server: 0,
                 servers: parse_servers(self.info.metadata.get("servers")?)?,
             }),
-            "INVALID" => Failed::Final(Error::Invalid(message())),
+            Some(Reason::Invalid) => Failed::Final(Error::Invalid(message())),
             _ => Failed::Final(self.refused()),
         })
     }

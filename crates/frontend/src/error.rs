@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use backfence_gossip::ReplicaId;
-use backfence_wire::v1::Refused;
+use backfence_wire::{Reason, v1::Refused};
 use thiserror::Error;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -12,8 +12,7 @@ use crate::{cluster_key::NotOurs, pass::Unserved};
 
 const DOMAIN: &str = "backfence";
 
-/// Why a request failed. The table of reasons and codes is in
-/// `proto/backfence/v1/frontend.proto`.
+/// Why a request failed.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub(crate) enum Error {
     #[error("All servers are currently busy, please try again later")]
@@ -51,19 +50,21 @@ impl Error {
         Self::Invalid { field, why }
     }
 
+    /// A replica's reason is passed on as it is: it may be one of a later version.
     fn reason(&self) -> &str {
-        match self {
-            Self::AllBusy => "ALL_BUSY",
-            Self::ServerAway(_) => "SERVER_AWAY",
-            Self::Behind { .. } => "BEHIND",
-            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
-            Self::UnknownServer { .. } => "UNKNOWN_SERVER",
-            Self::Invalid { .. } => "INVALID",
-            Self::BadToken(NotOurs::OtherKey { .. }) => "OTHER_CLUSTER_KEY",
-            Self::BadToken(_) => "BAD_TOKEN",
-            Self::Refused(refused) => &refused.reason,
-            Self::WrongAnswer => "WRONG_ANSWER",
-        }
+        let reason = match self {
+            Self::AllBusy => Reason::AllBusy,
+            Self::ServerAway(_) => Reason::ServerAway,
+            Self::Behind { .. } => Reason::Behind,
+            Self::OutcomeUnknown => Reason::OutcomeUnknown,
+            Self::UnknownServer { .. } => Reason::UnknownServer,
+            Self::Invalid { .. } => Reason::Invalid,
+            Self::BadToken(NotOurs::OtherKey { .. }) => Reason::OtherClusterKey,
+            Self::BadToken(_) => Reason::BadToken,
+            Self::Refused(refused) => return &refused.reason,
+            Self::WrongAnswer => Reason::WrongAnswer,
+        };
+        reason.as_str()
     }
 
     fn metadata(&self) -> HashMap<String, String> {
@@ -74,9 +75,13 @@ impl Error {
                 ("number", number.to_string()),
             ],
             Self::UnknownServer { known, .. } => vec![("servers", joined(known, ","))],
-            Self::Refused(refused) if refused.reason == "CLOCK_AHEAD" => {
-                vec![("retry_after_ms", refused.retry_after_ms.to_string())]
-            }
+            Self::Refused(refused) => match Reason::read(&refused.reason) {
+                Some(Reason::ClockAhead) => {
+                    vec![("retry_after_ms", refused.retry_after_ms.to_string())]
+                }
+                Some(Reason::NeedsUpgrade) => vec![("servers", joined(&refused.servers, ","))],
+                _ => Vec::new(),
+            },
             _ => Vec::new(),
         };
         let owned = |(key, value): (&str, _)| (key.to_owned(), value);
@@ -98,21 +103,8 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let reason = error.reason();
         let details = ErrorDetails::with_error_info(reason, DOMAIN, error.metadata());
-        Self::with_error_details(code(reason), error.to_string(), details)
-    }
-}
-
-fn code(reason: &str) -> Code {
-    match reason {
-        "ALL_BUSY" | "SERVER_AWAY" => Code::Unavailable,
-        "BEHIND" | "OUTCOME_UNKNOWN" => Code::DeadlineExceeded,
-        "UNKNOWN_MOVIE" | "UNKNOWN_SERVER" => Code::NotFound,
-        "INVALID" | "BAD_TOKEN" => Code::InvalidArgument,
-        "FORGED_TIMESTAMP" | "OTHER_CLUSTER_KEY" | "CLOCK_AHEAD" | "TOO_LATE"
-        | "RETIRES_ITSELF" | "STILL_RUNNING" | "NEEDS_FORCE" => Code::FailedPrecondition,
-        "UPDATE_ID_REUSED" => Code::AlreadyExists,
-        "LOG_FULL" => Code::ResourceExhausted,
-        _ => Code::Internal,
+        let code = Reason::read(reason).map_or(Code::Internal, Reason::code);
+        Self::with_error_details(code, error.to_string(), details)
     }
 }
 
@@ -213,6 +205,14 @@ mod tests {
             "no",
             &[],
         );
+        let too_new = Error::Refused(Refused {
+            reason: "NEEDS_UPGRADE".to_owned(),
+            message: "upgrade".to_owned(),
+            retry_after_ms: 0,
+            servers: vec![2, 3],
+        });
+        let too_old = [("servers", "2,3")];
+        check(too_new, Code::FailedPrecondition, "upgrade", &too_old);
         check(refused("TOO_LATE", 0), Code::FailedPrecondition, "no", &[]);
         check(refused("LOG_FULL", 0), Code::ResourceExhausted, "no", &[]);
         check(refused("SOMETHING_NEW", 0), Code::Internal, "no", &[]);

@@ -8,10 +8,13 @@ use std::{
 
 use backfence_gossip::{SessionId, Timestamp};
 use backfence_process::{Entry, Environment, Name};
-use backfence_wire::v1::{
-    self, DescribeRequest, DescribeResponse, Refused, ServeRequest,
-    serve_reply::{Lacking, Outcome},
-    serve_request::{Body, Retire},
+use backfence_wire::{
+    Reason,
+    v1::{
+        self, DescribeRequest, DescribeResponse, Refused, ServeRequest,
+        serve_reply::{Lacking, Outcome},
+        serve_request::{Body, Retire},
+    },
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
@@ -269,7 +272,7 @@ fn failure(reply: Reply) -> Result<Reply, Failed> {
 /// What is too late for one server another may know still, or take: their clocks differ.
 fn too_late(reply: Reply) -> Result<Reply, Refused> {
     match reply.outcome {
-        Outcome::Refused(refused) if refused.reason == "TOO_LATE" => Err(refused),
+        Outcome::Refused(refused) if refused.reason == Reason::TooLate.as_str() => Err(refused),
         _ => Ok(reply),
     }
 }
@@ -289,7 +292,8 @@ fn ended(server: &Arc<Server>, reply: Reply, maybe: bool) -> Result<Served, Erro
 
 /// Whether every server refuses for this reason: all have the same movies.
 fn is_shared(refused: &Refused) -> bool {
-    matches!(refused.reason.as_str(), "UNKNOWN_MOVIE" | "INVALID")
+    let reason = Reason::read(&refused.reason);
+    matches!(reason, Some(Reason::UnknownMovie | Reason::Invalid))
 }
 
 fn unserved(unanswered: Unanswered, is_update: bool) -> Failed {

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 
 use backfence_gossip::{Replica, ReplicaId, Timestamp};
 use backfence_ratings::Ratings;
-use backfence_wire::v1::{self, Membership};
+use backfence_wire::{
+    Reason,
+    v1::{self, Membership},
+};
 
 /// Why a server was not retired. Nothing has changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -27,13 +30,12 @@ pub(crate) enum NotRetired {
 }
 
 impl NotRetired {
-    /// As in `frontend.proto`.
-    pub(crate) const fn reason(&self) -> &'static str {
+    pub(crate) const fn reason(&self) -> Reason {
         match self {
-            Self::Itself(_) => "RETIRES_ITSELF",
-            Self::Unknown { .. } => "UNKNOWN_SERVER",
-            Self::Running { .. } => "STILL_RUNNING",
-            Self::Away { .. } => "NEEDS_FORCE",
+            Self::Itself(_) => Reason::RetiresItself,
+            Self::Unknown { .. } => Reason::UnknownServer,
+            Self::Running { .. } => Reason::StillRunning,
+            Self::Away { .. } => Reason::NeedsForce,
         }
     }
 }
@@ -187,31 +189,51 @@ mod tests {
 
     #[test]
     fn what_stands_against_a_retirement_is_said() {
-        let check = |replica: &Replica<Ratings>, server, linked: &[_], texts: &[&str]| {
+        let check = |replica: &Replica<Ratings>, server, linked: &[_], reason, texts: &[&str]| {
             let refused = may_retire(replica, server, false, linked).expect_err("not by itself");
             for text in texts {
                 assert!(refused.to_string().contains(text), "{refused}");
             }
-            assert!(!refused.reason().is_empty());
+            assert_eq!(refused.reason(), reason);
         };
         let nothing = replica(&[]);
-        check(&nothing, 1, &[], &["server 1 cannot retire itself"]);
+        check(
+            &nothing,
+            1,
+            &[],
+            Reason::RetiresItself,
+            &["server 1 cannot retire itself"],
+        );
         check(
             &nothing,
             3,
             &[OTHER, GONE],
+            Reason::StillRunning,
             &["gossips with server 1", "stop it first"],
         );
         check(
             &nothing,
             3,
             &[OTHER],
+            Reason::NeedsForce,
             &["no other server has any update of it", "--force"],
         );
         let before = replica(&[(OTHER, &[(OLD, 4)])]);
-        check(&before, 3, &[], &["is 4 of its life 10; what"]);
+        check(
+            &before,
+            3,
+            &[],
+            Reason::NeedsForce,
+            &["is 4 of its life 10; what"],
+        );
         let both = replica(&[(OTHER, &[(OLD, 4), (GONE, 2)]), (GONE, &[(GONE, 5)])]);
-        check(&both, 3, &[], &["is 2 of its life 20 (it had 3 more"]);
+        check(
+            &both,
+            3,
+            &[],
+            Reason::NeedsForce,
+            &["is 2 of its life 20 (it had 3 more"],
+        );
 
         let known = vec![1, 2, 3];
         let unknown = Err(NotRetired::Unknown { known });

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{bail, ensure};
 use backfence_client::{Client, Error, Prepared, Session, UserRating};
 use backfence_process::Address;
+use backfence_wire::Reason;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::Instant;
 
@@ -258,7 +259,10 @@ fn may_fail(error: &Error) -> anyhow::Result<()> {
         | Error::TooLate { .. }
         | Error::Unreachable { .. }
         | Error::OutOfTime { .. } => true,
-        Error::Refused { reason, .. } => matches!(reason.as_str(), "LOG_FULL" | "CLOCK_AHEAD"),
+        Error::Refused { reason, .. } => {
+            let reason = Reason::read(reason);
+            matches!(reason, Some(Reason::LogFull | Reason::ClockAhead))
+        }
         _ => false,
     };
     ensure!(may, "a request ended as none may: {error}");

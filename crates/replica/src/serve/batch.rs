@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use backfence_gossip::Update;
 use backfence_ratings::Operation;
 use backfence_wire::{
-    Malformed, read_update,
+    Malformed, Reason, read_update,
     v1::{
         self, ServeReply,
         serve_reply::{Accepted, Outcome},
@@ -90,7 +90,7 @@ pub(super) fn answer(
 fn other_data(copy: &Copy) -> ServeReply {
     let server = copy.id.server;
     reply(Outcome::Refused(v1::Refused {
-        reason: "OTHER_DATA".to_owned(),
+        reason: Reason::OtherData.to_string(),
         message: format!(
             "server {server} has loaded other movies than those that were found; find the movie \
              again, and start all servers with the same files"
@@ -188,7 +188,7 @@ fn take(core: &mut Core<'_>, update: Update<Operation>, copies: u32) -> Answered
     let Told { what, after } = match core.update(update) {
         Ok(told) => told,
         Err(UpdateError::UnknownMovie(error)) => {
-            return Answered::Now(at_once(refused("UNKNOWN_MOVIE", &error)));
+            return Answered::Now(at_once(refused(Reason::UnknownMovie, &error)));
         }
         Err(UpdateError::Refused(refusal)) => return Answered::Now(at_once(refuse(&refusal))),
     };

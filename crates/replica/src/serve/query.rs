@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use backfence_gossip::{Timestamp, View};
 use backfence_ratings::{Base, Ratings, UnknownMovie};
 use backfence_wire::{
-    Malformed, timestamp,
+    Malformed, Reason, timestamp,
     v1::{
         self, ServeReply,
         serve_reply::{Lacking, Outcome},
@@ -56,7 +56,7 @@ impl Unanswerable {
     pub(super) fn reply(&self) -> ServeReply {
         match self {
             Self::Malformed(malformed) => invalid(malformed),
-            Self::UnknownMovie(unknown) => refused("UNKNOWN_MOVIE", unknown),
+            Self::UnknownMovie(unknown) => refused(Reason::UnknownMovie, unknown),
         }
     }
 }
