@@ -196,6 +196,9 @@ async fn open(config: &Config, base: &Arc<Base>) -> anyhow::Result<Option<Opened
     };
     let opened = tokio::task::spawn_blocking(open).await?;
     let (store, place, recovered) = opened.map_err(refused)?;
+    if let Some(migrated) = &recovered.migrated {
+        tracing::info!("{migrated}");
+    }
     let logged =
         recovered.records.len() + recovered.state.as_ref().map_or(0, |state| state.log.len());
     tracing::info!(directory = %place.directory.display(), logged, "read what was stored");

@@ -176,13 +176,7 @@ mod tests {
     fn what_is_past_goes_with_a_checkpoint_that_is_waited_for() {
         let own = ReplicaId::new(1, 10);
         let mut replica = fixture::replica(own, []);
-        let mut unwritten = Unwritten::after(&Recovered {
-            state: None,
-            records: Vec::new(),
-            members: Vec::new(),
-            incarnation: None,
-            cluster: None,
-        });
+        let mut unwritten = Unwritten::after(&Recovered::default());
         let (made, session) = (Time(1_000_000_000), SessionId(7));
         let (user, movie) = (UserId(9), MovieId(1));
         let update = Update {

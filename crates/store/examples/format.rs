@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err(format!("{} is there already", to.display()).into());
     }
     let directory = tempfile::tempdir()?;
-    let (mut store, _) = Store::open(directory.path(), SERVER, base("4.0"))?;
+    let (mut store, _) = Store::open(directory.path(), SERVER, base(sample::RATED))?;
     sample::write(&mut store)?;
     drop(store);
     let from = directory.path().join(FILE);

@@ -1,9 +1,8 @@
 //! What is written, and how.
 
-use backfence_gossip::{Executed, LogEntry, Record, ReplicaId, SessionId, State, Time, Timestamp};
+use backfence_gossip::{Executed, LogEntry, Record, ReplicaId, SessionId, State, Timestamp};
 use backfence_ratings::{Cell, MovieId, Operation, Ratings, UserId};
-use backfence_wire::{ClusterId, Versions, cell, executed, state, v1};
-use prost::Message as _;
+use backfence_wire::{ClusterId, stored};
 use redb::{Table, WriteTransaction};
 
 use crate::tables::{
@@ -82,12 +81,12 @@ impl Batch {
         if let Some(checkpoint) = &self.checkpoint {
             checkpoint.put(transaction)?;
         }
-        if let Some(ClusterId(cluster)) = &self.cluster {
-            let mut meta = transaction.open_table(META)?;
-            meta.insert(name::CLUSTER, cluster.as_slice())?;
-        }
         if let Some(members) = &self.members {
             put_members(transaction, members)?;
+        }
+        if let Some(ClusterId(cluster)) = self.cluster {
+            let mut meta = transaction.open_table(META)?;
+            meta.insert(name::CLUSTER, cluster.as_slice())?;
         }
         if !self.records.is_empty() {
             let cut = self.checkpoint.as_ref().map(|checkpoint| &checkpoint.cut);
@@ -121,14 +120,8 @@ impl Checkpoint {
     }
 
     fn put_cut(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
-        let cut = v1::State {
-            log: Vec::new(),
-            executed: Vec::new(),
-            cells: Vec::new(),
-            ..state(&self.cut, Versions::OWN.newest, Time::default())
-        };
         let mut meta = transaction.open_table(META)?;
-        meta.insert(name::CUT, cut.encode_to_vec().as_slice())?;
+        meta.insert(name::CUT, stored::cut(&self.cut).as_slice())?;
         transaction.delete_table(MEMBERS)?;
         put_members(transaction, &self.cut.members)
     }
@@ -161,7 +154,7 @@ impl Checkpoint {
             let key = (user.0, movie.0);
             match changed {
                 Some(to) => {
-                    table.insert(key, cell(movie, user, to).encode_to_vec().as_slice())?;
+                    table.insert(key, stored::cell(movie, user, to).as_slice())?;
                 }
                 None => {
                     table.remove(key)?;
@@ -176,8 +169,7 @@ impl Checkpoint {
         for (session, of) in &self.executed {
             match of {
                 Some(of) => {
-                    let value = executed(*session, of, Versions::OWN.newest).encode_to_vec();
-                    table.insert(session.0, value.as_slice())?;
+                    table.insert(session.0, stored::executed(*session, of).as_slice())?;
                 }
                 None => {
                     table.remove(session.0)?;
@@ -200,13 +192,8 @@ fn put_records<'a>(
     table: &mut Table<'_, Place, &'static [u8]>,
     records: impl Iterator<Item = &'a Record<Operation>>,
 ) -> Result<(), redb::Error> {
-    let mut bytes = Vec::new();
     for record in records {
-        bytes.clear();
-        v1::Record::from(record)
-            .encode(&mut bytes)
-            .expect("a vector grows");
-        table.insert(place_of(record), bytes.as_slice())?;
+        table.insert(place_of(record), stored::record(record).as_slice())?;
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! The directory: its lock, and how its file comes to be.
+//! The directory: its lock, how its file comes to be, and how another takes its place.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io,
-    path::Path,
+    fs::{self, File, Metadata, OpenOptions, TryLockError},
+    io, iter,
+    path::{Path, PathBuf},
 };
 
 use crate::OpenError;
@@ -11,6 +11,9 @@ use crate::OpenError;
 const LOCK: &str = "lock";
 const FILE: &str = "replica.redb";
 const UNFINISHED: &str = "replica.redb.new";
+
+/// Most files of one format that are kept. With more the directory is refused.
+const MOST_KEPT: u32 = 100;
 
 /// A directory that nobody else can use as long as this lives.
 #[derive(Debug)]
@@ -49,8 +52,13 @@ impl Directory {
         }
     }
 
-    pub(crate) fn file(&self) -> std::path::PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.path.join(FILE)
+    }
+
+    /// Where a file is until it has all that belongs in it.
+    pub(crate) fn unfinished(&self) -> PathBuf {
+        self.path.join(UNFINISHED)
     }
 
     /// The file, or a new one under another name: a crash while it is made must not
@@ -61,7 +69,7 @@ impl Directory {
         match options.open(self.file()) {
             Ok(file) => Ok(Found::Existing(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let unfinished = self.path.join(UNFINISHED);
+                let unfinished = self.unfinished();
                 let new = options.create(true).truncate(true).open(&unfinished);
                 new.map(Found::New)
                     .map_err(|source| OpenError::io(&unfinished, source))
@@ -72,10 +80,70 @@ impl Directory {
 
     /// Gives a new file its name, for good.
     pub(crate) fn finish(&self) -> Result<(), OpenError> {
-        fs::rename(self.path.join(UNFINISHED), self.file())
+        fs::rename(self.unfinished(), self.file())
             .and_then(|()| sync(&self.path))
             .map_err(|source| OpenError::io(self.file(), source))
     }
+
+    /// Copies the file to where an unfinished one is, over whatever is left there.
+    pub(crate) fn copy(&self) -> Result<(), OpenError> {
+        let to = self.unfinished();
+        let copied = fs::copy(self.file(), &to);
+        copied.map(drop).map_err(|source| OpenError::io(to, source))
+    }
+
+    /// Removes what is unfinished: it may hold the room that others lack.
+    pub(crate) fn discard(&self) {
+        // Where it cannot be removed it is written over the next time.
+        let _ = fs::remove_file(self.unfinished());
+    }
+
+    /// The name under which a file of this format is kept: one that is free, or is the
+    /// file's already, where a crash came after [`keep`](Self::keep). What has the name else
+    /// is of an earlier migration, after which somebody has put the old file back: it stays,
+    /// since it may be what they want back again.
+    pub(crate) fn name_to_keep(&self, format: u32) -> Result<PathBuf, OpenError> {
+        let name = self.path.join(format!("{FILE}.format-{format}"));
+        let others = (2..=MOST_KEPT).map(|number| {
+            let name = format!("{FILE}.format-{format}.{number}");
+            self.path.join(name)
+        });
+        for name in iter::once(name.clone()).chain(others) {
+            let is_usable = match name.symlink_metadata() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+                there => there.and_then(|there| Ok(is_same(&there, &self.file().metadata()?))),
+            };
+            if is_usable.map_err(|source| OpenError::io(&name, source))? {
+                return Ok(name);
+            }
+        }
+        Err(OpenError::io(name, io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// Gives the file a second name, for good. It has that for itself when a finished file
+    /// takes the first.
+    pub(crate) fn keep(&self, name: &Path) -> Result<(), OpenError> {
+        let linked = match fs::hard_link(self.file(), name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        };
+        linked
+            .and_then(|()| sync(&self.path))
+            .map_err(|source| OpenError::io(name, source))
+    }
+}
+
+/// Whether these are of one file under two names.
+#[cfg(unix)]
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Where nobody can tell, the file gets one name more.
+#[cfg(not(unix))]
+fn is_same(_: &Metadata, _: &Metadata) -> bool {
+    false
 }
 
 /// Makes the directory and those above it, and has their names on the disk.

@@ -19,8 +19,8 @@ pub enum OpenError {
     },
     /// A newer version of the program has written it, or a much older one.
     #[error(
-        "the data in {} has format {found}, and this program reads format {known}: start {} \
-         version of it, or use an empty directory",
+        "the data in {} has format {found}, and this program reads formats {oldest} to \
+         {known}: start {} version of it, or use an empty directory",
         file.display(),
         if found > known { "a newer" } else { "an older" }
     )]
@@ -29,7 +29,9 @@ pub enum OpenError {
         file: PathBuf,
         /// Its format.
         found: u32,
-        /// The one that is read here.
+        /// The oldest that is read here: what has a former one is migrated.
+        oldest: u32,
+        /// The one that is written here.
         known: u32,
     },
     /// It belongs to another server.
@@ -198,14 +200,14 @@ impl From<DatabaseError> for Unreadable {
     }
 }
 
-impl From<backfence_wire::Malformed> for Unreadable {
-    fn from(error: backfence_wire::Malformed) -> Self {
-        Self::What(error.to_string())
+impl From<redb::CommitError> for Unreadable {
+    fn from(error: redb::CommitError) -> Self {
+        Self::Database(error.into())
     }
 }
 
-impl From<prost::DecodeError> for Unreadable {
-    fn from(error: prost::DecodeError) -> Self {
+impl From<backfence_wire::Malformed> for Unreadable {
+    fn from(error: backfence_wire::Malformed) -> Self {
         Self::What(error.to_string())
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! [`Store::open`] gives back what was written, as [`Recovered`]: the last checkpoint,
 //! and the records after it. It needs no tool and no flag after any crash; it refuses a
-//! directory that it cannot vouch for, and says why: [`OpenError`].
+//! directory that it cannot vouch for, changes nothing in it, and says why: [`OpenError`].
+//! A store of a former format is [`Migrated`].
 //!
 //! # The contract with whoever calls it
 //!
@@ -24,7 +25,7 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | a name | format, server, fingerprint, incarnation, the checkpoint's cut |
+//! | `meta` | a name | format, server, fingerprint, cluster, incarnation, the checkpoint's cut |
 //! | `members` | server, incarnation | |
 //! | `records` | server, incarnation, number | `backfence.v1.Record` |
 //! | `waiting` | server, incarnation, number | |
@@ -36,6 +37,9 @@
 mod batch;
 mod create;
 mod error;
+mod held;
+mod migrate;
+mod owner;
 mod recover;
 mod store;
 mod tables;
@@ -43,5 +47,6 @@ mod watch;
 
 pub use batch::{Batch, Checkpoint};
 pub use error::{OpenError, WriteError};
+pub use migrate::Migrated;
 pub use recover::Recovered;
 pub use store::Store;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use backfence_gossip::{LogEntry, Record, ReplicaId, State, Timestamp};
 use backfence_ratings::{Base, Operation, Ratings};
-use backfence_wire::{ClusterId, read_state, v1};
-use prost::Message as _;
+use backfence_wire::{ClusterId, stored};
 use redb::{ReadTransaction, ReadableTable as _};
 
 use crate::{
+    Migrated,
     error::Unreadable,
     tables::{CELLS, EXECUTED, MEMBERS, META, RECORDS, WAITING, name, place_of},
 };
@@ -17,7 +17,7 @@ use crate::{
 ///
 /// A replica takes it as messages from itself: first the state, then an offer with the
 /// records and the members.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Recovered {
     /// The last checkpoint, with the log's records up to it; `None` where there was none
     /// yet. It is from the latest incarnation.
@@ -31,6 +31,8 @@ pub struct Recovered {
     pub incarnation: Option<u64>,
     /// The cluster that the replica belongs to; `None` before it has joined or founded one.
     pub cluster: Option<ClusterId>,
+    /// That it had a former format.
+    pub migrated: Option<Migrated>,
 }
 
 pub(crate) fn recover(
@@ -43,18 +45,11 @@ pub(crate) fn recover(
         Some(bytes) => Some(u64::from_le_bytes(exactly(bytes.value())?)),
         None => None,
     };
-    let cluster = match meta.get(name::CLUSTER)? {
-        Some(bytes) => Some(ClusterId(exactly(bytes.value())?)),
-        None => None,
-    };
-    let cut = match meta.get(name::CUT)? {
-        Some(bytes) => Some(v1::State::decode(bytes.value())?),
-        None => None,
-    };
-    let state = match cut {
+    let state = match meta.get(name::CUT)? {
         Some(cut) => {
             let from = ReplicaId::new(server, incarnation.unwrap_or_default());
-            Some(read_state(from, base, with_tables(transaction, cut)?)?)
+            let cut = stored::read_cut(from, base, cut.value())?;
+            Some(with_tables(transaction, cut)?)
         }
         None => None,
     };
@@ -63,7 +58,11 @@ pub(crate) fn recover(
         records: Vec::new(),
         members: members(transaction)?,
         incarnation,
-        cluster,
+        cluster: match meta.get(name::CLUSTER)? {
+            Some(bytes) => Some(bytes.value().try_into()?),
+            None => None,
+        },
+        migrated: None,
     };
     recovered.read_records(transaction)?;
     Ok(recovered)
@@ -75,15 +74,19 @@ pub(crate) fn exactly<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Unreadabl
     bytes.try_into().map_err(wrong)
 }
 
-fn with_tables(transaction: &ReadTransaction, mut cut: v1::State) -> Result<v1::State, Unreadable> {
+fn with_tables(
+    transaction: &ReadTransaction,
+    mut state: State<Ratings>,
+) -> Result<State<Ratings>, Unreadable> {
     for entry in transaction.open_table(EXECUTED)?.iter()? {
-        cut.executed
-            .push(v1::state::Executed::decode(entry?.1.value())?);
+        let executed = stored::read_executed(entry?.1.value())?;
+        state.executed.push(executed);
     }
     for entry in transaction.open_table(CELLS)?.iter()? {
-        cut.cells.push(v1::state::Cell::decode(entry?.1.value())?);
+        let (movie, user, cell) = stored::read_cell(entry?.1.value())?;
+        state.value.insert(movie, user, cell);
     }
-    Ok(cut)
+    Ok(state)
 }
 
 fn members(transaction: &ReadTransaction) -> Result<Vec<ReplicaId>, Unreadable> {
@@ -103,7 +106,7 @@ impl Recovered {
         let mut runs = Runs::after(self.state.as_ref());
         for entry in transaction.open_table(RECORDS)?.iter()? {
             let (key, bytes) = entry?;
-            let record: Record<Operation> = v1::Record::decode(bytes.value())?.try_into()?;
+            let record = stored::read_record(bytes.value())?;
             if place_of(&record) != key.value() {
                 let what = format!("a record stands at {:?}, not at its place", key.value());
                 return Err(Unreadable::What(what));

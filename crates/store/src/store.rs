@@ -7,7 +7,7 @@ use std::{
 
 use backfence_ratings::Base;
 use redb::{
-    Builder, Database, ReadTransaction, ReadableDatabase as _, StorageBackend, WriteTransaction,
+    Builder, Database, ReadableDatabase as _, StorageBackend, WriteTransaction,
     backends::FileBackend,
 };
 
@@ -15,14 +15,27 @@ use crate::{
     Batch, OpenError, Recovered, WriteError,
     create::{Directory, Found},
     error::Unreadable,
-    recover::{exactly, recover},
-    tables::{CELLS, EXECUTED, FORMAT, MEMBERS, META, RECORDS, WAITING, name},
+    migrate::{Migration, is_former},
+    owner::Owner,
+    recover::recover,
+    tables::{META, name},
     watch::{Failure, Health, Watched},
 };
 
 /// Most bytes of pages that are kept in memory. A batch may be larger: what does not fit
 /// is written early, and read again when it is needed.
 const CACHE: usize = 16 << 20;
+
+/// How every database is opened.
+pub(crate) fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .set_cache_size(CACHE)
+        // All of it is read in any case, and without this a damaged page can go unnoticed,
+        // or end in a panic.
+        .set_check_integrity_on_open(true);
+    builder
+}
 
 /// What a replica keeps on disk.
 #[derive(Debug)]
@@ -33,12 +46,6 @@ pub struct Store {
     /// The greatest incarnation that has begun.
     begun: Option<u64>,
     _directory: Option<Directory>,
-}
-
-/// What the stored data has to belong to.
-struct Owner {
-    server: u32,
-    base: Arc<Base>,
 }
 
 impl Store {
@@ -54,24 +61,37 @@ impl Store {
         base: Arc<Base>,
     ) -> Result<(Self, Recovered), OpenError> {
         let directory = Directory::open(directory)?;
-        let file = directory.file();
         let owner = Owner { server, base };
+        let (mut store, recovered) = match Self::start_in(&directory, &owner) {
+            Err(OpenError::OtherFormat { found, .. }) if is_former(found) => {
+                let migrated = Migration::new(&directory, &owner, found)?.run()?;
+                let (store, mut recovered) = Self::start_in(&directory, &owner)?;
+                recovered.migrated = Some(migrated);
+                (store, recovered)
+            }
+            opened => opened?,
+        };
+        store._directory = Some(directory);
+        Ok((store, recovered))
+    }
+
+    fn start_in(directory: &Directory, owner: &Owner) -> Result<(Self, Recovered), OpenError> {
+        let file = directory.file();
         let (found, is_new) = match directory.find()? {
             Found::Existing(found) => (found, false),
             Found::New(new) => (new, true),
         };
         let backend = FileBackend::new(found)
             .map_err(|error| OpenError::database(file.clone(), error.into()))?;
-        let (mut store, recovered) = Self::start(backend, is_new, file, owner)?;
+        let started = Self::start(backend, is_new, file, owner)?;
         if is_new {
             directory.finish()?;
         }
-        store._directory = Some(directory);
-        Ok((store, recovered))
+        Ok(started)
     }
 
     /// The same on anything that can hold bytes, for tests: a new store where it is
-    /// empty.
+    /// empty. There is no room to migrate one of a former format, which is refused.
     ///
     /// # Errors
     ///
@@ -84,31 +104,26 @@ impl Store {
         let file = PathBuf::from("the backend");
         let length = backend.len();
         let is_new = length.map_err(|source| OpenError::io(&file, source))? == 0;
-        Self::start(backend, is_new, file, Owner { server, base })
+        Self::start(backend, is_new, file, &Owner { server, base })
     }
 
-    fn start(
+    /// Opens a file, and changes nothing in one that is refused.
+    pub(crate) fn start(
         backend: impl StorageBackend,
         is_new: bool,
         file: PathBuf,
-        owner: Owner,
+        owner: &Owner,
     ) -> Result<(Self, Recovered), OpenError> {
         if !is_new && matches!(backend.len(), Ok(0)) {
             let what = "it is empty".to_owned();
             return Err(OpenError::Corrupt { file, what });
         }
         let (watched, health) = Watched::new(backend);
-        let opened = Builder::new()
-            .set_cache_size(CACHE)
-            // All of it is read in any case, and without this a damaged page can go
-            // unnoticed, or end in a panic.
-            .set_check_integrity_on_open(true)
-            .create_with_backend(watched);
-        let database = match opened {
+        let database = match builder().create_with_backend(watched.clone()) {
             Ok(database) => database,
             Err(error) => return Err(OpenError::database(file, error.into())),
         };
-        let store = Self {
+        let mut store = Self {
             database,
             health,
             file,
@@ -116,67 +131,22 @@ impl Store {
             _directory: None,
         };
         if is_new {
-            store.found(&owner)?;
+            let founded = store.transact(|transaction| owner.found(transaction));
+            founded.map_err(|error| OpenError::database(store.file.clone(), error))?;
         }
-        store.read(owner)
+        let recovered = store.read(owner)?;
+        store.begun = recovered.incarnation;
+        let released = watched.release();
+        released.map_err(|source| OpenError::io(&store.file, source))?;
+        Ok((store, recovered))
     }
 
-    /// Writes whose it is, and all tables.
-    fn found(&self, owner: &Owner) -> Result<(), OpenError> {
-        self.transact(|transaction| {
-            transaction.open_table(MEMBERS)?;
-            transaction.open_table(RECORDS)?;
-            transaction.open_table(WAITING)?;
-            transaction.open_table(CELLS)?;
-            transaction.open_table(EXECUTED)?;
-            let mut meta = transaction.open_table(META)?;
-            meta.insert(name::FORMAT, FORMAT.to_le_bytes().as_slice())?;
-            meta.insert(name::SERVER, owner.server.to_le_bytes().as_slice())?;
-            meta.insert(name::FINGERPRINT, owner.base.fingerprint().as_bytes())?;
-            Ok(())
-        })
-        .map_err(|error| OpenError::database(self.file.clone(), error))
-    }
-
-    fn read(mut self, owner: Owner) -> Result<(Self, Recovered), OpenError> {
-        let transaction = self
-            .database
-            .begin_read()
-            .map_err(|error| Unreadable::from(error).at(self.file.clone()))?;
-        self.check(&transaction, &owner)?;
-        let recovered = recover(&transaction, owner.server, owner.base)
-            .map_err(|error| error.at(self.file.clone()))?;
-        drop(transaction);
-        self.begun = recovered.incarnation;
-        Ok((self, recovered))
-    }
-
-    /// Refuses what belongs to something else.
-    fn check(&self, transaction: &ReadTransaction, owner: &Owner) -> Result<(), OpenError> {
-        let file = self.file.clone();
-        let found = number(transaction, name::FORMAT).map_err(|error| error.at(file.clone()))?;
-        if found != FORMAT {
-            let known = FORMAT;
-            return Err(OpenError::OtherFormat { file, found, known });
-        }
-        let stored = number(transaction, name::SERVER).map_err(|error| error.at(file.clone()))?;
-        if stored != owner.server {
-            return Err(OpenError::OtherServer {
-                file,
-                stored,
-                given: owner.server,
-            });
-        }
-        let given = owner.base.fingerprint();
-        let stored = fingerprint(transaction).map_err(|error| error.at(file.clone()))?;
-        if stored != given {
-            return Err(OpenError::OtherData {
-                file,
-                stored,
-                given,
-            });
-        }
-        Ok(())
+    fn read(&self, owner: &Owner) -> Result<Recovered, OpenError> {
+        let unreadable = |error: Unreadable| error.at(self.file.clone());
+        let begun = self.database.begin_read();
+        let transaction = begun.map_err(|error| unreadable(error.into()))?;
+        owner.check(&transaction, &self.file)?;
+        recover(&transaction, owner.server, owner.base.clone()).map_err(unreadable)
     }
 
     /// Notes for good that a new life has begun: the first thing in it.
@@ -247,21 +217,4 @@ impl Store {
             what,
         }
     }
-}
-
-fn number(transaction: &ReadTransaction, name: &str) -> Result<u32, Unreadable> {
-    let meta = transaction.open_table(META)?;
-    let bytes = meta.get(name)?.ok_or_else(|| missing(name))?;
-    Ok(u32::from_le_bytes(exactly(bytes.value())?))
-}
-
-fn fingerprint(transaction: &ReadTransaction) -> Result<String, Unreadable> {
-    let meta = transaction.open_table(META)?;
-    let bytes = meta.get(name::FINGERPRINT)?;
-    let bytes = bytes.ok_or_else(|| missing(name::FINGERPRINT))?;
-    Ok(String::from_utf8_lossy(bytes.value()).into_owned())
-}
-
-fn missing(name: &str) -> Unreadable {
-    Unreadable::What(format!("it does not say its {name}"))
 }

@@ -4,8 +4,12 @@ use backfence_gossip::{Record, ReplicaId};
 use backfence_ratings::Operation;
 use redb::TableDefinition;
 
-/// The version of all this. A directory with another one is refused.
-pub(crate) const FORMAT: u32 = 4;
+/// The version of all this.
+///
+/// | format | is like the one before, but for |
+/// |---|---|
+/// | 5 | the cluster; the digests of first replies, which have 16 bytes |
+pub(crate) const FORMAT: u32 = 5;
 
 /// Server, incarnation, number.
 pub(crate) type Place = (u32, u64, u64);
@@ -23,8 +27,9 @@ pub(crate) mod name {
     pub(crate) const SERVER: &str = "server";
     pub(crate) const FINGERPRINT: &str = "fingerprint";
     pub(crate) const INCARNATION: &str = "incarnation";
-    pub(crate) const CUT: &str = "cut";
+    /// Absent as long as the replica belongs to none.
     pub(crate) const CLUSTER: &str = "cluster";
+    pub(crate) const CUT: &str = "cut";
 }
 
 pub(crate) fn place(origin: ReplicaId, number: u64) -> Place {

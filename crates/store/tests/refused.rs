@@ -33,12 +33,12 @@ fn what_belongs_elsewhere_is_refused() {
     let directory = filled();
     let path = directory.path();
     let other = |error: &OpenError| matches!(error, OpenError::OtherFormat { .. });
-    for (format, remedy) in [(3_u32, "an older version"), (5, "a newer version")] {
+    for (format, remedy) in [(3_u32, "an older version"), (6, "a newer version")] {
         put(path, "format", &format.to_le_bytes());
         let found = format!("format {format}");
-        check(path, other, &[&found, "reads format 4", remedy]);
+        check(path, other, &[&found, "reads formats 4 to 5", remedy]);
     }
-    put(path, "format", &4_u32.to_le_bytes());
+    put(path, "format", &5_u32.to_le_bytes());
 
     put(path, "server", &9_u32.to_le_bytes());
     let other = |error: &OpenError| matches!(error, OpenError::OtherServer { .. });

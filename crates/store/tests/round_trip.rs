@@ -8,6 +8,7 @@ use backfence_gossip::{
 };
 use backfence_ratings::{Cell, MovieId, Operation, Rating, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered, Store};
+use backfence_wire::ClusterId;
 use support::{SERVER, base, disk::Disk};
 
 const HERE: ReplicaId = ReplicaId::new(SERVER, 7);
@@ -89,6 +90,7 @@ impl Fixture {
             Store::open_on(disk.clone(), SERVER, base("4.0")).expect("a new store");
         assert!(recovered.state.is_none() && recovered.records.is_empty());
         assert_eq!((recovered.members, recovered.incarnation), (vec![], None));
+        assert_eq!((recovered.cluster, recovered.migrated), (None, None));
         store.begin(HERE.incarnation).expect("it begins");
         let store = Some(store);
         Self { disk, store }
@@ -167,7 +169,7 @@ fn records_and_members_come_back_before_there_is_a_checkpoint() {
     let recovered = fixture.write(&Batch {
         records: [records(THERE, 1..=2), records(HERE, 1..=3)].concat(),
         members: Some(vec![THERE, HERE]),
-        checkpoint: None,
+        ..Batch::default()
     });
     assert!(recovered.state.is_none());
     let expected = [records(HERE, 1..=3), records(THERE, 1..=2)].concat();
@@ -191,6 +193,7 @@ fn checkpoints_replace_what_was_before_and_leave_what_came_after() {
             whole: None,
             ..Checkpoint::whole(first())
         }),
+        cluster: None,
     });
     assert_eq!(recovered.state, Some(first()));
     let after = [records(HERE, 4..=5), records(NEW, 1..=1)].concat();
@@ -249,6 +252,24 @@ fn a_record_that_was_applied_waits_no_longer() {
 }
 
 #[test]
+fn the_cluster_comes_back_as_it_was_said_last() {
+    let mut fixture = Fixture::new();
+    for bytes in [[1; 16], [0; 16]] {
+        let cluster = Some(ClusterId(bytes));
+        let recovered = fixture.write(&Batch {
+            cluster,
+            ..Batch::default()
+        });
+        assert_eq!(recovered.cluster, cluster);
+        let recovered = fixture.write(&Batch {
+            checkpoint: Some(Checkpoint::whole(first())),
+            ..Batch::default()
+        });
+        assert_eq!((recovered.cluster, recovered.migrated), (cluster, None));
+    }
+}
+
+#[test]
 fn nothing_is_written_for_an_empty_batch() {
     let mut fixture = Fixture::new();
     let store = fixture.store.as_mut().expect("it is open");
@@ -263,12 +284,11 @@ fn a_batch_costs_one_sync() {
     let mut fixture = Fixture::new();
     let store = fixture.store.as_mut().expect("it is open");
     let before = fixture.disk.journal().len();
-    let (records, members) = (records(HERE, 1..=100), None);
-    let checkpoint = Some(Checkpoint::whole(first()));
     let batch = Batch {
-        records,
-        members,
-        checkpoint,
+        records: records(HERE, 1..=100),
+        members: Some(vec![NEW]),
+        checkpoint: Some(Checkpoint::whole(first())),
+        cluster: Some(ClusterId([7; 16])),
     };
     store.write(&batch).expect("it is written");
     let journal = &fixture.disk.journal()[before..];

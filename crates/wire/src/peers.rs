@@ -76,7 +76,7 @@ pub fn state(state: &State<Ratings>, version: u32, now: Time) -> v1::State {
 }
 
 /// Encodes the last write of a user to a movie.
-pub fn cell(movie: MovieId, user: UserId, cell: Cell) -> v1::state::Cell {
+pub(crate) fn cell(movie: MovieId, user: UserId, cell: Cell) -> v1::state::Cell {
     v1::state::Cell {
         user_id: user.0,
         movie_id: movie.0,
@@ -99,8 +99,8 @@ pub fn read_state(
     let standing = state.standing().into();
     let mut value = Ratings::new(base);
     for cell in state.cells {
-        let (movie, user) = (MovieId(cell.movie_id), UserId(cell.user_id));
-        value.insert(movie, user, read_cell(cell)?);
+        let (movie, user, cell) = read_cell(cell)?;
+        value.insert(movie, user, cell);
     }
     let executed = state.executed.into_iter().map(read_executed);
     Ok(State {
@@ -155,7 +155,11 @@ impl TryFrom<v1::state::LogEntry> for LogEntry<Operation> {
 }
 
 /// Encodes what is executed of one session, for one that speaks this `version` of the wire.
-pub fn executed(session: SessionId, executed: &Executed, version: u32) -> v1::state::Executed {
+pub(crate) fn executed(
+    session: SessionId,
+    executed: &Executed,
+    version: u32,
+) -> v1::state::Executed {
     let merged;
     let executed = if version < DIGESTS {
         merged = executed.clone().without_replies();
@@ -181,7 +185,9 @@ pub fn executed(session: SessionId, executed: &Executed, version: u32) -> v1::st
     }
 }
 
-fn read_executed(executed: v1::state::Executed) -> Result<(SessionId, Executed), Malformed> {
+pub(crate) fn read_executed(
+    executed: v1::state::Executed,
+) -> Result<(SessionId, Executed), Malformed> {
     let run = |run: v1::state::executed::Run| match run.first..=run.last {
         run if run.is_empty() => Err(Malformed("a run ends before it begins")),
         run => Ok(run),
@@ -215,14 +221,16 @@ fn read_executed(executed: v1::state::Executed) -> Result<(SessionId, Executed),
     Ok((session, executed))
 }
 
-fn read_cell(cell: v1::state::Cell) -> Result<Cell, Malformed> {
+pub(crate) fn read_cell(cell: v1::state::Cell) -> Result<(MovieId, UserId, Cell), Malformed> {
     let rating =
         |value| Rating::from_ten_thousandths(value).ok_or(Malformed("a rating is above 5"));
-    Ok(Cell {
+    let (movie, user) = (MovieId(cell.movie_id), UserId(cell.user_id));
+    let cell = Cell {
         time: Time(cell.time_us),
         update: update_id(cell.update_id)?,
         rating: cell.rating.map(rating).transpose()?,
-    })
+    };
+    Ok((movie, user, cell))
 }
 
 fn update_id(id: Option<v1::UpdateId>) -> Result<UpdateId, Malformed> {

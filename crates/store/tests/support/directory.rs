@@ -1,6 +1,6 @@
 //! A real directory with a store in it.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use backfence_gossip::{
     Limits, LogEntry, Record, Replica, ReplicaId, SessionId, Time, Timestamp, Update, UpdateId,
@@ -46,15 +46,19 @@ pub(crate) fn filled() -> tempfile::TempDir {
     let batch = Batch {
         records: (501..=1_000).map(record).collect(),
         checkpoint: Some(Checkpoint::whole(cut)),
-        members: None,
+        ..Batch::default()
     };
     store.write(&batch).expect("it is written");
     directory
 }
 
-/// Checks what is said of a directory, and that it says where and what to do.
+/// Checks what is said of a directory, that it says where and what to do, and that nothing
+/// is changed.
 pub(crate) fn check(directory: &Path, is_right: impl Fn(&OpenError) -> bool, says: &[&str]) {
+    let before = fs::read(directory.join(FILE)).ok();
     let error = open(directory).expect_err("it is refused");
+    let after = fs::read(directory.join(FILE)).ok();
+    assert!(before == after, "what is refused stays as it is");
     let said = error.to_string();
     println!("{said}");
     assert!(is_right(&error), "{error:?}");

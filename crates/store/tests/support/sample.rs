@@ -2,11 +2,13 @@
 //! holds.
 
 use backfence_gossip::{
-    Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State, Time, Timestamp,
-    Update, UpdateId,
+    Digest, Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State, Time,
+    Timestamp, Update, UpdateId,
 };
 use backfence_ratings::{Cell, MovieId, Operation, Rating, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered, Store, WriteError};
+
+use backfence_wire::ClusterId;
 
 use super::{SERVER, base};
 
@@ -22,7 +24,7 @@ const OTHER: ReplicaId = ReplicaId::new(4, 1);
 const NEW: ReplicaId = ReplicaId::new(5, 1);
 
 /// The loaded data.
-const RATED: &str = "4.0";
+pub(crate) const RATED: &str = "4.0";
 const START: u64 = 1_767_225_600_000_000;
 const SECOND: u64 = 1_000_000;
 
@@ -78,7 +80,7 @@ fn executed(origin: ReplicaId, count: u64) -> (SessionId, Executed) {
     let reply = |number| FirstReply {
         sequence: number,
         ts: record(origin, number).ts(),
-        digest: number << 32,
+        digest: Digest(u128::from(number << 32).to_be_bytes()),
     };
     let older = match last_older(count) {
         0 => Timestamp::new(),
@@ -103,14 +105,10 @@ fn value<'a>(records: impl Iterator<Item = &'a Record<Operation>>) -> Ratings {
             operation,
             ..
         } = record.update();
-        let rating = match operation {
-            Operation::Rate { rating, .. } => Some(*rating),
-            Operation::Delete { .. } => None,
-        };
         let cell = Cell {
             time: *time,
             update: *id,
-            rating,
+            rating: operation.rating(),
         };
         value.insert(operation.movie(), operation.user(), cell);
     }
@@ -166,6 +164,7 @@ fn checkpoint() -> State<Ratings> {
         standing: Standing::Joined,
         horizon: Time(START + 10 * SECOND),
         settled: Time(START + 5 * SECOND),
+        needs: 1,
     }
 }
 
@@ -179,6 +178,8 @@ fn after() -> Vec<Record<Operation>> {
     .concat()
 }
 
+const CLUSTER: ClusterId = ClusterId(*b"a sample cluster");
+
 /// Writes it all to a store that is new.
 ///
 /// # Errors
@@ -189,6 +190,7 @@ pub(crate) fn write(store: &mut Store) -> Result<(), WriteError> {
     store.write(&Batch {
         records: records(BEFORE, 1..=12),
         members: Some(vec![BEFORE, THERE]),
+        cluster: Some(CLUSTER),
         checkpoint: None,
     })?;
     store.begin(HERE.incarnation)?;
@@ -199,17 +201,29 @@ pub(crate) fn write(store: &mut Store) -> Result<(), WriteError> {
     store.write(&Batch {
         records: after(),
         members: Some(vec![NEW]),
-        checkpoint: None,
+        ..Batch::default()
     })
 }
 
-/// What comes back of it.
-pub(crate) fn recovered() -> Recovered {
-    let state = checkpoint();
+/// What comes back of it, where a program of that format has written it.
+pub(crate) fn recovered(format: u32) -> Recovered {
+    let mut state = checkpoint();
+    let mut cluster = CLUSTER;
+    if format < 5 {
+        // First replies had another digest, and clusters the name of their data.
+        for (_, executed) in &mut state.executed {
+            for reply in executed.replies.drain(..) {
+                executed.older.merge(&reply.ts);
+            }
+        }
+        cluster = ClusterId::of_fingerprint(&base(RATED).fingerprint());
+    }
     Recovered {
         records: after(),
         members: [&state.members[..], &[NEW]].concat(),
         incarnation: Some(HERE.incarnation),
         state: Some(state),
+        cluster: Some(cluster),
+        migrated: None,
     }
 }

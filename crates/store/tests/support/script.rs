@@ -263,9 +263,8 @@ impl Town {
             .collect();
         let recovered = Recovered {
             state,
-            records: Vec::new(),
             members,
-            incarnation: None,
+            ..Recovered::default()
         };
         revive(&self.base, recovered)
     }
