@@ -11,26 +11,77 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use bytes::{Buf as _, BufMut};
 use http::uri::PathAndQuery;
 use tokio::task::JoinSet;
-use tonic::{client::Grpc, transport::Channel};
-use tonic_prost::ProstCodec;
+use tonic::{
+    Status,
+    client::Grpc,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    transport::Channel,
+};
 
 /// How long it may take to elect a leader.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a put says. Only these fields of etcd's message are used.
-#[derive(Clone, PartialEq, prost::Message)]
 struct Put {
-    #[prost(bytes = "vec", tag = "1")]
     key: Vec<u8>,
-    #[prost(bytes = "vec", tag = "2")]
     value: Vec<u8>,
 }
 
-/// What of the answer matters: nothing.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Done {}
+impl Put {
+    /// As protobuf has it: the key is field 1, the value field 2.
+    fn encode(&self, buffer: &mut impl BufMut) {
+        for (number, field) in [(1, &self.key), (2, &self.value)] {
+            // Tag and length are a byte each.
+            let length = u8::try_from(field.len())
+                .ok()
+                .filter(|&length| length < 128);
+            buffer.put_u8(number << 3 | 2);
+            buffer.put_u8(length.expect("a put is short"));
+            buffer.put_slice(field);
+        }
+    }
+}
+
+/// Puts on the wire. What of the answer matters: nothing.
+struct Puts;
+
+impl Codec for Puts {
+    type Encode = Put;
+    type Decode = ();
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Puts {
+    type Item = Put;
+    type Error = Status;
+
+    fn encode(&mut self, put: Put, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        put.encode(buffer);
+        Ok(())
+    }
+}
+
+impl Decoder for Puts {
+    type Item = ();
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
+        buffer.advance(buffer.remaining());
+        Ok(Some(()))
+    }
+}
 
 /// Three members, each with a directory of its own. They end when this is dropped.
 pub(crate) struct Etcd {
@@ -149,13 +200,29 @@ async fn put(client: &mut Grpc<Channel>, number: u32, puts: u64) -> anyhow::Resu
         value: vec![7; 40],
     };
     let path = PathAndQuery::from_static("/etcdserverpb.KV/Put");
-    let codec: ProstCodec<Put, Done> = ProstCodec::default();
     client
-        .unary(tonic::Request::new(message), path, codec)
+        .unary(tonic::Request::new(message), path, Puts)
         .await?;
     Ok(())
 }
 
 fn free() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_put_is_encoded_as_protobuf_has_it() {
+        let put = Put {
+            key: b"key".to_vec(),
+            value: vec![7; 40],
+        };
+        let mut bytes = Vec::new();
+        put.encode(&mut bytes);
+        assert_eq!(bytes[..7], *b"\x0a\x03key\x12\x28");
+        assert_eq!(bytes[7..], [7; 40]);
+    }
 }
