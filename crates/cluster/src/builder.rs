@@ -124,6 +124,13 @@ impl Builder {
         }
     }
 
+    /// Has a replica speak no version of the wire above `newest`, as an older program would.
+    #[must_use]
+    pub fn wire_newest(mut self, replica: u32, newest: u32) -> Self {
+        self.wire.insert(replica, newest);
+        self
+    }
+
     /// Runs a program elsewhere than on loopback, always.
     #[must_use]
     pub fn host(mut self, role: Role, host: Host) -> Self {

@@ -218,7 +218,13 @@ impl FrontEnd for Service {
                         log_len: count,
                         waiting: 0,
                     }),
-                    ..v1::Server::default()
+                    cluster: vec![0xc1; 16],
+                    build: "0.2.0".to_owned(),
+                    wire: Some(v1::WireVersions {
+                        oldest: 1,
+                        newest: 2,
+                    }),
+                    speaks: 1,
                 }
             });
             Ok(v1::StatusResponse {

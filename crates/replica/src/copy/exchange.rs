@@ -138,6 +138,7 @@ impl Copy {
         held.replica.understands(peer, newest);
         drop(held);
         if has_changed {
+            tracing::info!(cluster = %claim.id, "goes along with a cluster");
             self.identity.send_replace(());
         }
         self.wake_disk();
