@@ -7,6 +7,7 @@ mod written;
 
 use std::{
     collections::BTreeMap,
+    mem,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -60,8 +61,8 @@ pub(crate) struct Copy {
     pulls: Mutex<BTreeMap<ReplicaId, Arc<Notify>>>,
     /// Told when there is one more of them.
     linked: Notify,
-    /// Marked changed whenever what this replica says in its Hello has.
-    identity: watch::Sender<()>,
+    /// What others are to be told anew when it changes.
+    identity: watch::Sender<Identity>,
     /// How many messages peers were sent.
     events: AtomicU64,
     /// The newest version of the wire that is spoken.
@@ -73,6 +74,14 @@ struct Held {
     replica: Replica<Ratings>,
     cluster: Cluster,
     unwritten: Option<Unwritten>,
+}
+
+/// Which cluster a replica belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Identity {
+    pub(crate) cluster: ClusterId,
+    /// It has joined, or founded.
+    is_settled: bool,
 }
 
 /// What may be told when the disk has come so far.
@@ -108,6 +117,12 @@ impl Copy {
         if let Some(unwritten) = &mut unwritten {
             unwritten.met(&replica);
         }
+        let held = Held {
+            replica,
+            cluster: start.cluster,
+            unwritten,
+        };
+        let identity = held.identity();
         Ok(Self {
             id,
             address,
@@ -116,17 +131,13 @@ impl Copy {
             environment,
             overload_probability: config.overload_probability,
             offline: AtomicBool::new(false),
-            held: Mutex::new(Held {
-                replica,
-                cluster: start.cluster,
-                unwritten,
-            }),
+            held: Mutex::new(held),
             disk,
             grown: watch::Sender::new(()),
             news: watch::Sender::new(()),
             pulls: Mutex::default(),
             linked: Notify::new(),
-            identity: watch::Sender::new(()),
+            identity: watch::Sender::new(identity),
             events: AtomicU64::new(0),
             newest: config.limits.version,
         })
@@ -192,6 +203,7 @@ impl Copy {
         if linked && !held.replica.has_joined() {
             held.replica.found();
             held.note_members();
+            self.tell_identity(&held);
             drop(held);
             self.wake_disk();
             self.grown.send_replace(());
@@ -227,9 +239,30 @@ impl Copy {
         self.grown.subscribe()
     }
 
-    /// Marked changed whenever what this replica says in its Hello has.
-    pub(crate) fn identity(&self) -> watch::Receiver<()> {
+    /// The cluster of this replica, at each change.
+    pub(crate) fn identity(&self) -> watch::Receiver<Identity> {
         self.identity.subscribe()
+    }
+
+    /// The cluster of this replica.
+    pub(crate) fn cluster(&self) -> ClusterId {
+        self.identity.borrow().cluster
+    }
+
+    /// Waits until it belongs to another cluster than this.
+    pub(crate) async fn left(&self, cluster: ClusterId) {
+        let mut identity = self.identity();
+        // The sender lives in this copy.
+        let _ = identity.wait_for(|now| now.cluster != cluster).await;
+    }
+
+    /// Has others told which cluster this replica belongs to, where that has changed.
+    fn tell_identity(&self, held: &Held) {
+        let now = held.identity();
+        self.identity.send_if_modified(|told| {
+            let before = mem::replace(told, now);
+            before != now
+        });
     }
 
     /// Names the next message that a peer is sent.
@@ -303,6 +336,14 @@ impl Copy {
 }
 
 impl Held {
+    fn identity(&self) -> Identity {
+        let (cluster, standing) = self.cluster();
+        Identity {
+            cluster,
+            is_settled: standing > v1::ClusterStanding::Candidate,
+        }
+    }
+
     /// The cluster of this replica, and how firmly it belongs to it.
     fn cluster(&self) -> (ClusterId, v1::ClusterStanding) {
         (self.cluster.id(), self.cluster.standing(&self.replica))

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use backfence_gossip::{Message, Scope};
 use backfence_process::{Address, Backoff, CancellationToken, Entry, Environment, Name, within};
 use backfence_wire::{
-    MAX_GOSSIP,
+    ClusterId, MAX_GOSSIP,
     v1::{self, peer_message::Body, replica_client::ReplicaClient},
 };
 use tokio::{
@@ -173,8 +173,7 @@ impl Link {
             copy: self.copy.clone(),
             to: calls,
         };
-        // What changes from here on is to be said anew.
-        let identity = self.copy.identity();
+        let told = self.copy.cluster();
         calls.say(Body::Hello(self.copy.hello())).await?;
         let outgoing = ReceiverStream::new(receiver).filter_map(Result::ok);
         let mut answers = within(MESSAGE, client.gossip(outgoing)).await?.into_inner();
@@ -185,7 +184,7 @@ impl Link {
             peer,
             calls,
             answers,
-            identity,
+            told,
         })
     }
 }
@@ -196,8 +195,8 @@ struct Stream {
     peer: Peer,
     calls: Says,
     answers: Streaming<v1::PeerMessage>,
-    /// Marked changed when the Hello of this replica has.
-    identity: watch::Receiver<()>,
+    /// The cluster that this replica has said to belong to, or another before.
+    told: ClusterId,
 }
 
 impl Drop for Stream {
@@ -215,6 +214,7 @@ impl Stream {
         shutdown: &CancellationToken,
     ) -> Result<(), Status> {
         let mut news = self.copy.news();
+        let (copy, told) = (self.copy.clone(), self.told);
         self.pull().await?;
         let pull = self.copy.link(self.peer.id);
         loop {
@@ -224,7 +224,7 @@ impl Stream {
                     let farewell = self.push(Scope::All);
                     return timeout(FAREWELL, farewell).await.unwrap_or(Ok(()));
                 }
-                _ = self.identity.changed() => {
+                () = copy.left(told) => {
                     return Err(Status::aborted("to say Hello anew"));
                 }
                 _ = news.changed() => self.push(Scope::Own).await?,

@@ -24,7 +24,7 @@ use tonic::{Status, Streaming};
 
 use self::waiting::Waiting;
 use crate::{
-    copy::{Copy, Told},
+    copy::{Copy, Identity, Told},
     unwritten::Position,
 };
 
@@ -45,7 +45,7 @@ pub(crate) struct Serving {
     written: Option<WatchStream<Position>>,
     /// Whenever what this replica says in its Hello has changed; `None` where the front end
     /// has said none.
-    identity: Option<WatchStream<()>>,
+    identity: Option<WatchStream<Identity>>,
     /// Replies that may leave.
     ready: VecDeque<ServeReply>,
     /// Replies that wait for the disk, in the order in which it reaches them.
@@ -86,7 +86,7 @@ impl Serving {
             self.ready.push_back(reply);
         }
         while let Some(identity) = &mut self.identity
-            && let Poll::Ready(Some(())) = Pin::new(identity).poll_next(context)
+            && let Poll::Ready(Some(_)) = Pin::new(identity).poll_next(context)
         {
             self.ready.push_back(ServeReply {
                 outcome: Some(Outcome::Hello(self.copy.hello())),

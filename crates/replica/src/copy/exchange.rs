@@ -110,6 +110,7 @@ impl Copy {
                 unwritten.joined();
             }
         }
+        self.tell_identity(&held);
         drop(held);
         if let Ok(received) = &received {
             warn_of_late(&received.late);
@@ -136,10 +137,10 @@ impl Copy {
             held.note_members();
         }
         held.replica.understands(peer, newest);
+        self.tell_identity(&held);
         drop(held);
         if has_changed {
             tracing::info!(cluster = %claim.id, "goes along with a cluster");
-            self.identity.send_replace(());
         }
         self.wake_disk();
         self.grown.send_replace(());
