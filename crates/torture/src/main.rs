@@ -42,6 +42,10 @@ struct Args {
     /// settled, and forgotten
     #[arg(long, value_name = "S", default_value_t = 600, value_parser = clap::value_parser!(u32).range(30..=86_400))]
     late: u32,
+    /// Have replicas speak the oldest version of the wire or the newest, drawn anew whenever
+    /// one starts after a fault, as while a cluster is upgraded and taken back
+    #[arg(long)]
+    mixed: bool,
     /// Of all that is drawn; the timing still differs from run to run
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -82,6 +86,7 @@ async fn torture(args: &Args) -> anyhow::Result<Verdict> {
         late: args.late,
         seed: args.seed.unwrap_or_else(rand::random),
         disks: true,
+        mixed: args.mixed,
     };
     eprintln!("seed {}", plan.seed);
     let Ran {

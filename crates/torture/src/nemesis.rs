@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context as _;
 use backfence_client::{Client, Timestamp};
 use backfence_cluster::{Backup, Cluster, Cut, Network, Role};
+use backfence_wire::Versions;
 use rand::{
     RngExt as _, SeedableRng as _,
     rngs::StdRng,
@@ -174,6 +175,15 @@ impl Nemesis {
         self.harm(&harmed).map(Some)
     }
 
+    /// What a replica speaks from its next start on, where versions are mixed.
+    fn draw_version(&mut self, role: Role) {
+        if let (Role::Replica(replica), true) = (role, self.plan.mixed) {
+            let is_old: bool = self.random.random();
+            let oldest = Versions::OWN.oldest;
+            self.cluster.speak(replica, is_old.then_some(oldest));
+        }
+    }
+
     fn replicas(&self) -> impl Iterator<Item = Role> + use<> {
         (1..=self.plan.replicas).map(Role::Replica)
     }
@@ -209,6 +219,9 @@ impl Nemesis {
                 (Harm::Kill, Role::Registry) => self.cluster.restart(role)?,
                 (Harm::Kill, _) => killed.push(role),
             }
+        }
+        for &role in &killed {
+            self.draw_version(role);
         }
         self.cluster.restart_all(&killed)?;
         Ok(seen)

@@ -25,6 +25,9 @@ pub struct Plan {
     /// Whether replicas have data directories. Without, a kill of all loses everything:
     /// so it can be seen that a run notices that.
     pub disks: bool,
+    /// Whether each replica speaks the oldest version of the wire or the newest, drawn anew
+    /// whenever it starts after a fault.
+    pub mixed: bool,
 }
 
 impl Plan {

@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::AddAssign};
 
+use backfence_wire::Versions;
 use serde::Serialize;
 
 use crate::{
@@ -27,6 +28,8 @@ pub struct Report {
     pub seconds: f64,
     /// Requests by outcome.
     pub operations: Operations,
+    /// Whether replicas spoke the oldest version of the wire or the newest.
+    pub mixed: bool,
     /// What went wrong.
     pub faults: Faults,
     /// Of what was checked at the end; absent where it did not come to that.
@@ -132,6 +135,7 @@ impl Report {
             front_ends: plan.front_ends,
             rate: plan.rate,
             seed: plan.seed,
+            mixed: plan.mixed,
             seconds: 0.0,
             operations: Operations::default(),
             faults: Faults::default(),
@@ -183,6 +187,13 @@ impl fmt::Display for Report {
             "{} replicas, {} front ends, {} requests a second wanted, seed {}; {:.0} s",
             self.replicas, self.front_ends, self.rate, self.seed, self.seconds
         )?;
+        if self.mixed {
+            let versions = Versions::OWN;
+            writeln!(
+                f,
+                "versions {versions} of the wire, drawn for each replica at each start"
+            )?;
+        }
         self.operations.fmt(f)?;
         self.faults.fmt(f)?;
         self.found.fmt(f)

@@ -72,6 +72,7 @@ impl Nemesis {
             }
         }
         self.keep_on()?;
+        self.draw_version(role);
         self.cluster.restart(role)?;
         if !handed_over {
             return Ok(None);
