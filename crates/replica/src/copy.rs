@@ -3,11 +3,11 @@
 mod age;
 mod core;
 mod exchange;
+mod identity;
 mod written;
 
 use std::{
     collections::BTreeMap,
-    mem,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -18,10 +18,13 @@ use std::{
 use backfence_gossip::{MalformedState, Replica, ReplicaId, Time};
 use backfence_process::{Address, Environment};
 use backfence_ratings::{Base, Ratings};
-use backfence_wire::{ClusterId, Versions, v1};
+use backfence_wire::v1;
 use tokio::sync::{Notify, watch};
 
-pub(crate) use self::core::{Core, UpdateError};
+pub(crate) use self::{
+    core::{Core, UpdateError},
+    identity::{BUILD, Identity},
+};
 use crate::{
     Config,
     cluster::Cluster,
@@ -30,9 +33,6 @@ use crate::{
     members::{self, NotRetired},
     unwritten::{Position, Unwritten},
 };
-
-/// The version of this program.
-pub(crate) const BUILD: &str = env!("CARGO_PKG_VERSION");
 
 /// How long a replica waits for somebody to join by before it says that it is ready.
 const JOIN: Duration = Duration::from_secs(2);
@@ -74,14 +74,6 @@ struct Held {
     replica: Replica<Ratings>,
     cluster: Cluster,
     unwritten: Option<Unwritten>,
-}
-
-/// Which cluster a replica belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Identity {
-    pub(crate) cluster: ClusterId,
-    /// It has joined, or founded.
-    is_settled: bool,
 }
 
 /// What may be told when the disk has come so far.
@@ -239,32 +231,6 @@ impl Copy {
         self.grown.subscribe()
     }
 
-    /// The cluster of this replica, at each change.
-    pub(crate) fn identity(&self) -> watch::Receiver<Identity> {
-        self.identity.subscribe()
-    }
-
-    /// The cluster of this replica.
-    pub(crate) fn cluster(&self) -> ClusterId {
-        self.identity.borrow().cluster
-    }
-
-    /// Waits until it belongs to another cluster than this.
-    pub(crate) async fn left(&self, cluster: ClusterId) {
-        let mut identity = self.identity();
-        // The sender lives in this copy.
-        let _ = identity.wait_for(|now| now.cluster != cluster).await;
-    }
-
-    /// Has others told which cluster this replica belongs to, where that has changed.
-    fn tell_identity(&self, held: &Held) {
-        let now = held.identity();
-        self.identity.send_if_modified(|told| {
-            let before = mem::replace(told, now);
-            before != now
-        });
-    }
-
     /// Names the next message that a peer is sent.
     pub(crate) fn next_event(&self) -> u64 {
         1 + self.events.fetch_add(1, Ordering::Relaxed)
@@ -275,57 +241,9 @@ impl Copy {
         self.environment.now()
     }
 
-    /// Which versions of the wire this replica speaks.
-    pub(crate) fn versions(&self) -> Versions {
-        self.held().versions(self.newest)
-    }
-
-    /// Who this is.
-    pub(crate) fn hello(&self) -> v1::Hello {
-        let held = self.held();
-        let (cluster, standing) = held.cluster();
-        v1::Hello {
-            id: Some(self.id.into()),
-            fingerprint: self.fingerprint.clone(),
-            address: self.address.to_string(),
-            cluster: cluster.0.into(),
-            standing: standing.into(),
-            wire: Some(held.versions(self.newest).into()),
-            build: BUILD.to_owned(),
-            ..v1::Hello::default()
-        }
-    }
-
     /// Marked changed whenever there is something to push.
     pub(crate) fn news(&self) -> watch::Receiver<()> {
         self.news.subscribe()
-    }
-
-    /// Who this is and what it has.
-    pub(crate) fn describe(&self) -> v1::DescribeResponse {
-        let held = self.held();
-        let replica = &held.replica;
-        let state = v1::ReplicaState {
-            id: Some(self.id.into()),
-            value_ts: Some(replica.value_ts().into()),
-            replica_ts: Some(replica.replica_ts().into()),
-            log_len: replica.log_len() as u64,
-            waiting: replica.waiting_len() as u64,
-        };
-        let (cluster, standing) = held.cluster();
-        v1::DescribeResponse {
-            state: Some(state),
-            status: status(self.offline.load(Ordering::Relaxed)).into(),
-            fingerprint: self.fingerprint.clone(),
-            members: replica.members().map(Into::into).collect(),
-            known: members::known(replica),
-            cluster: cluster.0.into(),
-            standing: standing.into(),
-            wire: Some(held.versions(self.newest).into()),
-            build: BUILD.to_owned(),
-            speaks: replica.speaks(),
-            now_us: self.now().0,
-        }
     }
 
     /// Whoever panicked inside a call may have left the state half-changed, so the
@@ -336,27 +254,6 @@ impl Copy {
 }
 
 impl Held {
-    fn identity(&self) -> Identity {
-        let (cluster, standing) = self.cluster();
-        Identity {
-            cluster,
-            is_settled: standing > v1::ClusterStanding::Candidate,
-        }
-    }
-
-    /// The cluster of this replica, and how firmly it belongs to it.
-    fn cluster(&self) -> (ClusterId, v1::ClusterStanding) {
-        (self.cluster.id(), self.cluster.standing(&self.replica))
-    }
-
-    /// Those who cannot read what was received speak to this replica no more.
-    fn versions(&self, newest: u32) -> Versions {
-        Versions {
-            oldest: self.replica.needs().max(Versions::OWN.oldest),
-            newest,
-        }
-    }
-
     /// Has who takes part written.
     fn note_members(&mut self) {
         if let Some(unwritten) = &mut self.unwritten {

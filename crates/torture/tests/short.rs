@@ -26,7 +26,15 @@ fn all_holds_and_each_kind_of_fault_bites() {
     let file = folder.path().join("history");
     let mut runs = (0..RUNS).map(|_| {
         let mut command = program();
-        command.args(["--minutes", "2", "--replicas", "2", "--rate", "150", "--mixed"]);
+        command.args([
+            "--minutes",
+            "2",
+            "--replicas",
+            "2",
+            "--rate",
+            "150",
+            "--mixed",
+        ]);
         let command = command.arg("--json").arg("--export").arg(&file);
         let output = command.output().expect("it runs");
         let stderr = String::from_utf8_lossy(&output.stderr);
