@@ -288,8 +288,20 @@ async fn gossip_as(cluster: &Cluster, id: ReplicaId, fingerprint: &str, offer: v
         calls.send(message).await.expect("there is room");
     }
     let mut answers = answers.await.expect("it answers").into_inner();
-    for _ in 0..2 {
+    let mut answer = async || {
         let answer = answers.message().await.expect("it takes both");
-        assert!(answer.is_some());
-    }
+        let answer = answer.expect("it goes on");
+        (answer.event, answer.body.expect("it is not empty"))
+    };
+    let (first, Body::Hello(said)) = answer().await else {
+        panic!("no Hello");
+    };
+    assert_eq!(Versions::from(said.wire).newest, Versions::OWN.oldest);
+    assert_eq!(said.build, env!("CARGO_PKG_VERSION"));
+    assert_ne!(said.standing(), v1::ClusterStanding::Candidate);
+    let (second, Body::Offer(said)) = answer().await else {
+        panic!("no offer");
+    };
+    assert!(first > 0 && second > first, "{first}, {second}");
+    assert!(said.now_us > 0);
 }

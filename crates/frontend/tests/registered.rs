@@ -329,3 +329,82 @@ async fn without_any_server_it_says_that_it_does_not_serve() {
     }
     town.shutdown.cancel();
 }
+
+/// An answer that tells ids tells of which data they are; who repeats that is refused by a
+/// server with other data.
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_belong_to_the_data_in_which_they_were_found() {
+    let town = Town::new().await;
+    let (address, ..) = town.front_end().await;
+    let _replica = town.replica(1).await;
+    let mut client = town.client(address);
+    online(&mut client, 1).await;
+    let found = client.find(v1::FindRequest {
+        session: Vec::new(),
+        title: "toy story".to_owned(),
+    });
+    let found = found.await.unwrap().into_inner().fingerprint;
+    assert_eq!(found.len(), 32);
+    let mut view = async |fingerprint: &str| {
+        let asked = client.view(v1::ViewRequest {
+            session: Vec::new(),
+            user_id: 1,
+            movie_id: 1,
+            fingerprint: fingerprint.to_owned(),
+        });
+        asked.await.map(|viewed| viewed.into_inner().rating)
+    };
+    for same in [&found, ""] {
+        assert_eq!(view(same).await.unwrap().unwrap().rating, 4.0);
+    }
+    let refused = view("f".repeat(32).as_str()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    let info = refused.get_details_error_info().unwrap();
+    assert_eq!(info.reason, "OTHER_DATA");
+    assert_eq!(info.metadata["server"], "1");
+    town.shutdown.cancel();
+}
+
+/// A front end of before 0.2 says no Hello, and is served all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_says_who_it_is_to_whoever_asks() {
+    let town = Town::new().await;
+    let (address, ..) = town.front_end().await;
+    let _replica = town.replica(1).await;
+    let mut client = town.client(address);
+    online(&mut client, 1).await;
+    let listed = client.status(v1::StatusRequest {}).await.unwrap();
+    let listed = listed.into_inner().servers.remove(0);
+
+    let replica = town.environment.connect(&listed.address.parse().unwrap());
+    let (requests, receiver) = tokio::sync::mpsc::channel(2);
+    let requested = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    let mut client = v1::replica_client::ReplicaClient::new(replica);
+    let mut replies = client.serve(requested).await.unwrap().into_inner();
+    let mut ask = async |number, body| {
+        let request = v1::ServeRequest {
+            number,
+            body: Some(body),
+            ..v1::ServeRequest::default()
+        };
+        requests.send(request).await.unwrap();
+        replies.message().await.unwrap().unwrap()
+    };
+    let open = v1::query::Kind::Open(v1::query::Open {});
+    let query = v1::Query {
+        kind: Some(open),
+        ..v1::Query::default()
+    };
+    let answered = ask(7, v1::serve_request::Body::Query(query)).await;
+    assert_eq!(answered.number, 7);
+    assert!(answered.now_us > 0);
+    let greeted = ask(0, v1::serve_request::Body::Hello(v1::Hello::default())).await;
+    let Some(v1::serve_reply::Outcome::Hello(hello)) = greeted.outcome else {
+        panic!("no Hello: {greeted:?}");
+    };
+    assert_eq!(hello.cluster, listed.cluster);
+    assert_eq!(hello.standing(), v1::ClusterStanding::Founded);
+    assert_eq!((hello.wire, hello.build), (listed.wire, listed.build));
+    assert_eq!(listed.speaks, backfence_wire::Versions::OWN.newest);
+    town.shutdown.cancel();
+}
