@@ -9,11 +9,10 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use backfence_gossip::{
-    Limits, Message, Replica, ReplicaId, Scope, Session, SessionId, Time, Timestamp, Update,
-    UpdateId,
+    Limits, Message, Replica, ReplicaId, Scope, Session, SessionId, Time, Update, UpdateId,
 };
 use backfence_ratings::{Base, MovieId, Operation, Rating, Ratings, UserId};
-use backfence_wire::{encoded_len, offer, update};
+use backfence_wire::{decode, encoded_len, offer, v1};
 use serde::Serialize;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -267,11 +266,9 @@ impl Group {
                     .context("at most 50,000")?,
             },
         };
-        let content = Update {
-            prev: Timestamp::new(),
-            ..update.clone()
-        };
-        let content = self::update(&content).len() as u64;
+        let mut content: v1::Update = decode(&backfence_wire::update(&update))?;
+        content.prev = None;
+        let content = encoded_len(&content) as u64;
         let accepted = self.replicas[at].update(update, now)?;
         session.observe(&accepted.ts, accepted.clock);
         Ok(content)

@@ -142,7 +142,11 @@ pub(crate) fn status_change(reply: v1::ChangeStatusResponse) -> Result<StatusCha
 pub(crate) fn server(server: v1::Server) -> Result<Server, Malformed> {
     Ok(Server {
         server: server.server,
-        status: status(server.status)?,
+        status: match status(server.status)? {
+            // It is not asked, for it belongs to another.
+            ServerStatus::Unreachable if !server.cluster.is_empty() => ServerStatus::OtherCluster,
+            other => other,
+        },
         program: program(&server)?,
         state: server.state.map(replica_state).transpose()?,
         address: server.address,
@@ -150,7 +154,7 @@ pub(crate) fn server(server: v1::Server) -> Result<Server, Malformed> {
 }
 
 fn program(server: &v1::Server) -> Result<Option<ServerProgram>, Malformed> {
-    if server.build.is_empty() {
+    if server.build.is_empty() || server.cluster.is_empty() {
         return Ok(None);
     }
     Ok(Some(ServerProgram {
@@ -246,7 +250,6 @@ fn status(status: i32) -> Result<ServerStatus, Malformed> {
         Ok(v1::ServerStatus::Online) => Ok(ServerStatus::Online),
         Ok(v1::ServerStatus::Offline) => Ok(ServerStatus::Offline),
         Ok(v1::ServerStatus::Unreachable) => Ok(ServerStatus::Unreachable),
-        Ok(v1::ServerStatus::OtherCluster) => Ok(ServerStatus::OtherCluster),
         Ok(v1::ServerStatus::Unspecified) => Err(Malformed("a server without a status")),
         Err(_) => Ok(ServerStatus::Unknown),
     }

@@ -62,10 +62,10 @@ impl Clusters {
         self.said.remove(&place);
     }
 
-    /// Whether a server has said to belong to another cluster.
-    pub(crate) fn is_foreign(&self, place: u64) -> bool {
-        let said = self.said.get(&place);
-        said.is_some_and(|said| self.served.is_some_and(|served| served != *said))
+    /// The cluster of a server, where it is another than the one that is served.
+    pub(crate) fn foreign(&self, place: u64) -> Option<ClusterId> {
+        let said = self.said.get(&place).copied();
+        said.filter(|said| self.served.is_some_and(|served| served != *said))
     }
 
     fn is_listed(&self, cluster: ClusterId) -> bool {
@@ -89,7 +89,8 @@ mod tests {
         assert_eq!(clusters.hear(2, Some(A)), Heard::Ours);
         assert_eq!(clusters.hear(3, Some(B)), foreign(true));
         assert_eq!(clusters.hear(3, Some(B)), foreign(false));
-        assert!(clusters.is_foreign(3) && !clusters.is_foreign(2) && !clusters.is_foreign(9));
+        let foreigners = [3, 2, 9].map(|place| clusters.foreign(place));
+        assert_eq!(foreigners, [Some(B), None, None]);
         clusters.forget(1);
         assert_eq!(clusters.hear(3, Some(B)), foreign(false));
         clusters.forget(2);
@@ -109,6 +110,6 @@ mod tests {
         let mut clusters = Clusters::default();
         assert_eq!(clusters.hear(1, Some(B)), Heard::Ours);
         assert_eq!(clusters.hear(1, Some(A)), Heard::Ours);
-        assert!(!clusters.is_foreign(1));
+        assert_eq!(clusters.foreign(1), None);
     }
 }

@@ -43,7 +43,8 @@ impl Said {
     /// Takes in a server's Hello. Whether the server may be asked: it is of the cluster that
     /// this front end serves.
     pub(crate) fn hear(&self, hello: v1::Hello) -> bool {
-        let is_settled = hello.standing() > ClusterStanding::Candidate;
+        // Also where a later version brings another.
+        let is_settled = hello.standing > i32::from(ClusterStanding::Candidate);
         let cluster = ClusterId::try_from(&hello.cluster[..]).ok();
         let cluster = cluster.filter(|_| is_settled);
         lock(&self.fingerprint).clone_from(&hello.fingerprint);
@@ -65,9 +66,9 @@ impl Said {
         lock(&self.fingerprint).clone()
     }
 
-    /// Whether the server belongs to another cluster than the one that is served.
-    pub(crate) fn is_foreign(&self) -> bool {
-        lock(&self.clusters).is_foreign(self.key)
+    /// The cluster of the server, where it is another than the one that is served.
+    pub(crate) fn foreign(&self) -> Option<ClusterId> {
+        lock(&self.clusters).foreign(self.key)
     }
 }
 

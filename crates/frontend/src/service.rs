@@ -407,12 +407,12 @@ fn listed(server: &Server, description: Option<DescribeResponse>) -> v1::Server 
             speaks: described.speaks,
             ..listed
         },
-        None if server.said.is_foreign() => v1::Server {
-            status: ServerStatus::OtherCluster.into(),
-            ..listed
-        },
         None => v1::Server {
             status: ServerStatus::Unreachable.into(),
+            cluster: server
+                .said
+                .foreign()
+                .map_or_else(Vec::new, |id| id.0.into()),
             ..listed
         },
     }

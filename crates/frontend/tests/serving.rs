@@ -641,3 +641,33 @@ fn check_session(carried: &v1::Session, prev: Timestamp, clock: u64) {
 fn is_cancel(request: &v1::ServeRequest) -> bool {
     matches!(request.body, Some(Body::Cancel(_)))
 }
+
+fn hello(cluster: u8, standing: v1::ClusterStanding) -> Option<v1::Hello> {
+    Some(v1::Hello {
+        cluster: vec![cluster; 16],
+        standing: standing.into(),
+        ..v1::Hello::default()
+    })
+}
+
+/// A replica of before 0.2 does not know Hello, and is asked all the same; one of another
+/// cluster is not, nor sent anything.
+#[tokio::test]
+async fn servers_of_the_first_cluster_are_asked_and_those_of_before() {
+    use v1::ClusterStanding::{Candidate, Established};
+    let servers = [1, 2, 3, 4].map(|number| (number, Act::Declines));
+    let house = House::new(&servers).await;
+    house.hello(1, hello(1, Established));
+    house.hello(2, None);
+    house.hello(3, hello(2, Established));
+    house.hello(4, hello(2, Candidate));
+    for update in [false, true] {
+        assert_eq!(outcome(&house.front_end, update).await, "ALL_BUSY");
+        assert_eq!(house.asked(), [1, 2, 4], "update: {update}");
+    }
+    let status = house.front_end.status(within(v1::StatusRequest {}));
+    let listed = status.await.unwrap().into_inner().servers;
+    let clusters: Vec<_> = listed.iter().map(|server| &server.cluster[..]).collect();
+    assert_eq!(clusters, [&[][..], &[], &[2; 16], &[]]);
+    assert_eq!(listed[2].status(), ServerStatus::Unreachable);
+}

@@ -92,14 +92,13 @@ impl<V: Value> Replica<V> {
         }
         // An update that was sent to two replicas has two records. It is executed
         // once, but both timestamps count: a session may hold either.
-        if !self.executed.contains(id) {
+        let reply = || FirstReply {
+            sequence: id.sequence,
+            ts: entry.record.ts(),
+            digest: V::digest(update),
+        };
+        if self.executed.enter(id, update.time, reply) {
             self.value.apply(update);
-            let reply = FirstReply {
-                sequence: id.sequence,
-                ts: entry.record.ts(),
-                digest: V::digest(update),
-            };
-            self.executed.insert(id.session, update.time, reply);
         }
         // Of `prev` only entries that are lost for good can be beyond the value. They
         // are merged too: whoever sees this effect must not have it count as stable

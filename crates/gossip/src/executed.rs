@@ -75,11 +75,21 @@ impl ExecutedTable {
         })
     }
 
-    /// Enters an update that was made at `time`; what was given first stays.
-    pub(crate) fn insert(&mut self, session: SessionId, time: Time, reply: FirstReply) {
-        let executed = self.sessions.entry(session).or_default();
-        executed.latest = executed.latest.max(time);
-        executed.insert(reply);
+    /// Enters an update that was made at `time`, with its first reply, unless it is there
+    /// already. Whether it was not.
+    pub(crate) fn enter(
+        &mut self,
+        id: UpdateId,
+        time: Time,
+        reply: impl FnOnce() -> FirstReply,
+    ) -> bool {
+        let executed = self.sessions.entry(id.session).or_default();
+        let is_new = !executed.contains(id.sequence);
+        if is_new {
+            executed.latest = executed.latest.max(time);
+            executed.insert(reply());
+        }
+        is_new
     }
 
     /// Forgets sessions of which all is dated before `settled`, and gives them. It looks at
@@ -210,7 +220,7 @@ mod tests {
             ts: ts(given),
             digest: digest(given),
         };
-        table.insert(SESSION, Time(given), reply);
+        table.enter(UpdateId::new(SESSION, sequence), Time(given), || reply);
     }
 
     fn reply(table: &ExecutedTable, sequence: u64) -> Option<(u64, Option<u64>)> {
@@ -312,7 +322,8 @@ mod tests {
                     digest: Digest::default(),
                 };
                 let made = if session % 2 == 0 { 10 * sequence } else { 5 };
-                table.insert(SessionId(session), Time(made), reply);
+                let id = UpdateId::new(SessionId(session), sequence);
+                table.enter(id, Time(made), || reply);
             }
         }
         // The last of an even session is of 20, also where another joins an older part.

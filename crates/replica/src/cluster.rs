@@ -3,10 +3,16 @@
 //! Who starts with nothing draws a name for a cluster that it might found. Whoever it meets
 //! has drawn one too, or belongs to a cluster, and the names are settled in their Hellos: the
 //! lower standing takes the name of the higher, and of two equals that may still change both
-//! take the lesser. A replica founds once it has met everyone who is registered, so all who
-//! found together have the same name by then. Once a cluster has updates and a second
-//! server, or has come back from a disk, its name stays: a server that has lost its disk, and
-//! starts before the others are there, founds alone and still gives way to them.
+//! take the lesser. Who takes a name stands no lower than who gave it. A replica founds once it
+//! has met everyone who is registered, so all who found together have the same name by then,
+//! and nothing is exchanged on a stream whose Hello has named another.
+//!
+//! Once a cluster has updates and a second server, or has come back from a disk, its name
+//! stays: a server that has lost its disk, and starts before the others are there, founds alone
+//! and still gives way to them. Data from before 0.2 have no name; what they are called follows
+//! from their fingerprint, and gives way to a name until all who remain have one.
+
+use std::cmp::{Ordering, Reverse};
 
 use backfence_gossip::Replica;
 use backfence_process::Environment;
@@ -17,8 +23,8 @@ use backfence_wire::{ClusterId, Malformed, v1::ClusterStanding};
 #[derive(Debug)]
 pub(crate) struct Cluster {
     id: ClusterId,
-    /// A former life has stored it.
-    is_kept: bool,
+    /// It stands no lower.
+    least: ClusterStanding,
     /// The disk has this one, or is about to.
     stored: Option<ClusterId>,
 }
@@ -28,13 +34,23 @@ pub(crate) struct Cluster {
 pub(crate) struct Claim {
     pub(crate) id: ClusterId,
     pub(crate) standing: ClusterStanding,
-    /// It is of a version that does not say it: this is what it would.
-    is_guessed: bool,
+}
+
+/// What is on a replica's disk when it starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Disk {
+    /// Nothing, or there is none.
+    #[default]
+    Empty,
+    /// Data from before clusters had names.
+    Unnamed,
+    /// Data of this cluster.
+    Of(ClusterId),
 }
 
 /// Two replicas belong to two clusters, and neither can change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Apart {
+pub(crate) struct Strangers {
     pub(crate) own: ClusterId,
     pub(crate) other: ClusterId,
 }
@@ -47,46 +63,56 @@ impl Claim {
     /// [`Malformed`] where the name is not 16 bytes.
     pub(crate) fn read(
         cluster: &[u8],
-        standing: ClusterStanding,
+        standing: i32,
         fingerprint: &str,
     ) -> Result<Self, Malformed> {
         if cluster.is_empty() {
             return Ok(Self {
                 id: ClusterId::of_fingerprint(fingerprint),
-                standing: ClusterStanding::Established,
-                is_guessed: true,
+                standing: ClusterStanding::Guessed,
             });
         }
+        // A standing that a later version brings is a firm one here.
+        let standing = ClusterStanding::try_from(standing);
         Ok(Self {
             id: cluster.try_into()?,
-            // A standing that is not known is above those that are.
-            standing: match standing {
-                ClusterStanding::Unspecified => ClusterStanding::Established,
-                known => known,
-            },
-            is_guessed: false,
+            standing: standing.unwrap_or(ClusterStanding::Established),
         })
     }
 
-    /// Whether it may be of this cluster; of any where that is not known.
-    pub(crate) fn is_of(&self, cluster: Option<ClusterId>) -> bool {
-        let may_change = self.standing == ClusterStanding::Candidate || self.is_guessed;
-        may_change || cluster.is_none_or(|cluster| cluster == self.id)
+    /// Whether it may come to be of this cluster.
+    pub(crate) fn may_be_of(&self, cluster: ClusterId) -> bool {
+        cluster == self.id || self.standing < ClusterStanding::Established
     }
 }
 
 impl Cluster {
-    /// The one that a former life has stored; else that of those who are there already; else
-    /// a new one.
+    /// That of the disk; else that of those who are there already; else a new one.
     pub(crate) fn new(
-        stored: Option<ClusterId>,
-        heard: Option<ClusterId>,
+        disk: Disk,
+        heard: Option<Claim>,
+        fingerprint: &str,
         environment: &Environment,
     ) -> Self {
-        let drawn = || ClusterId(environment.random_u128().to_be_bytes());
+        let drawn = || Claim {
+            id: ClusterId(environment.random_u128().to_be_bytes()),
+            standing: ClusterStanding::Candidate,
+        };
+        let guessed = || Claim {
+            id: ClusterId::of_fingerprint(fingerprint),
+            standing: ClusterStanding::Guessed,
+        };
+        let (stored, claim) = match disk {
+            Disk::Of(id) => {
+                let standing = ClusterStanding::Established;
+                (Some(id), Claim { id, standing })
+            }
+            Disk::Unnamed => (None, heard.filter(is_firm).unwrap_or_else(guessed)),
+            Disk::Empty => (None, heard.unwrap_or_else(drawn)),
+        };
         Self {
-            id: stored.or(heard).unwrap_or_else(drawn),
-            is_kept: stored.is_some(),
+            id: claim.id,
+            least: claim.standing,
             stored,
         }
     }
@@ -97,225 +123,87 @@ impl Cluster {
 
     /// How firmly this replica belongs to it.
     pub(crate) fn standing(&self, replica: &Replica<Ratings>) -> ClusterStanding {
+        if self.least == ClusterStanding::Guessed && replica.speaks() < NAMES {
+            return self.least;
+        }
         let own = replica.id().server;
         let has_updates = !replica.replica_ts().is_empty();
         let is_alone = || replica.members().all(|member| member.server == own);
-        if self.is_kept || (has_updates && !is_alone()) {
+        let reached = if has_updates && !is_alone() {
             ClusterStanding::Established
         } else if replica.has_joined() {
             ClusterStanding::Founded
         } else {
             ClusterStanding::Candidate
-        }
+        };
+        reached.max(self.least)
     }
 
     /// Settles with another, when this one's standing is `own`. Whether the name has changed.
     ///
     /// # Errors
     ///
-    /// [`Apart`] where neither can give way.
-    pub(crate) fn meet(&mut self, own: ClusterStanding, said: &Claim) -> Result<bool, Apart> {
-        if self.id == said.id || own > said.standing {
-            return Ok(false);
-        }
-        if own == said.standing {
-            if own == ClusterStanding::Established && !said.is_guessed {
+    /// [`Strangers`] where neither can give way.
+    pub(crate) fn meet(&mut self, own: ClusterStanding, said: &Claim) -> Result<bool, Strangers> {
+        let takes = match own.cmp(&said.standing) {
+            _ if self.id == said.id => return Ok(false),
+            Ordering::Less => true,
+            Ordering::Greater => false,
+            Ordering::Equal if own == ClusterStanding::Established => {
                 let (own, other) = (self.id, said.id);
-                return Err(Apart { own, other });
+                return Err(Strangers { own, other });
             }
-            if own == ClusterStanding::Established || self.id < said.id {
-                return Ok(false);
-            }
+            Ordering::Equal => said.id < self.id,
+        };
+        if takes {
+            self.id = said.id;
+            self.least = said.standing;
         }
-        self.id = said.id;
-        Ok(true)
+        Ok(takes)
     }
 
     /// What the disk is to have, where it does not have it yet. Asked once.
     pub(crate) fn take_unwritten(&mut self, standing: ClusterStanding) -> Option<ClusterId> {
-        let is_due = standing > ClusterStanding::Candidate && self.stored != Some(self.id);
+        use ClusterStanding::{Established, Founded};
+        let is_due = matches!(standing, Founded | Established) && self.stored != Some(self.id);
         is_due.then(|| *self.stored.insert(self.id))
     }
+}
+
+/// Since this version of the wire clusters have names.
+const NAMES: u32 = 2;
+
+fn is_firm(claim: &Claim) -> bool {
+    claim.standing == ClusterStanding::Established
 }
 
 /// The cluster of those who are there already: `None` where nobody has founded one.
 ///
 /// # Errors
 ///
-/// [`Apart`] where they belong to two, and nobody can tell which one to join.
+/// [`Strangers`] where they belong to two, and nobody can tell which one to join.
 pub(crate) fn of_all<'a>(
-    claims: impl IntoIterator<Item = &'a Claim>,
-) -> Result<Option<ClusterId>, Apart> {
-    let founded = claims
+    claims: impl IntoIterator<Item = &'a Claim> + Clone,
+) -> Result<Option<Claim>, Strangers> {
+    let founded = |claim: &&Claim| claim.standing > ClusterStanding::Candidate;
+    let best = claims
+        .clone()
         .into_iter()
-        .filter(|claim| claim.standing > ClusterStanding::Candidate);
-    let mut found: Option<&Claim> = None;
-    for claim in founded {
-        match found {
-            Some(before) if before.id == claim.id || claim.is_guessed => {}
-            Some(before) if before.is_guessed => found = Some(claim),
-            Some(before) => {
-                let (own, other) = (before.id, claim.id);
-                return Err(Apart { own, other });
-            }
-            None => found = Some(claim),
-        }
+        .filter(founded)
+        .min_by_key(|claim| (Reverse(claim.standing), claim.id));
+    let Some(&best) = best else {
+        return Ok(None);
+    };
+    let mut firm = claims.into_iter().filter(|claim| is_firm(claim));
+    match firm.find(|claim| claim.id != best.id) {
+        Some(other) => Err(Strangers {
+            own: best.id,
+            other: other.id,
+        }),
+        None => Ok(Some(best)),
     }
-    Ok(found.map(|claim| claim.id))
 }
 
 #[cfg(test)]
-mod tests {
-    use ClusterStanding::{Candidate, Established, Founded};
-
-    use backfence_gossip::{Limits, ReplicaId, SessionId, Time, Timestamp, Update, UpdateId};
-    use backfence_ratings::{MovieId, Operation, UserId};
-
-    use super::*;
-    use crate::fixture;
-
-    const A: ClusterId = ClusterId([1; 16]);
-    const B: ClusterId = ClusterId([2; 16]);
-
-    fn claim(id: ClusterId, standing: ClusterStanding) -> Claim {
-        Claim {
-            id,
-            standing,
-            is_guessed: false,
-        }
-    }
-
-    /// Both sides hear what the other said before.
-    fn settle(
-        one: (ClusterId, ClusterStanding),
-        other: (ClusterId, ClusterStanding),
-    ) -> [Option<ClusterId>; 2] {
-        let hear = |own: (ClusterId, ClusterStanding), said: (ClusterId, ClusterStanding)| {
-            let mut cluster = Cluster {
-                id: own.0,
-                is_kept: false,
-                stored: None,
-            };
-            let met = cluster.meet(own.1, &claim(said.0, said.1));
-            assert_eq!(met.is_ok_and(|changed| changed), cluster.id != own.0);
-            met.ok().map(|_| cluster.id)
-        };
-        [hear(one, other), hear(other, one)]
-    }
-
-    #[test]
-    fn two_that_meet_agree_unless_both_are_established() {
-        for (one, other, agreed) in [
-            ((A, Candidate), (B, Candidate), Some(A)),
-            ((A, Candidate), (B, Founded), Some(B)),
-            ((B, Candidate), (A, Founded), Some(A)),
-            ((A, Founded), (B, Founded), Some(A)),
-            ((A, Founded), (B, Established), Some(B)),
-            ((A, Candidate), (B, Established), Some(B)),
-            ((A, Established), (A, Established), Some(A)),
-            ((A, Established), (B, Established), None),
-        ] {
-            assert_eq!(settle(one, other), [agreed; 2], "{one:?} {other:?}");
-            assert_eq!(settle(other, one), [agreed; 2], "{other:?} {one:?}");
-        }
-    }
-
-    /// Whoever founds has met all that are registered, in whatever order.
-    #[test]
-    fn all_who_have_met_each_other_agree() {
-        let names = [7, 3, 9, 1, 5].map(|n| ClusterId([n; 16]));
-        let mut meetings: Vec<_> = (0..5).flat_map(|a| (0..a).map(move |b| (a, b))).collect();
-        for turn in 0..200 {
-            let mut clusters = names.map(|id| Cluster {
-                id,
-                is_kept: false,
-                stored: None,
-            });
-            for &(a, b) in &meetings {
-                let said = [a, b].map(|at: usize| claim(clusters[at].id, Candidate));
-                clusters[a].meet(Candidate, &said[1]).expect("they agree");
-                clusters[b].meet(Candidate, &said[0]).expect("they agree");
-            }
-            let ids = clusters.map(|cluster| cluster.id);
-            assert_eq!(ids, [ClusterId([1; 16]); 5], "{meetings:?}");
-            let len = meetings.len();
-            meetings.rotate_left(1 + turn % 3);
-            meetings.swap(turn % len, (turn * 7 + 3) % len);
-        }
-    }
-
-    #[test]
-    fn one_of_before_goes_along_with_whom_it_meets() {
-        let old = Claim::read(&[], ClusterStanding::Unspecified, "data").expect("it is guessed");
-        assert_eq!(old.id, ClusterId::of_fingerprint("data"));
-        let mut new = Cluster {
-            id: A,
-            is_kept: false,
-            stored: None,
-        };
-        assert_eq!(new.meet(Established, &old), Ok(false));
-        assert_eq!(new.meet(Candidate, &old), Ok(true));
-        assert_eq!(new.id, old.id);
-        assert!(Claim::read(&[1; 15], Founded, "data").is_err());
-    }
-
-    #[test]
-    fn a_newcomer_joins_those_who_are_there_unless_they_are_of_two_clusters() {
-        let old = Claim::read(&[], Candidate, "data").expect("it is guessed");
-        for (claims, expected) in [
-            (vec![], Ok(None)),
-            (vec![claim(A, Candidate), claim(B, Candidate)], Ok(None)),
-            (vec![claim(A, Candidate), claim(B, Founded)], Ok(Some(B))),
-            (vec![claim(A, Established), claim(A, Founded)], Ok(Some(A))),
-            (vec![old, claim(A, Established)], Ok(Some(A))),
-            (vec![claim(A, Established), old], Ok(Some(A))),
-            (vec![old], Ok(Some(old.id))),
-            (
-                vec![claim(A, Established), claim(B, Established)],
-                Err(Apart { own: A, other: B }),
-            ),
-        ] {
-            assert_eq!(of_all(&claims), expected, "{claims:?}");
-        }
-    }
-
-    #[test]
-    fn the_disk_has_a_name_once_it_is_more_than_a_candidate() {
-        let environment = Environment::seeded(1);
-        let mut cluster = Cluster::new(None, Some(A), &environment);
-        assert_eq!(cluster.take_unwritten(Candidate), None);
-        assert_eq!(cluster.take_unwritten(Founded), Some(A));
-        assert_eq!(cluster.take_unwritten(Established), None);
-        cluster.id = B;
-        assert_eq!(cluster.take_unwritten(Founded), Some(B));
-        let mut again = Cluster::new(Some(B), Some(A), &environment);
-        assert_eq!((again.id(), again.take_unwritten(Established)), (B, None));
-    }
-
-    #[test]
-    fn a_cluster_is_established_by_updates_and_a_second_server_or_a_disk() {
-        let (environment, own) = (Environment::seeded(1), ReplicaId::new(1, 10));
-        let new = Cluster::new(None, None, &environment);
-        let kept = Cluster::new(Some(A), None, &environment);
-        let check = |replica: &Replica<Ratings>, expected| {
-            assert_eq!(new.standing(replica), expected);
-            assert_eq!(kept.standing(replica), Established);
-        };
-        let value = fixture::replica(own, []).value().clone();
-        check(&Replica::new(own, value, Limits::default()), Candidate);
-        let mut replica = fixture::replica(own, []);
-        check(&replica, Founded);
-        let (user, movie) = (UserId(9), MovieId(1));
-        let update = Update {
-            id: UpdateId::new(SessionId(7), 1),
-            prev: Timestamp::new(),
-            time: Time(1),
-            operation: Operation::Delete { user, movie },
-        };
-        replica.update(update, Time(1)).expect("it is taken");
-        check(&replica, Founded);
-        replica.meet([ReplicaId::new(2, 1)]);
-        check(&replica, Established);
-        check(&fixture::replica(own, [ReplicaId::new(2, 1)]), Founded);
-    }
-}
+#[path = "cluster/tests.rs"]
+mod tests;

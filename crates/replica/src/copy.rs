@@ -23,6 +23,7 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use self::{
     core::{Core, UpdateError},
+    exchange::NotTaken,
     identity::{BUILD, Identity},
 };
 use crate::{
@@ -87,7 +88,7 @@ impl Copy {
     ///
     /// # Errors
     ///
-    /// If what it had stored is no state that a replica can be in.
+    /// If what it had stored is no state that a replica can be in, or needs a newer program.
     pub(crate) fn new(
         start: Start,
         base: Arc<Base>,
@@ -109,11 +110,12 @@ impl Copy {
         if let Some(unwritten) = &mut unwritten {
             unwritten.met(&replica);
         }
-        let held = Held {
+        let mut held = Held {
             replica,
             cluster: start.cluster,
             unwritten,
         };
+        held.note_cluster();
         let identity = held.identity();
         Ok(Self {
             id,
@@ -195,7 +197,7 @@ impl Copy {
         if linked && !held.replica.has_joined() {
             held.replica.found();
             held.note_members();
-            self.tell_identity(&held);
+            self.tell_identity(&mut held);
             drop(held);
             self.wake_disk();
             self.grown.send_replace(());

@@ -6,15 +6,15 @@ use backfence_gossip::{Message, ReplicaId, Scope};
 use backfence_process::CancellationToken;
 use backfence_ratings::Ratings;
 use backfence_wire::{
-    Malformed, Versions, decode, encode, offer, read_offer, read_state, state,
+    ClusterId, Malformed, Versions, decode, encode, offer, read_offer, read_state, state,
     v1::{self, peer_message::Body},
 };
 use tokio::{sync::mpsc, time::timeout};
 use tonic::{Status, Streaming};
 
 use crate::{
-    cluster::{Apart, Claim},
-    copy::{BUILD, Copy},
+    cluster::{Claim, Strangers},
+    copy::{BUILD, Copy, NotTaken, Told},
 };
 
 /// How long the other side may take for one message.
@@ -38,6 +38,40 @@ pub(crate) struct Peer {
     newest: u32,
     /// The newest that both speak.
     version: u32,
+    /// The cluster that both belong to.
+    pub(crate) cluster: ClusterId,
+}
+
+/// Why a stream to or from a peer ends.
+pub(crate) enum Ended {
+    /// This replica's cluster has another name now: the next stream says so.
+    Renamed,
+    /// Anything else.
+    Status(Status),
+}
+
+impl From<Status> for Ended {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
+}
+
+impl From<NotTaken> for Ended {
+    fn from(not_taken: NotTaken) -> Self {
+        match not_taken {
+            NotTaken::Renamed => Self::Renamed,
+            NotTaken::Malformed(error) => Self::Status(Status::invalid_argument(error.to_string())),
+        }
+    }
+}
+
+impl From<Ended> for Status {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Renamed => Self::unavailable(NotTaken::Renamed.to_string()),
+            Ended::Status(status) => status,
+        }
+    }
 }
 
 /// Answers a peer's calls until it goes, or this replica does.
@@ -53,12 +87,18 @@ pub(crate) async fn serve(
     };
     let served = async {
         let peer = hear_hello(&copy, &mut calls).await?;
-        answers.say(Body::Hello(copy.hello())).await?;
-        while let Some(heard) = hear(&copy, peer.id, &mut calls).await? {
+        answers.say_hello().await?;
+        loop {
+            let heard = tokio::select! {
+                biased;
+                () = copy.left(peer.cluster) => return Err(Ended::Renamed),
+                heard = hear(&copy, peer.id, &mut calls) => heard?,
+            };
+            let Some(heard) = heard else {
+                return Ok(());
+            };
             refuse_if_full(&copy, &heard.message)?;
-            copy.receive(heard.message)
-                .await
-                .map_err(|error| Status::invalid_argument(error.to_string()))?;
+            copy.receive(peer.cluster, heard.message).await?;
             let answer = if heard.pull {
                 copy.message(peer.id, Scope::All).await
             } else {
@@ -66,16 +106,15 @@ pub(crate) async fn serve(
             };
             answers.say_message(peer, &answer, false).await?;
         }
-        Ok::<_, Status>(())
     };
     let ended = tokio::select! {
         biased;
-        () = shutdown.cancelled() => Err(Status::unavailable("the replica is leaving")),
+        () = shutdown.cancelled() => Err(Status::unavailable("the replica is leaving").into()),
         ended = served => ended,
     };
-    if let Err(status) = ended {
+    if let Err(ended) = ended {
         // The peer may be the one that has gone.
-        let _ = answers.to.send(Err(status)).await;
+        let _ = answers.to.send(Err(ended.into())).await;
     }
 }
 
@@ -127,14 +166,15 @@ pub(crate) async fn hear_hello(
             build(&hello.build)
         ));
     };
-    let claim = Claim::read(&hello.cluster, hello.standing(), &hello.fingerprint);
+    let claim = Claim::read(&hello.cluster, hello.standing, &hello.fingerprint);
     match copy.meet(id, heard.newest, &claim.map_err(malformed)?) {
-        Ok(()) => Ok(Peer {
+        Ok(cluster) => Ok(Peer {
+            cluster,
             id,
             newest: heard.newest,
             version,
         }),
-        Err(Apart {
+        Err(Strangers {
             own: cluster,
             other,
         }) => refused(format!(
@@ -211,12 +251,15 @@ impl Says {
         peer: Peer,
         message: &Message<Ratings>,
         pull: bool,
-    ) -> Result<(), Status> {
+    ) -> Result<(), Ended> {
         self.refuse_too_old(peer)?;
+        if self.copy.cluster() != peer.cluster {
+            return Err(Ended::Renamed);
+        }
         let now = self.copy.now();
         let whole = match message {
             Message::Offer(records) => {
-                return self.say(Body::Offer(offer(records, pull, now))).await;
+                return Ok(self.say(Body::Offer(offer(records, pull, now))).await?);
             }
             Message::State(whole) => whole,
         };
@@ -231,6 +274,13 @@ impl Says {
             self.say(Body::State(chunk)).await?;
         }
         Ok(())
+    }
+
+    /// Says who this is, once the disk has what that tells.
+    pub(crate) async fn say_hello(&self) -> Result<(), Status> {
+        let Told { what, after } = self.copy.hello();
+        self.copy.reach(after).await;
+        self.say(Body::Hello(what)).await
     }
 
     /// Says one thing; waits while too much is on its way.

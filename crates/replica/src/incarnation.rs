@@ -6,14 +6,14 @@ use backfence_gossip::ReplicaId;
 use backfence_process::{Address, Discovery, Environment, Exit, Failure, within};
 use backfence_store::Recovered;
 use backfence_wire::{
-    ClusterId, all,
+    all,
     v1::{self, replica_client::ReplicaClient},
 };
 use tokio::task::JoinSet;
 
 use crate::{
     PREFIX,
-    cluster::{Apart, Claim, Cluster, of_all},
+    cluster::{self, Claim, Cluster, Strangers, of_all},
     disk::Disk,
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Start {
     pub(crate) id: ReplicaId,
     /// Every replica that a reachable peer has heard of.
     pub(crate) members: Vec<ReplicaId>,
-    /// No other replica is registered: this one is the first.
+    /// No other replica is registered, or only such of other clusters: this one is the first.
     pub(crate) first: bool,
     /// Its cluster, so far.
     pub(crate) cluster: Cluster,
@@ -38,15 +38,15 @@ pub(crate) struct Start {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Stored {
     pub(crate) incarnation: Option<u64>,
-    pub(crate) cluster: Option<ClusterId>,
+    pub(crate) of: cluster::Disk,
 }
 
 /// Who takes part, as a starting replica hears.
 pub(crate) struct HeardOf {
     /// What each peer that answers says of its cluster, and of whom it has heard.
     said: Vec<(Claim, Vec<ReplicaId>)>,
-    /// No other replica is registered.
-    nobody: bool,
+    /// How many others are registered.
+    others: usize,
 }
 
 impl HeardOf {
@@ -64,16 +64,22 @@ impl HeardOf {
                 asking.spawn(within(ASK, asked));
             }
         }
-        let nobody = asking.is_empty();
+        let others = asking.len();
         let mut said = Vec::new();
         while let Some(answer) = asking.join_next().await {
             if let Ok(Ok(answer)) = answer {
                 let answer = answer.into_inner();
-                let claim = Claim::read(&answer.cluster, answer.standing(), &answer.fingerprint)?;
-                said.push((claim, all::<_, ReplicaId>(answer.members)?));
+                let claim = Claim::read(&answer.cluster, answer.standing, &answer.fingerprint);
+                match (claim, all::<_, ReplicaId>(answer.members)) {
+                    (Ok(claim), Ok(members)) => said.push((claim, members)),
+                    // It is refused when it says Hello; here it must stop nobody.
+                    (Err(error), _) | (_, Err(error)) => {
+                        tracing::warn!(%error, "a peer is ignored");
+                    }
+                }
             }
         }
-        Ok(Self { said, nobody })
+        Ok(Self { said, others })
     }
 
     /// Whether somebody knows that the server was retired for good.
@@ -94,15 +100,17 @@ impl HeardOf {
         self,
         environment: &Environment,
         server: u32,
+        fingerprint: &str,
         stored: Stored,
     ) -> anyhow::Result<Start> {
-        let heard = match stored.cluster {
-            Some(own) => Some(own),
-            None => of_all(self.said.iter().map(|(claim, _)| claim)).map_err(two_clusters)?,
+        let heard = match stored.of {
+            cluster::Disk::Of(_) => None,
+            _ => of_all(self.said.iter().map(|(claim, _)| claim)).map_err(two_clusters)?,
         };
-        let is_ours = |claim: &Claim| claim.is_of(heard);
-        let said = self.said.into_iter().filter(|(claim, _)| is_ours(claim));
-        let members: Vec<_> = said.flat_map(|(_, members)| members).collect();
+        let cluster = Cluster::new(stored.of, heard, fingerprint, environment);
+        let is_ours = |(claim, _): &(Claim, _)| claim.may_be_of(cluster.id());
+        let (ours, strangers): (Vec<_>, Vec<_>) = self.said.into_iter().partition(is_ours);
+        let members: Vec<_> = ours.into_iter().flat_map(|(_, members)| members).collect();
         let lives = members.iter().filter(|id| id.server == server);
         let known = lives
             .map(|id| id.incarnation)
@@ -116,14 +124,14 @@ impl HeardOf {
         Ok(Start {
             id: ReplicaId::new(server, incarnation),
             members,
-            first: self.nobody,
-            cluster: Cluster::new(stored.cluster, heard, environment),
+            first: strangers.len() == self.others,
+            cluster,
             disk: None,
         })
     }
 }
 
-fn two_clusters(Apart { own, other }: Apart) -> anyhow::Error {
+fn two_clusters(Strangers { own, other }: Strangers) -> anyhow::Error {
     let sentence = format!(
         "the registry lists servers of two clusters, {own} and {other}, and this one belongs to \
          neither: give each cluster a registry of its own"

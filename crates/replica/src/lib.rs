@@ -167,11 +167,26 @@ async fn begin(
     let opened = open(config, base).await?;
     let stored = opened.as_ref().map(|(.., recovered)| Stored {
         incarnation: recovered.incarnation,
-        cluster: recovered.cluster,
+        of: stored_of(recovered),
     });
     let heard_of = HeardOf::ask(environment, discovery, address).await?;
-    let start = heard_of.start(environment, server, stored.unwrap_or_default())?;
+    let start = heard_of.start(
+        environment,
+        server,
+        &base.fingerprint(),
+        stored.unwrap_or_default(),
+    )?;
     Ok((start, opened))
+}
+
+fn stored_of(recovered: &Recovered) -> cluster::Disk {
+    match recovered.cluster {
+        Some(cluster) => cluster::Disk::Of(cluster),
+        None if recovered.state.is_some() || !recovered.records.is_empty() => {
+            cluster::Disk::Unnamed
+        }
+        None => cluster::Disk::Empty,
+    }
 }
 
 /// Reads what a former life has stored, if anything is to be kept.
@@ -196,6 +211,11 @@ async fn open(config: &Config, base: &Arc<Base>) -> anyhow::Result<Option<Opened
     };
     let opened = tokio::task::spawn_blocking(open).await?;
     let (store, place, recovered) = opened.map_err(refused)?;
+    let needs = recovered.state.as_ref().map_or(0, |state| state.needs);
+    if needs > config.limits.version {
+        let file = place.directory;
+        return Err(refused(OpenError::TooNew { file }));
+    }
     if let Some(migrated) = &recovered.migrated {
         tracing::info!("{migrated}");
     }

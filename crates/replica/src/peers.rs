@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use backfence_gossip::{Message, Scope};
 use backfence_process::{Address, Backoff, CancellationToken, Entry, Environment, Name, within};
 use backfence_wire::{
-    ClusterId, MAX_GOSSIP,
-    v1::{self, peer_message::Body, replica_client::ReplicaClient},
+    MAX_GOSSIP,
+    v1::{self, replica_client::ReplicaClient},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -19,7 +19,7 @@ use tonic::{Code, Status, Streaming};
 use crate::{
     Config,
     copy::Copy,
-    gossip::{MESSAGE, Peer, Says, hear, hear_hello, refuse_if_full},
+    gossip::{Ended, MESSAGE, Peer, Says, hear, hear_hello, refuse_if_full},
 };
 
 /// Messages on their way to one peer. There is one call at a time; a state comes
@@ -124,21 +124,22 @@ impl Link {
         let mut backoff = Backoff::new(&self.environment);
         let mut complained = None;
         while !shutdown.is_cancelled() {
-            let status = match self.open().await {
+            let ended = match self.open().await {
                 Ok(mut stream) => {
                     backoff.reset();
                     complained = None;
                     let ended = stream.exchange_for_long(&self, &shutdown).await;
                     match ended {
                         Ok(()) => return,
-                        Err(status) => status,
+                        Err(ended) => ended,
                     }
                 }
-                Err(status) => status,
+                Err(ended) => ended,
             };
-            if status.code() == Code::Aborted {
-                continue;
-            }
+            let status = match ended {
+                Ended::Renamed => continue,
+                Ended::Status(status) => status,
+            };
             let refused = status.code() == Code::FailedPrecondition;
             if complained != Some(status.code()) {
                 complained = Some(status.code());
@@ -164,7 +165,7 @@ impl Link {
         }
     }
 
-    async fn open(&self) -> Result<Stream, Status> {
+    async fn open(&self) -> Result<Stream, Ended> {
         let mut client = ReplicaClient::new(self.environment.connect(&self.address))
             .max_decoding_message_size(MAX_GOSSIP)
             .max_encoding_message_size(MAX_GOSSIP);
@@ -173,8 +174,7 @@ impl Link {
             copy: self.copy.clone(),
             to: calls,
         };
-        let told = self.copy.cluster();
-        calls.say(Body::Hello(self.copy.hello())).await?;
+        calls.say_hello().await?;
         let outgoing = ReceiverStream::new(receiver).filter_map(Result::ok);
         let mut answers = within(MESSAGE, client.gossip(outgoing)).await?.into_inner();
         let peer = hear_hello(&self.copy, &mut answers).await?;
@@ -184,7 +184,6 @@ impl Link {
             peer,
             calls,
             answers,
-            told,
         })
     }
 }
@@ -195,8 +194,6 @@ struct Stream {
     peer: Peer,
     calls: Says,
     answers: Streaming<v1::PeerMessage>,
-    /// The cluster that this replica has said to belong to, or another before.
-    told: ClusterId,
 }
 
 impl Drop for Stream {
@@ -212,9 +209,9 @@ impl Stream {
         &mut self,
         link: &Link,
         shutdown: &CancellationToken,
-    ) -> Result<(), Status> {
+    ) -> Result<(), Ended> {
         let mut news = self.copy.news();
-        let (copy, told) = (self.copy.clone(), self.told);
+        let (copy, cluster) = (self.copy.clone(), self.peer.cluster);
         self.pull().await?;
         let pull = self.copy.link(self.peer.id);
         loop {
@@ -224,9 +221,7 @@ impl Stream {
                     let farewell = self.push(Scope::All);
                     return timeout(FAREWELL, farewell).await.unwrap_or(Ok(()));
                 }
-                () = copy.left(told) => {
-                    return Err(Status::aborted("to say Hello anew"));
-                }
+                () = copy.left(cluster) => return Err(Ended::Renamed),
                 _ = news.changed() => self.push(Scope::Own).await?,
                 () = pull.notified() => self.pull().await?,
                 () = sleep(link.environment.jitter(link.interval)) => self.pull().await?,
@@ -236,7 +231,7 @@ impl Stream {
 
     /// Fetches all that the peer has and this replica lacks; then, since the peer
     /// has just told what it has, sends what it lacks.
-    async fn pull(&mut self) -> Result<(), Status> {
+    async fn pull(&mut self) -> Result<(), Ended> {
         loop {
             let report = self.copy.report().await;
             let more = self.exchange(&report, true).await?;
@@ -248,7 +243,7 @@ impl Stream {
     }
 
     /// Sends what the peer lacks, as long as it takes it in.
-    async fn push(&mut self, scope: Scope) -> Result<(), Status> {
+    async fn push(&mut self, scope: Scope) -> Result<(), Ended> {
         while self.copy.has_news_for(self.peer.id, scope) {
             let before = self.copy.reported(self.peer.id);
             let message = self.copy.message(self.peer.id, scope).await;
@@ -266,7 +261,7 @@ impl Stream {
         &mut self,
         message: &Message<backfence_ratings::Ratings>,
         pull: bool,
-    ) -> Result<bool, Status> {
+    ) -> Result<bool, Ended> {
         self.calls.say_message(self.peer, message, pull).await?;
         let heard = timeout(MESSAGE, hear(&self.copy, self.peer.id, &mut self.answers))
             .await
@@ -274,8 +269,7 @@ impl Stream {
             .ok_or_else(|| Status::unavailable("the peer has gone"))?;
         let more = matches!(&heard.message, Message::Offer(offer) if offer.more);
         refuse_if_full(&self.copy, &heard.message)?;
-        let received = self.copy.receive(heard.message).await;
-        let is_news = received.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let is_news = self.copy.receive(self.peer.cluster, heard.message).await?;
         Ok(more && is_news)
     }
 }

@@ -88,10 +88,16 @@ impl Serving {
         while let Some(identity) = &mut self.identity
             && let Poll::Ready(Some(_)) = Pin::new(identity).poll_next(context)
         {
-            self.ready.push_back(ServeReply {
-                outcome: Some(Outcome::Hello(self.copy.hello())),
+            let Told { what, after } = self.copy.hello();
+            let what = ServeReply {
+                outcome: Some(Outcome::Hello(what)),
                 ..ServeReply::default()
-            });
+            };
+            if self.copy.has_reached(after) {
+                self.ready.push_back(what);
+            } else {
+                self.unwritten.push_back(Told { what, after });
+            }
         }
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct Unwritten {
     position: Position,
     /// The last record of this replica's own.
     own: Position,
+    /// The name of the cluster.
+    named: Position,
     changed: Changed,
     /// The next batch has a checkpoint.
     due: bool,
@@ -64,6 +66,7 @@ impl Unwritten {
             batch: Batch::default(),
             position: Position::default(),
             own: Position::default(),
+            named: Position::default(),
             changed: Changed::of(waiting.chain(&recovered.records)),
             due: false,
             whole: false,
@@ -76,6 +79,10 @@ impl Unwritten {
 
     pub(crate) const fn own(&self) -> Position {
         self.own
+    }
+
+    pub(crate) const fn named(&self) -> Position {
+        self.named
     }
 
     /// Notes a record that this replica has made itself.
@@ -97,9 +104,11 @@ impl Unwritten {
         self.position.0 += 1;
     }
 
-    /// Notes which cluster the replica belongs to, where the disk does not have it yet.
-    pub(crate) fn belongs(&mut self, to: Option<ClusterId>) {
-        self.batch.cluster = self.batch.cluster.or(to);
+    /// Notes which cluster the replica belongs to.
+    pub(crate) fn belongs(&mut self, to: ClusterId) {
+        self.batch.cluster = Some(to);
+        self.position.0 += 1;
+        self.named = self.position;
     }
 
     /// Notes that a whole state was joined. It may have become an update of this

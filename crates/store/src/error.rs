@@ -48,6 +48,16 @@ pub enum OpenError {
         /// The one that wants it.
         given: u32,
     },
+    /// It has updates that only a newer version of the program understands.
+    #[error(
+        "the data in {} have updates that this program does not understand: start a newer \
+         version of it, or the one that was here before",
+        file.display()
+    )]
+    TooNew {
+        /// The file.
+        file: PathBuf,
+    },
     /// It was written over other movies and ratings.
     #[error(
         "the data in {} belongs to movies and ratings with the fingerprint {stored}, and those \
@@ -165,6 +175,7 @@ impl OpenError {
 pub(crate) enum Unreadable {
     Database(redb::Error),
     What(String),
+    TooNew,
 }
 
 impl Unreadable {
@@ -172,6 +183,7 @@ impl Unreadable {
         match self {
             Self::Database(error) => OpenError::database(file, error),
             Self::What(what) => OpenError::Corrupt { file, what },
+            Self::TooNew => OpenError::TooNew { file },
         }
     }
 }
@@ -208,6 +220,9 @@ impl From<redb::CommitError> for Unreadable {
 
 impl From<backfence_wire::Malformed> for Unreadable {
     fn from(error: backfence_wire::Malformed) -> Self {
-        Self::What(error.to_string())
+        match error {
+            backfence_wire::LATER_KIND => Self::TooNew,
+            error => Self::What(error.to_string()),
+        }
     }
 }

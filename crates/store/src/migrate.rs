@@ -7,14 +7,14 @@ use std::{
     path::PathBuf,
 };
 
-use backfence_wire::{ClusterId, stored};
+use backfence_wire::stored;
 use redb::{ReadableTable as _, WriteTransaction, backends::FileBackend};
 
 use crate::{
     OpenError, Store,
     create::Directory,
     error::Unreadable,
-    owner::{Owner, missing},
+    owner::Owner,
     store::builder,
     tables::{EXECUTED, FORMAT, META, name},
 };
@@ -136,7 +136,8 @@ fn take_steps(file: File, from: u32) -> Result<(), Unreadable> {
 }
 
 /// Digests were of another kind, which says nothing about a retry any more: the replies that
-/// had one are merged, as older ones are. And a cluster had no name but that of its data.
+/// had one are merged, as older ones are. Nor had clusters names: there is none until the
+/// replica hears of one.
 fn four_to_five(transaction: &WriteTransaction) -> Result<(), Unreadable> {
     let mut table = transaction.open_table(EXECUTED)?;
     let mut merged = Vec::new();
@@ -148,13 +149,6 @@ fn four_to_five(transaction: &WriteTransaction) -> Result<(), Unreadable> {
     for (key, bytes) in merged {
         table.insert(key, bytes.as_slice())?;
     }
-    let mut meta = transaction.open_table(META)?;
-    let fingerprint = match meta.get(name::FINGERPRINT)? {
-        Some(bytes) => String::from_utf8_lossy(bytes.value()).into_owned(),
-        None => return Err(missing(name::FINGERPRINT)),
-    };
-    let cluster = ClusterId::of_fingerprint(&fingerprint);
-    meta.insert(name::CLUSTER, cluster.0.as_slice())?;
     Ok(())
 }
 

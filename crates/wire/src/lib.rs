@@ -25,7 +25,7 @@ pub use prost::bytes::Bytes;
 pub use reason::Reason;
 pub use status::wanted;
 pub use token::{Seal, sealed, session, token, unsealed};
-pub use update::{read_update, update};
+pub use update::{LATER_KIND, read_update, update};
 pub use version::Versions;
 
 /// The generated types of package `backfence.v1`.

@@ -23,6 +23,10 @@ const SHARED: u32 = 16;
 /// One with more is malformed.
 const MAX_LATER: usize = 4096;
 
+/// Of an operation that only a later version knows.
+pub const LATER_KIND: Malformed =
+    Malformed("an operation of a kind that this version does not know: upgrade this server");
+
 /// Encodes a [`v1::Update`].
 pub fn update(update: &Update<Operation>) -> Bytes {
     let known = v1::Update {
@@ -128,11 +132,7 @@ fn read_operation(bytes: &Bytes, later: &[u8]) -> Result<Operation, Malformed> {
             movie: MovieId(delete.movie_id),
         },
         None if bytes.is_empty() => return Err(Malformed("an update without an operation")),
-        None => {
-            return Err(Malformed(
-                "an operation of a kind that this version does not know: upgrade this server",
-            ));
-        }
+        None => return Err(LATER_KIND),
     };
     if is_known && later.is_empty() {
         return Ok(read);

@@ -7,7 +7,9 @@ use backfence_gossip::{
     Timestamp, Update, UpdateId,
 };
 use backfence_ratings::{Base, MovieId, Operation, Rating, Ratings, UserId};
-use backfence_wire::{Versions, offer, read_offer, read_state, read_update, state, update, v1};
+use backfence_wire::{
+    Versions, decode, offer, read_offer, read_state, read_update, state, update, v1,
+};
 use proptest::prelude::*;
 use prost::Message as _;
 
@@ -232,11 +234,12 @@ fn a_gossiped_update_costs_at_most_24_bytes_beside_its_content() {
         records.push(Record::new(replicas[0], 90_000 + number, update).expect("it can be"));
     }
     let content = |record: &Record<Operation>| {
-        let alone = Update {
-            prev: Timestamp::new(),
-            ..record.update().clone()
-        };
-        update(&alone).len()
+        let whole: v1::Update = decode(&update(record.update())).expect("it was just encoded");
+        v1::Update {
+            prev: None,
+            ..whole
+        }
+        .encoded_len()
     };
     let content: usize = records.iter().map(content).sum();
     let sent = offer(

@@ -58,6 +58,7 @@ pub(crate) struct House {
     pub(crate) entries: watch::Sender<BTreeMap<Name, Entry>>,
     pub(crate) received: watch::Sender<Received>,
     acts: BTreeMap<u32, Arc<Mutex<Act>>>,
+    hellos: BTreeMap<u32, Greeting>,
     absent: Vec<TcpSocket>,
 }
 
@@ -76,6 +77,7 @@ impl House {
             entries,
             received: watch::channel(Vec::new()).0,
             acts: BTreeMap::new(),
+            hellos: BTreeMap::new(),
             absent: Vec::new(),
         };
         for (number, act) in servers {
@@ -96,7 +98,17 @@ impl House {
         } else {
             let act = Arc::new(Mutex::new(act));
             self.acts.insert(number, Arc::clone(&act));
-            start(number, act, self.received.clone()).await
+            let hello = Greeting::default();
+            *hello.lock().unwrap() = Some(v1::Hello::default());
+            self.hellos.insert(number, Arc::clone(&hello));
+            let received = self.received.clone();
+            let fake = Fake {
+                number,
+                act,
+                hello,
+                received,
+            };
+            start(fake).await
         };
         let name = Name::new(format!("SERVER{number}")).unwrap();
         let entry = Entry {
@@ -111,6 +123,11 @@ impl House {
     /// From now on the server does this.
     pub(crate) fn act(&self, number: u32, act: Act) {
         *self.acts[&number].lock().unwrap() = act;
+    }
+
+    /// On its next stream the server says this; `None` where it does not know Hello.
+    pub(crate) fn hello(&self, number: u32, hello: Option<v1::Hello>) {
+        *self.hellos[&number].lock().unwrap() = hello;
     }
 
     /// Forgets what was received, and returns which servers had been asked.
@@ -145,26 +162,23 @@ impl House {
     }
 }
 
-async fn start(number: u32, act: Arc<Mutex<Act>>, received: watch::Sender<Received>) -> Address {
+async fn start(fake: Fake) -> Address {
     let listener = bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = Address::from(listener.local_addr().unwrap());
-    let fake = Fake {
-        number,
-        act,
-        hello: v1::Hello::default(),
-        received,
-    };
     let routes = Routes::new(ReplicaServer::new(fake));
     let health = Health::new(&[]).await;
     tokio::spawn(serve(listener, routes, health, CancellationToken::new()));
     address
 }
 
+/// What a server says when a stream begins.
+type Greeting = Arc<Mutex<Option<v1::Hello>>>;
+
 #[derive(Clone)]
 struct Fake {
     number: u32,
     act: Arc<Mutex<Act>>,
-    hello: v1::Hello,
+    hello: Greeting,
     received: watch::Sender<Received>,
 }
 
@@ -185,7 +199,10 @@ impl Replica for Fake {
         tokio::spawn(async move {
             while let Ok(Some(request)) = requests.message().await {
                 if let Some(Body::Hello(_)) = request.body {
-                    let outcome = Some(Outcome::Hello(fake.hello.clone()));
+                    let hello = fake.hello.lock().unwrap().clone();
+                    // One of before 0.2 takes it for a request without a body.
+                    let invalid = || Outcome::Refused(v1::Refused::default());
+                    let outcome = Some(hello.map_or_else(invalid, Outcome::Hello));
                     let hello = ServeReply {
                         outcome,
                         ..ServeReply::default()

@@ -8,10 +8,21 @@ use std::{
 
 use backfence_gossip::{MalformedState, Message, Offer, Record, ReplicaId, Scope, Timestamp};
 use backfence_ratings::{Operation, Ratings};
+use backfence_wire::ClusterId;
 use tokio::{sync::Notify, task::yield_now};
 
 use super::{Copy, Held, age::warn_of_late};
-use crate::cluster::{Apart, Claim};
+use crate::cluster::{Claim, Strangers};
+
+/// Why nothing was taken of a message.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotTaken {
+    #[error(transparent)]
+    Malformed(#[from] MalformedState),
+    /// The cluster of this replica has another name since the stream began.
+    #[error("the cluster has another name now; say Hello anew")]
+    Renamed,
+}
 
 /// Records that are taken before whoever waits for the core gets it.
 const PART: usize = 256;
@@ -63,10 +74,19 @@ impl Copy {
     /// Takes a message of a peer, part by part. Whatever it brings, held queries ask again:
     /// also a retirement that comes to count may set them free. Whether it brought records
     /// that are new here.
-    pub(crate) async fn receive(&self, message: Message<Ratings>) -> Result<bool, MalformedState> {
+    ///
+    /// # Errors
+    ///
+    /// [`NotTaken`], also where this replica is not of the `cluster` any more that was agreed
+    /// upon when the stream began.
+    pub(crate) async fn receive(
+        &self,
+        cluster: ClusterId,
+        message: Message<Ratings>,
+    ) -> Result<bool, NotTaken> {
         let mut offer = match message {
             Message::Offer(offer) if offer.records.len() > PART => offer,
-            other => return self.take(other),
+            other => return self.take(cluster, other),
         };
         let mut records = mem::take(&mut offer.records).into_iter();
         let mut is_news = false;
@@ -77,14 +97,17 @@ impl Copy {
                 records,
                 ..offer.clone()
             };
-            is_news |= self.take(Message::Offer(part))?;
+            is_news |= self.take(cluster, Message::Offer(part))?;
             yield_now().await;
         }
         Ok(is_news)
     }
 
-    fn take(&self, message: Message<Ratings>) -> Result<bool, MalformedState> {
+    fn take(&self, cluster: ClusterId, message: Message<Ratings>) -> Result<bool, NotTaken> {
         let mut held = self.held();
+        if held.cluster.id() != cluster {
+            return Err(NotTaken::Renamed);
+        }
         let Held {
             replica, unwritten, ..
         } = &mut *held;
@@ -110,7 +133,7 @@ impl Copy {
                 unwritten.joined();
             }
         }
-        self.tell_identity(&held);
+        self.tell_identity(&mut held);
         drop(held);
         if let Ok(received) = &received {
             warn_of_late(&received.late);
@@ -120,31 +143,37 @@ impl Copy {
         if received.as_ref().is_ok_and(|received| received.heard) {
             self.news.send_replace(());
         }
-        received.map(|received| !received.accepted.is_empty())
+        Ok(!received?.accepted.is_empty())
     }
 
     /// Hears of a peer that opens a stream, which version of records it understands, and
-    /// which cluster it belongs to.
+    /// which cluster it belongs to. Gives that of this replica now.
     ///
     /// # Errors
     ///
-    /// [`Apart`], and it is not met.
-    pub(crate) fn meet(&self, peer: ReplicaId, newest: u32, claim: &Claim) -> Result<(), Apart> {
+    /// [`Strangers`], and it is not met.
+    pub(crate) fn meet(
+        &self,
+        peer: ReplicaId,
+        newest: u32,
+        claim: &Claim,
+    ) -> Result<ClusterId, Strangers> {
         let mut held = self.held();
         let (_, standing) = held.cluster();
         let has_changed = held.cluster.meet(standing, claim)?;
+        let cluster = held.cluster.id();
         if held.replica.meet([peer]) {
             held.note_members();
         }
         held.replica.understands(peer, newest);
-        self.tell_identity(&held);
+        self.tell_identity(&mut held);
         drop(held);
         if has_changed {
             tracing::info!(cluster = %claim.id, "goes along with a cluster");
         }
         self.wake_disk();
         self.grown.send_replace(());
-        Ok(())
+        Ok(cluster)
     }
 
     /// Lets the stream to `peer`, which has said what it has, be told to pull, until the

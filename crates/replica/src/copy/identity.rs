@@ -5,8 +5,8 @@ use std::{mem, sync::atomic::Ordering};
 use backfence_wire::{ClusterId, Versions, v1};
 use tokio::sync::watch;
 
-use super::{Copy, Held, status};
-use crate::members;
+use super::{Copy, Held, Told, status};
+use crate::{members, unwritten::Unwritten};
 
 /// The version of this program.
 pub(crate) const BUILD: &str = env!("CARGO_PKG_VERSION");
@@ -37,8 +37,10 @@ impl Copy {
         let _ = identity.wait_for(|now| now.cluster != cluster).await;
     }
 
-    /// Has others told which cluster this replica belongs to, where that has changed.
-    pub(super) fn tell_identity(&self, held: &Held) {
+    /// Has others told which cluster this replica belongs to, where that has changed, once
+    /// the disk has it.
+    pub(super) fn tell_identity(&self, held: &mut Held) {
+        held.note_cluster();
         let now = held.identity();
         self.identity.send_if_modified(|told| {
             let before = mem::replace(told, now);
@@ -51,11 +53,11 @@ impl Copy {
         self.held().versions(self.newest)
     }
 
-    /// Who this is.
-    pub(crate) fn hello(&self) -> v1::Hello {
+    /// Who this is. It may be told when the disk has the cluster's name.
+    pub(crate) fn hello(&self) -> Told<v1::Hello> {
         let held = self.held();
         let (cluster, standing) = held.cluster();
-        v1::Hello {
+        let what = v1::Hello {
             id: Some(self.id.into()),
             fingerprint: self.fingerprint.clone(),
             address: self.address.to_string(),
@@ -64,7 +66,12 @@ impl Copy {
             wire: Some(held.versions(self.newest).into()),
             build: BUILD.to_owned(),
             ..v1::Hello::default()
-        }
+        };
+        let named = held.unwritten.as_ref().map(Unwritten::named);
+        let after = named.unwrap_or_default();
+        drop(held);
+        self.wake_disk();
+        Told { what, after }
     }
 
     /// Who this is and what it has.
@@ -96,6 +103,16 @@ impl Copy {
 }
 
 impl Held {
+    /// Has the cluster written, where the disk does not have it.
+    pub(super) fn note_cluster(&mut self) {
+        let (_, standing) = self.cluster();
+        if let Some(unwritten) = &mut self.unwritten
+            && let Some(cluster) = self.cluster.take_unwritten(standing)
+        {
+            unwritten.belongs(cluster);
+        }
+    }
+
     pub(super) fn identity(&self) -> Identity {
         let (cluster, standing) = self.cluster();
         Identity {

@@ -70,15 +70,10 @@ impl Copy {
     /// For the disk: all that is to be written.
     pub(crate) fn take_unwritten(&self) -> Option<(Batch, Position)> {
         let mut held = self.held();
-        let (_, standing) = held.cluster();
         let Held {
-            replica,
-            cluster,
-            unwritten,
+            replica, unwritten, ..
         } = &mut *held;
-        let unwritten = unwritten.as_mut()?;
-        unwritten.belongs(cluster.take_unwritten(standing));
-        unwritten.take(replica)
+        unwritten.as_mut()?.take(replica)
     }
 
     pub(super) fn wake_disk(&self) {

@@ -19,7 +19,7 @@ use crate::{
 pub(super) fn answer(copy: &Copy, body: &Body) -> Option<Told<ServeReply>> {
     Some(match body {
         Body::ChangeStatus(asked) => at_once(change_status(copy, asked.wanted)),
-        Body::Hello(_) => at_once(reply(Outcome::Hello(copy.hello()))),
+        Body::Hello(_) => shown(copy.hello(), Outcome::Hello),
         Body::Retire(asked) => retire(copy, asked.server, asked.force),
         Body::Describe(_) => at_once(reply(Outcome::Description(copy.describe()))),
         Body::Digest(_) => shown(copy.look(inspect::digest), Outcome::ValueDigest),

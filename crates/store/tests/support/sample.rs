@@ -208,22 +208,22 @@ pub(crate) fn write(store: &mut Store) -> Result<(), WriteError> {
 /// What comes back of it, where a program of that format has written it.
 pub(crate) fn recovered(format: u32) -> Recovered {
     let mut state = checkpoint();
-    let mut cluster = CLUSTER;
+    let mut cluster = Some(CLUSTER);
     if format < 5 {
-        // First replies had another digest, and clusters the name of their data.
+        // First replies had another digest, and clusters no names.
         for (_, executed) in &mut state.executed {
             for reply in executed.replies.drain(..) {
                 executed.older.merge(&reply.ts);
             }
         }
-        cluster = ClusterId::of_fingerprint(&base(RATED).fingerprint());
+        cluster = None;
     }
     Recovered {
         records: after(),
         members: [&state.members[..], &[NEW]].concat(),
         incarnation: Some(HERE.incarnation),
         state: Some(state),
-        cluster: Some(cluster),
+        cluster,
         migrated: None,
     }
 }
