@@ -1,6 +1,7 @@
 //! Reading `movies.csv` and `ratings.csv`.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fmt,
     fs::File,
@@ -11,11 +12,11 @@ use std::{
 };
 
 use crate::{
-    Base, Catalogue, Movie, MovieId, Rating, RatingError, UserId,
+    Base, Catalogue, Movie, MovieId, Rating, RatingError, RowError, UserId,
     parse::{Progress, parse},
     rows::{Block, Row, Rows},
     sources::tags,
-    table::{self, Table, shown},
+    table::{Table, shown},
     tags::Tags,
 };
 
@@ -88,8 +89,8 @@ pub enum LoadError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the reader says.
-        source: csv::Error,
+        /// What the system says.
+        source: io::Error,
     },
     /// The first line is not the header of such a file.
     #[error("{} begins with `{found}` instead of `{expected}`; is it the right file?", path.display())]
@@ -153,7 +154,7 @@ const TAGS: &str = "userId,movieId,tag,timestamp";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Reason {
     #[error(transparent)]
-    Row(#[from] table::RowError),
+    Row(#[from] RowError),
     #[error("{0} `{1}` is not a whole number in range")]
     Number(&'static str, String),
     #[error("rating `{0}`: {1}")]
@@ -284,7 +285,7 @@ impl Loader {
             match table
                 .columns()
                 .map_err(Reason::Row)
-                .and_then(|row| rating_row(row, positions))
+                .and_then(|row| rating_row(&row, positions))
             {
                 Ok((user, movie, rating, timestamp)) => block.rows.push(Row {
                     user,
@@ -347,8 +348,8 @@ fn bad(file: &Path, line: u64, reason: &Reason) -> BadRow {
 
 fn movie(table: &Table<impl io::Read>) -> Result<Movie, Reason> {
     let [id, title, genres] = table.columns()?;
-    let id = MovieId(number("movieId", id)?);
-    let movie = Movie::new(id, title, genres);
+    let id = MovieId(number("movieId", &id)?);
+    let movie = Movie::new(id, &title, &genres);
     if movie.title.is_empty() {
         Err(Reason::NoTitle)
     } else if title.trim().len() > Catalogue::LONGEST_TITLE {
@@ -362,7 +363,7 @@ fn movie(table: &Table<impl io::Read>) -> Result<Movie, Reason> {
 
 /// A row of the ratings with the position of its movie.
 pub(crate) fn rating_row(
-    [user, movie, rating, timestamp]: [&str; 4],
+    [user, movie, rating, timestamp]: &[Cow<'_, str>; 4],
     positions: &Positions,
 ) -> Result<(UserId, u32, Rating, i64), Reason> {
     let user = UserId(number("userId", user)?);
@@ -379,8 +380,8 @@ fn tag(
     positions: &Positions,
 ) -> Result<(usize, UserId, String), Reason> {
     let [user, movie, tag, _] = table.columns()?;
-    let user = UserId(number("userId", user)?);
-    let position = positions.of(number("movieId", movie)?)? as usize;
+    let user = UserId(number("userId", &user)?);
+    let position = positions.of(number("movieId", &movie)?)? as usize;
     match tag.trim() {
         "" => Err(Reason::NoTag),
         tag if tag.len() > Base::LONGEST_TAG => Err(Reason::LongTag),

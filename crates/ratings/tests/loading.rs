@@ -111,6 +111,8 @@ fn b30_bad_ratings_are_skipped_and_named_with_their_line() {
         (b"3,1,4", "3 columns instead of 4"),
         (b",,,", "userId `` is not a whole number in range"),
         (b"3,1,4,100,", "5 columns instead of 4"),
+        (b"3,1,4,\"100", "a quote is not closed in this line"),
+        (b"\"3,1,4,100", "a quote is not closed in this line"),
         (b"3,1,\xff,100", "not UTF-8"),
     ] {
         check_bad_row("ratings.csv", row, reason);
@@ -135,6 +137,7 @@ fn bad_movies_are_skipped_and_named_with_their_line() {
         ),
         (b"3,Title", "2 columns instead of 3"),
         (b"3,Comma, here,Drama", "4 columns instead of 3"),
+        (b"3,\"Title,Drama", "a quote is not closed in this line"),
         (b"3,\xc3\x28,Drama", "not UTF-8"),
         (b"3, ,Drama", "the movie has no title"),
         (b"3,Be\x07ll,Drama", "the title has control characters"),
@@ -184,7 +187,7 @@ fn lines_are_counted_as_an_editor_does() {
     let ratings = format!("{RATINGS}\n\r\n\n1,999,4,1\n\"x\n\",1,4,1\n3,1,9,1\n3,1,\"4\n");
     let skipped = load(MOVIES.as_bytes(), ratings.as_bytes()).skipped;
     let lines: Vec<_> = skipped.first.iter().map(|row| row.line).collect();
-    assert_eq!(lines, [8, 9, 11, 12], "{skipped:?}");
+    assert_eq!(lines, [8, 9, 10, 11, 12], "{skipped:?}");
 }
 
 #[test]

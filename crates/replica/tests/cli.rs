@@ -74,4 +74,7 @@ fn data_that_cannot_be_loaded_is_named() {
     std::fs::write(&ratings, "userId,movieId,rating,timestamp\n1,99,4.0,1\n").expect("written");
     let strict: Vec<_> = files.into_iter().chain(["--strict"]).collect();
     check(&strict, 4, &["ratings.csv:2", "99"]);
+    let unclosed = "userId,movieId,rating,timestamp\n1,1,4.0,\"1\n2,1,3.5,1\n";
+    std::fs::write(&ratings, unclosed).expect("written");
+    check(&strict, 4, &["ratings.csv:2", "a quote is not closed"]);
 }

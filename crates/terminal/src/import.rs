@@ -141,17 +141,15 @@ async fn rate_all(file: &Path, sessions: Vec<Session>, shared: &Arc<Shared>) -> 
         let shared = Arc::clone(shared);
         running.spawn(async move { rate_rows(index, session, rows, &shared).await });
     }
-    let mut reader = reader(file)?;
-    let mut record = csv::ByteRecord::new();
+    let mut lines = reader(file)?;
     for number in 0.. {
-        let read = reader.read_byte_record(&mut record);
-        if !read.with_context(|| format!("cannot read {}", file.display()))? {
-            break;
-        }
-        let row = match Row::read(number, &record) {
+        let read = lines.advance();
+        let read = read.with_context(|| format!("cannot read {}", file.display()))?;
+        let Some(line) = read else { break };
+        let row = match Row::read(number, line, &lines.columns()) {
             Ok(row) => row,
             Err(why) => {
-                shared.skip(number, &why);
+                shared.skip(line, &why);
                 continue;
             }
         };

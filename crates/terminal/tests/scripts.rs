@@ -254,6 +254,44 @@ fn an_import_that_goes_on_too_late_gives_every_row() {
     assert!(world.taken.keys().map(|id| id.sequence).eq([1, 3]));
 }
 
+/// A quote that is never closed spoils its line, and no other; lines are those of an
+/// editor.
+#[test]
+fn rows_that_make_no_sense_are_named_with_their_lines() {
+    let check = |rows: &str, given: u64, named: &[&str]| {
+        let server = House::new();
+        let folder = tempfile::tempdir().unwrap();
+        let path = csv(folder.path(), rows);
+        let (code, stdout, stderr) = server.run(&["import", &path], "");
+        let (ratings, skipped) = (counted(given, "rating"), counted(named.len() as u64, "row"));
+        let expected = format!("Gave {ratings}; passed over {skipped}\n");
+        assert_eq!((code, stdout), (4, expected), "{rows}{stderr}");
+        let said: Vec<_> = stderr.lines().collect();
+        assert_eq!(said, named, "{rows}");
+        assert_eq!(server.world.lock().unwrap().taken.len() as u64, given);
+    };
+    let unclosed = |line| format!("line {line} is passed over: a quote is not closed in this line");
+    check(
+        "10,1,4.5,\"great film\n10,2,3,ok\n10,3,2,bad\n11,1,1,meh\n",
+        3,
+        &[&unclosed(2)],
+    );
+    check(
+        "10,1,4.5,\"in two\nlines\"\n\n\r\n10,2,\"3\",1\n10,3,2,\"",
+        1,
+        &[
+            &unclosed(2),
+            "line 3 is passed over: it has no rating",
+            &unclosed(7),
+        ],
+    );
+}
+
+fn counted(number: u64, thing: &str) -> String {
+    let more = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{more}")
+}
+
 #[test]
 fn bad_rows_and_files_are_named() {
     let server = House::new();
