@@ -184,6 +184,61 @@ fn what_is_imported_is_exported() {
     assert_eq!(fs::read_to_string(file).unwrap(), stdout);
 }
 
+/// An export that fails leaves the earlier one, and nothing else.
+#[cfg(unix)]
+#[test]
+fn an_export_that_fails_leaves_the_earlier_one() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    let server = House::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (
+        folder.path().join("out.csv"),
+        folder.path().join("link.csv"),
+    );
+    fs::write(&file, "earlier").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("out.csv", &link).unwrap();
+    let export = |path: &Path| server.run(&["export", "-o", path.to_str().unwrap()], "");
+    let names = || fs::read_dir(folder.path()).unwrap().count();
+
+    // The session opens, and then the ratings are refused.
+    let refused = Fault::Say(said(Code::Internal, "INTERNAL", &[]));
+    fail(&server.world, [refused]);
+    let (code, stdout, stderr) = export(&link);
+    assert_ne!((code, stdout.as_str()), (0, ""), "{stderr}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "earlier");
+    assert_eq!(names(), 2);
+
+    // Nobody answers, and Ctrl-C ends it.
+    fail(&server.world, (0..9).map(|_| Fault::Hang));
+    let words = ["export", "-o", file.to_str().unwrap()];
+    let mut terminal = house::Terminal::start(server.command(&words));
+    house::wait_until(|| names() == 3);
+    terminal.types("\x03");
+    terminal.ends_with(130);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "earlier");
+    assert_eq!(names(), 2);
+    server.world.lock().unwrap().forget_faults();
+
+    let (code, all, _) = server.run(&["export"], "");
+    assert_eq!(code, 0);
+    assert_eq!(export(&link).0, 0);
+    assert_eq!(
+        (fs::read_to_string(&file).unwrap(), names()),
+        (all.clone(), 2)
+    );
+    assert!(link.is_symlink());
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+    assert_eq!(export(Path::new("/dev/stdout")), (0, all, String::new()));
+    assert_eq!(export(Path::new("/dev/null")).0, 0);
+    assert!(!Path::new("/dev/null").is_file());
+    let (code, _, stderr) = export(&folder.path().join("none/out.csv"));
+    assert!(code == 2 && stderr.contains("none/out.csv"), "{stderr}");
+    assert_eq!(names(), 2);
+}
+
 /// Replies are lost, the program stops, and starts again: every row once.
 #[test]
 fn an_import_goes_on_where_it_was_interrupted() {
