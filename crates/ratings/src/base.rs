@@ -81,8 +81,8 @@ impl Base {
     ///
     /// # Errors
     ///
-    /// If a file cannot be read or begins with another header, and with `strict` at
-    /// the first bad row.
+    /// If a file cannot be read, begins with another header, or has rows of which none
+    /// makes sense; and with `strict` at the first bad row.
     ///
     /// A file `tags.csv` beside the movies is loaded as well, if there is one. In it
     /// a tag that is blank, longer than [`Base::LONGEST_TAG`] bytes or has control

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     fs::File,
-    io,
+    io, mem,
     path::{Path, PathBuf},
     str::FromStr,
     thread,
@@ -41,6 +41,17 @@ pub struct Skipped {
 impl Skipped {
     /// How many bad rows are kept to be shown; further ones are only counted.
     pub const SHOWN: usize = 10;
+
+    /// An error where these are all rows that a file has.
+    fn are_not_all(&self, kept: usize) -> Result<(), LoadError> {
+        match self.first.first() {
+            Some(first) if kept == 0 => Err(LoadError::NoRow {
+                count: self.count,
+                first: first.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
 
     /// Adds what was skipped after these.
     fn append(&mut self, later: Self) {
@@ -105,6 +116,14 @@ pub enum LoadError {
     /// A bad row, when loading strictly.
     #[error("{0}; correct it, or load without --strict to skip such rows")]
     Row(BadRow),
+    /// The file has rows, and none of them makes sense.
+    #[error("no row of {} makes sense: {count} skipped, the first is {first}; is it the right file?", first.file.display())]
+    NoRow {
+        /// How many rows it has.
+        count: u64,
+        /// The first of them.
+        first: BadRow,
+    },
 }
 
 pub(crate) fn load(
@@ -247,15 +266,18 @@ impl Loader {
                 let tags = tags.map(|table| loader.tags(table, positions));
                 tags.transpose().map(|tags| (tags, loader.skipped))
             });
+            let mut skipped = mem::take(&mut self.skipped);
             let blocks = ratings(&mut self)?;
             let rows = self.rows(blocks, positions)?;
+            self.skipped.are_not_all(rows.len())?;
+            skipped.append(self.skipped);
             // They panic only where memory is at its end.
             let catalogue = catalogue.join().expect("the catalogue is made");
-            let (tags, skipped) = tags.join().expect("the tags are read")?;
-            self.skipped.append(skipped);
+            let (tags, bad) = tags.join().expect("the tags are read")?;
+            skipped.append(bad);
             Ok(Loaded {
                 base: Base::new(catalogue, tags.unwrap_or_default(), &rows),
-                skipped: self.skipped,
+                skipped,
             })
         })
     }
@@ -271,6 +293,7 @@ impl Loader {
                 Err(reason) => self.skip(bad(table.path(), line, &reason))?,
             }
         }
+        self.skipped.are_not_all(movies.len())?;
         Ok(movies.into_values().collect())
     }
 
@@ -323,6 +346,7 @@ impl Loader {
                 Err(reason) => self.skip(bad(table.path(), line, &reason))?,
             }
         }
+        self.skipped.are_not_all(rows.len())?;
         Ok(Tags::new(positions.ids.len(), rows))
     }
 

@@ -190,6 +190,59 @@ fn lines_are_counted_as_an_editor_does() {
     assert_eq!(lines, [8, 9, 10, 11, 12], "{skipped:?}");
 }
 
+/// A file of which nothing is left is the wrong one; one without rows is just empty.
+#[test]
+fn files_without_a_good_row_are_refused() {
+    let check = |movies: &str, ratings: &str, tags: &str, says: Option<&str>| {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, header: &str, rows: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, format!("{header}\n{rows}")).unwrap();
+            path
+        };
+        let movies = write("movies.csv", "movieId,title,genres", movies);
+        let ratings = write("ratings.csv", "userId,movieId,rating,timestamp", ratings);
+        write("tags.csv", "userId,movieId,tag,timestamp", tags);
+        let said = Base::load(&movies, &ratings, false).err();
+        let said = said.map(|error| error.to_string().replace(dir.path().to_str().unwrap(), "."));
+        assert_eq!(said.as_deref(), says);
+    };
+    check("", "", "", None);
+    check(
+        "1,One,\n",
+        "1,1,4,1\n1,2,4,1\n",
+        "1,1,good,1\n1,1, ,1\n",
+        None,
+    );
+    check(
+        "\n1;One;\n2;Two;\n",
+        "1,1,4,1\n",
+        "",
+        Some(
+            "no row of ./movies.csv makes sense: 2 skipped, the first is ./movies.csv:3: \
+             1 columns instead of 3; is it the right file?",
+        ),
+    );
+    check(
+        "1,One,\n",
+        "1,1,4,1,\n",
+        "",
+        Some(
+            "no row of ./ratings.csv makes sense: 1 skipped, the first is ./ratings.csv:2: \
+             5 columns instead of 4; is it the right file?",
+        ),
+    );
+    check(
+        "1,One,\n",
+        "1,1,4,1\n",
+        "1,9,good,1\n1,1,,1\n",
+        Some(
+            "no row of ./tags.csv makes sense: 2 skipped, the first is ./tags.csv:2: \
+             there is no movie 9 in the movies file; is it the right file?",
+        ),
+    );
+}
+
 #[test]
 fn wrong_files_are_named() {
     let dir = tempfile::tempdir().unwrap();

@@ -175,7 +175,7 @@ fn load(args: &Args) -> Result<Base, Failure> {
     };
     let loaded = loaded.map_err(|error| {
         let code = match error {
-            LoadError::Row(_) => Exit::Refused,
+            LoadError::Row(_) | LoadError::NoRow { .. } => Exit::Refused,
             _ => Exit::Usage,
         };
         Failure::new(code, error.to_string())
