@@ -72,7 +72,8 @@ impl Base {
     /// A row is a line. One that makes no sense is skipped and counted; with `strict` it
     /// is an error instead. Bad rows are: one with a quote that is not closed, with a
     /// wrong number of columns, longer than [`Lines::LONGEST`](crate::Lines::LONGEST),
-    /// with text that is not UTF-8, with a malformed number or a rating that is none; a movie
+    /// with text that is not UTF-8, with a malformed number or a rating that is none, or
+    /// with a time that is not in seconds from 1970 to 2106; a movie
     /// id for the second time (the first row stays); a movie without a title, or
     /// whose title is longer than [`Catalogue::LONGEST_TITLE`] bytes or has control
     /// characters; a rating of an unknown movie; and all but one of several ratings

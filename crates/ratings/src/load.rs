@@ -176,6 +176,8 @@ pub(crate) enum Reason {
     Row(#[from] RowError),
     #[error("{0} `{1}` is not a whole number in range")]
     Number(&'static str, String),
+    #[error("timestamp `{0}` is not a whole number of seconds from 1970 to 2106")]
+    Time(String),
     #[error("rating `{0}`: {1}")]
     Rating(String, RatingError),
     #[error("the movie has no title")]
@@ -389,13 +391,16 @@ fn movie(table: &Table<impl io::Read>) -> Result<Movie, Reason> {
 pub(crate) fn rating_row(
     [user, movie, rating, timestamp]: &[Cow<'_, str>; 4],
     positions: &Positions,
-) -> Result<(UserId, u32, Rating, i64), Reason> {
+) -> Result<(UserId, u32, Rating, u32), Reason> {
     let user = UserId(number("userId", user)?);
     let movie = number("movieId", movie)?;
     let rating = rating
         .parse()
         .map_err(|error| Reason::Rating(shown(rating), error))?;
-    let timestamp = number("timestamp", timestamp)?;
+    let timestamp = timestamp
+        .trim()
+        .parse()
+        .map_err(|_| Reason::Time(shown(timestamp)))?;
     Ok((user, positions.of(movie)?, rating, timestamp))
 }
 

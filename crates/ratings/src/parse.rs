@@ -235,7 +235,7 @@ impl Shared<'_> {
 
     /// A line that is not as MovieLens writes it; `None` where it is blank.
     #[cold]
-    fn other_row(&self, line: &[u8]) -> Result<Option<(UserId, u32, Rating, i64)>, Reason> {
+    fn other_row(&self, line: &[u8]) -> Result<Option<(UserId, u32, Rating, u32)>, Reason> {
         let line = without_end(line);
         if line.trim_ascii().is_empty() {
             return Ok(None);
@@ -294,7 +294,7 @@ fn plain_row(bytes: &[u8]) -> Option<(Row, &[u8])> {
     let row = Row {
         user: UserId(user.try_into().ok()?),
         movie: movie.try_into().ok()?,
-        timestamp: timestamp as i64,
+        timestamp: timestamp.try_into().ok()?,
         line: 0,
         rating: Rating::from_ten_thousandths(rating)?,
     };

@@ -106,7 +106,19 @@ fn b30_bad_ratings_are_skipped_and_named_with_their_line() {
         ),
         (
             b"3,1,4,\x1b[2J",
-            "timestamp `\u{fffd}[2J` is not a whole number in range",
+            "timestamp `\u{fffd}[2J` is not a whole number of seconds from 1970 to 2106",
+        ),
+        (
+            b"3,1,4,964982703000",
+            "timestamp `964982703000` is not a whole number of seconds from 1970 to 2106",
+        ),
+        (
+            b"3,1,4,4294967296",
+            "timestamp `4294967296` is not a whole number of seconds from 1970 to 2106",
+        ),
+        (
+            b"3,1,4,-86400",
+            "timestamp `-86400` is not a whole number of seconds from 1970 to 2106",
         ),
         (b"3,1,4", "3 columns instead of 4"),
         (b",,,", "userId `` is not a whole number in range"),

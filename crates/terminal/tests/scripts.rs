@@ -5,9 +5,10 @@ mod house;
 
 use std::{fs, path::Path};
 
+use backfence_ratings::{Base, MovieId, UserId};
 use house::{
     House,
-    fake::{Fault, fail, said},
+    fake::{self, Fault, fail, said},
 };
 use tonic::Code;
 
@@ -316,8 +317,10 @@ fn rows_that_make_no_sense_are_named_with_their_lines() {
     let check = |rows: &str, given: u64, named: &[&str]| {
         let server = House::new();
         let folder = tempfile::tempdir().unwrap();
-        let path = csv(folder.path(), rows);
-        let (code, stdout, stderr) = server.run(&["import", &path], "");
+        let path = folder.path().join("mine.csv");
+        fs::write(&path, format!("userId,movieId,rating,comment\n{rows}")).unwrap();
+        let path = path.to_str().unwrap();
+        let (code, stdout, stderr) = server.run(&["import", path], "");
         let (ratings, skipped) = (counted(given, "rating"), counted(named.len() as u64, "row"));
         let expected = format!("Gave {ratings}; passed over {skipped}\n");
         assert_eq!((code, stdout), (4, expected), "{rows}{stderr}");
@@ -345,6 +348,74 @@ fn rows_that_make_no_sense_are_named_with_their_lines() {
 fn counted(number: u64, thing: &str) -> String {
     let more = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{more}")
+}
+
+/// The same row as for a server that loads the file: the latest, among equals the last.
+#[test]
+fn of_several_rows_the_latest_counts() {
+    let check = |header: &str, rows: &str, rating: &str, skipped: u64, says: &str| {
+        let server = House::new();
+        let file = server.state.path().join("mine.csv");
+        let text = format!("{header}\n{rows}");
+        fs::write(&file, &text).unwrap();
+        let (code, stdout, stderr) = server.run(&["import", file.to_str().unwrap()], "");
+        assert!(stdout.ends_with(&format!("passed over {}\n", counted(skipped, "row"))));
+        assert_eq!((code == 0, stderr.as_str()), (skipped == 0, says));
+        let (_, viewed, _) = server.run(&["--user", "7", "view", "Toy Story"], "");
+        assert!(viewed.ends_with(&format!(" was {rating}\n")), "{viewed}");
+        if header.ends_with(",rating,timestamp") {
+            let loaded = Base::read(fake::MOVIES.as_bytes(), text.as_bytes(), false).unwrap();
+            let found = loaded.base.rating(UserId(7), MovieId(1)).unwrap();
+            assert_eq!(found.to_string(), rating);
+        }
+    };
+    let movielens = "userId,movieId,rating,timestamp";
+    let later = "line 3 is passed over: user 7 rates movie 1 later in line 2, which counts\n";
+    check(movielens, "7,1,2,101\n7,1,3,100\n", "2.0", 1, later);
+    check(movielens, "7,1,2,100\n7,1,3,100\n", "3.0", 0, "");
+    check(movielens, "7,1,2,100\n1,1,1,1\n7,1,3,101\n", "3.0", 0, "");
+    check("userId,movieId,rating", "7,1,2\n7,1,3\n", "3.0", 0, "");
+    let fifth = "userId,movieId,rating,comment,timestamp";
+    check(fifth, "7,1,2,\"a, b\",101\n7,1,3,,100\n", "2.0", 1, later);
+}
+
+/// What is refused leaves no note that would stand in the way of the corrected file.
+#[test]
+fn files_that_cannot_be_imported_leave_no_note() {
+    let server = House::new();
+    let file = server.state.path().join("mine.csv");
+    let note = server.state.path().join("mine.csv.progress");
+    let import = |file: &Path| server.run(&["import", file.to_str().unwrap()], "1,1,1\n");
+    for header in [
+        "userId;movieId;rating",
+        "userId,movieId,rating_timestamp,rating",
+        "userId,movieId,ratings",
+        "",
+    ] {
+        fs::write(&file, format!("{header}\n7,1,5,1.0\n")).unwrap();
+        let (code, _, stderr) = import(&file);
+        assert!(code == 2 && stderr.contains("right file?"), "{stderr}");
+        assert!(!note.exists(), "{header}");
+    }
+    fs::write(
+        &file,
+        " userId , movieId,\"rating\",rating_timestamp\n7,1,4.000000,x\n",
+    )
+    .unwrap();
+    assert_eq!(import(&file).0, 0);
+
+    #[cfg(unix)]
+    for path in ["fifo", "/dev/stdin", "."] {
+        let path = server.state.path().join(path);
+        if path.ends_with("fifo") {
+            let made = std::process::Command::new("mkfifo").arg(&path).status();
+            assert!(made.unwrap().success());
+        }
+        let (code, _, stderr) = import(&path);
+        assert!(code == 2 && stderr.contains("no plain file"), "{stderr}");
+        let note = format!("{}.progress", path.display());
+        assert!(!Path::new(&note).exists(), "{note}");
+    }
 }
 
 #[test]

@@ -24,21 +24,20 @@ pub(super) struct Row {
     pub(super) user: UserId,
     pub(super) movie: MovieId,
     pub(super) rating: Rating,
+    /// When it was given, in seconds since 1970; 0 where the file does not say.
+    pub(super) seconds: u32,
 }
 
-/// Opens the file behind its header.
-pub(super) fn reader(file: &Path) -> anyhow::Result<Lines<File>> {
+/// Opens the file behind its header, and says which column has the time of a rating.
+pub(super) fn reader(file: &Path) -> anyhow::Result<(Lines<File>, Option<usize>)> {
     let cannot = || format!("cannot read {}", file.display());
     let mut lines = Lines::new(File::open(file).with_context(cannot)?);
     lines.advance().with_context(cannot)?;
     let header = lines.columns().unwrap_or_default();
-    if header
-        .iter()
-        .take(3)
-        .map(|column| column.trim_ascii())
-        .eq(HEADER)
-    {
-        return Ok(lines);
+    let mut names = header.iter().map(|column| column.trim_ascii());
+    if names.by_ref().take(HEADER.len()).eq(HEADER) {
+        let time = names.position(|name| name == b"timestamp");
+        return Ok((lines, time.map(|at| at + HEADER.len())));
     }
     let header = String::from_utf8_lossy(lines.line());
     let shown: String = safe(&header).chars().take(60).collect();
@@ -75,8 +74,13 @@ pub(super) fn digest(path: &Path) -> io::Result<(String, u64)> {
 }
 
 impl Row {
-    /// Reads the row at this place and line. Says why where that makes no sense.
-    pub(super) fn read(number: u64, line: u64, row: &Columns<'_>) -> Result<Self, String> {
+    /// Reads the row at this place and line, with its time in that column. Says why
+    /// where that makes no sense.
+    pub(super) fn read(
+        (number, line): (u64, u64),
+        row: &Columns<'_>,
+        time: Option<usize>,
+    ) -> Result<Self, String> {
         let row = row.as_ref().map_err(RowError::to_string)?;
         let id = |at, name: &str| {
             let text = column(row, at, name)?;
@@ -84,6 +88,8 @@ impl Row {
             number.ok_or_else(|| format!("{name} {:?} is no number", safe(text)))
         };
         let rating = column(row, 2, "rating")?;
+        let time = time.filter(|&at| row.len() > at);
+        let time = time.map_or(Ok(""), |at| column(row, at, "timestamp"))?;
         Ok(Self {
             number,
             line,
@@ -92,6 +98,7 @@ impl Row {
             rating: rating
                 .parse()
                 .map_err(|why| format!("rating {:?}: {why}", safe(rating)))?,
+            seconds: seconds(time)?,
         })
     }
 
@@ -114,6 +121,17 @@ fn column<'a>(row: &'a [Cow<'_, [u8]>], at: usize, name: &str) -> Result<&'a str
     Ok(text.trim())
 }
 
+/// Nothing stands for no time: not everybody fills that column in.
+fn seconds(time: &str) -> Result<u32, String> {
+    if time.is_empty() {
+        return Ok(0);
+    }
+    crate::ask::parse_number(time).ok_or_else(|| {
+        let time = safe(time);
+        format!("timestamp {time:?} is not a whole number of seconds from 1970 to 2106")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,13 +140,18 @@ mod tests {
     fn rows_are_read_or_named() {
         let check = |columns: &[&str], expected: Result<(u32, u32, &str), &str>| {
             let row = columns.iter().map(|column| column.as_bytes().into());
-            let read = Row::read(0, 2, &Ok(row.collect()));
+            let read = Row::read((0, 2), &Ok(row.collect()), Some(3));
             let found = read.map(|row| (row.user.0, row.movie.0, row.rating.to_string()));
             let expected = expected.map(|(user, movie, rating)| (user, movie, rating.to_owned()));
             assert_eq!(found, expected.map_err(str::to_owned), "{columns:?}");
         };
         check(&["1", "2", "4.5"], Ok((1, 2, "4.5")));
         check(&[" 1", "2 ", "4", "964982703", "more"], Ok((1, 2, "4.0")));
+        check(&["1", "2", "4.000000", " "], Ok((1, 2, "4.0")));
+        check(
+            &["1", "2", "4", "964982703000"],
+            Err("timestamp \"964982703000\" is not a whole number of seconds from 1970 to 2106"),
+        );
         check(&["1", "2"], Err("it has no rating"));
         check(&["", "2", "3"], Err("userId \"\" is no number"));
         check(&["1", "+2", "3"], Err("movieId \"+2\" is no number"));
@@ -149,6 +172,7 @@ mod tests {
                     user: UserId(user),
                     movie: MovieId(movie),
                     rating: Rating::MAX,
+                    seconds: 0,
                 };
                 shares[row.place(shares.len())] += 1;
             }
