@@ -231,6 +231,8 @@ start frontend backfence-frontend --registry "http://$registry" --listen "$front
 for ((server = 1; server <= replicas; server++)); do
     wait_for "server$server" "SERVER READY" "${pids[server]}"
 done
+# All servers read the same files, so the first tells what they left out of them.
+sed -n 's/^.* WARN backfence_replica: skipped /skipped /p' "$state/server1.log" >&2
 wait_for frontend "CLIENT CAN NOW CONNECT" "${pids[replicas + 1]}"
 say "$replicas servers and a front end are ready. For another client, in another terminal:"
 say "    $programs/backfence --registry http://$registry"

@@ -69,9 +69,11 @@ impl Base {
 
     /// Loads the two files of a data set in MovieLens format.
     ///
-    /// A row that makes no sense is skipped and counted; with `strict` it is an
-    /// error instead. Bad rows are: one with a wrong number of columns, with text
-    /// that is not UTF-8, with a malformed number or a rating that is none; a movie
+    /// A row is a line. One that makes no sense is skipped and counted; with `strict` it
+    /// is an error instead. Bad rows are: one with a quote that is not closed, with a
+    /// wrong number of columns, longer than [`Lines::LONGEST`](crate::Lines::LONGEST),
+    /// with text that is not UTF-8, with a malformed number or a rating that is none, or
+    /// with a time that is not in seconds from 1970 to 2106; a movie
     /// id for the second time (the first row stays); a movie without a title, or
     /// whose title is longer than [`Catalogue::LONGEST_TITLE`] bytes or has control
     /// characters; a rating of an unknown movie; and all but one of several ratings
@@ -80,8 +82,8 @@ impl Base {
     ///
     /// # Errors
     ///
-    /// If a file cannot be read or begins with another header, and with `strict` at
-    /// the first bad row.
+    /// If a file cannot be read, begins with another header, or has rows of which none
+    /// makes sense; and with `strict` at the first bad row.
     ///
     /// A file `tags.csv` beside the movies is loaded as well, if there is one. In it
     /// a tag that is blank, longer than [`Base::LONGEST_TAG`] bytes or has control

@@ -63,7 +63,7 @@ impl Given {
             totals[row.movie as usize].replace(None, Some(row.rating));
             movies.push(row.movie.into());
             codes.push(code[row.rating.ten_thousandths() as usize].into());
-            seconds.push(row.seconds());
+            seconds.push(row.timestamp.into());
         });
         starts.push(rows.len() as u64);
         let sums: Vec<_> = totals.iter().map(|total| total.sum as u64).collect();

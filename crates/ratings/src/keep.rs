@@ -151,7 +151,7 @@ fn sources(making: &Making<'_>, contents: bool) -> Result<Sources, LoadError> {
     });
     sources.map_err(|source| LoadError::Read {
         path: making.ratings.to_owned(),
-        source: source.into(),
+        source,
     })
 }
 

@@ -1,21 +1,22 @@
 //! Reading `movies.csv` and `ratings.csv`.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fmt,
     fs::File,
-    io,
+    io, mem,
     path::{Path, PathBuf},
     str::FromStr,
     thread,
 };
 
 use crate::{
-    Base, Catalogue, Movie, MovieId, Rating, RatingError, UserId,
+    Base, Catalogue, Movie, MovieId, Rating, RatingError, RowError, UserId,
     parse::{Progress, parse},
     rows::{Block, Row, Rows},
     sources::tags,
-    table::{self, Table, shown},
+    table::{Table, shown},
     tags::Tags,
 };
 
@@ -40,6 +41,17 @@ pub struct Skipped {
 impl Skipped {
     /// How many bad rows are kept to be shown; further ones are only counted.
     pub const SHOWN: usize = 10;
+
+    /// An error where these are all rows that a file has.
+    fn are_not_all(&self, kept: usize) -> Result<(), LoadError> {
+        match self.first.first() {
+            Some(first) if kept == 0 => Err(LoadError::NoRow {
+                count: self.count,
+                first: first.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
 
     /// Adds what was skipped after these.
     fn append(&mut self, later: Self) {
@@ -88,8 +100,8 @@ pub enum LoadError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the reader says.
-        source: csv::Error,
+        /// What the system says.
+        source: io::Error,
     },
     /// The first line is not the header of such a file.
     #[error("{} begins with `{found}` instead of `{expected}`; is it the right file?", path.display())]
@@ -104,6 +116,14 @@ pub enum LoadError {
     /// A bad row, when loading strictly.
     #[error("{0}; correct it, or load without --strict to skip such rows")]
     Row(BadRow),
+    /// The file has rows, and none of them makes sense.
+    #[error("no row of {} makes sense: {count} skipped, the first is {first}; is it the right file?", first.file.display())]
+    NoRow {
+        /// How many rows it has.
+        count: u64,
+        /// The first of them.
+        first: BadRow,
+    },
 }
 
 pub(crate) fn load(
@@ -153,9 +173,11 @@ const TAGS: &str = "userId,movieId,tag,timestamp";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Reason {
     #[error(transparent)]
-    Row(#[from] table::RowError),
+    Row(#[from] RowError),
     #[error("{0} `{1}` is not a whole number in range")]
     Number(&'static str, String),
+    #[error("timestamp `{0}` is not a whole number of seconds from 1970 to 2106")]
+    Time(String),
     #[error("rating `{0}`: {1}")]
     Rating(String, RatingError),
     #[error("the movie has no title")]
@@ -246,15 +268,18 @@ impl Loader {
                 let tags = tags.map(|table| loader.tags(table, positions));
                 tags.transpose().map(|tags| (tags, loader.skipped))
             });
+            let mut skipped = mem::take(&mut self.skipped);
             let blocks = ratings(&mut self)?;
             let rows = self.rows(blocks, positions)?;
+            self.skipped.are_not_all(rows.len())?;
+            skipped.append(self.skipped);
             // They panic only where memory is at its end.
             let catalogue = catalogue.join().expect("the catalogue is made");
-            let (tags, skipped) = tags.join().expect("the tags are read")?;
-            self.skipped.append(skipped);
+            let (tags, bad) = tags.join().expect("the tags are read")?;
+            skipped.append(bad);
             Ok(Loaded {
                 base: Base::new(catalogue, tags.unwrap_or_default(), &rows),
-                skipped: self.skipped,
+                skipped,
             })
         })
     }
@@ -270,6 +295,7 @@ impl Loader {
                 Err(reason) => self.skip(bad(table.path(), line, &reason))?,
             }
         }
+        self.skipped.are_not_all(movies.len())?;
         Ok(movies.into_values().collect())
     }
 
@@ -284,7 +310,7 @@ impl Loader {
             match table
                 .columns()
                 .map_err(Reason::Row)
-                .and_then(|row| rating_row(row, positions))
+                .and_then(|row| rating_row(&row, positions))
             {
                 Ok((user, movie, rating, timestamp)) => block.rows.push(Row {
                     user,
@@ -322,6 +348,7 @@ impl Loader {
                 Err(reason) => self.skip(bad(table.path(), line, &reason))?,
             }
         }
+        self.skipped.are_not_all(rows.len())?;
         Ok(Tags::new(positions.ids.len(), rows))
     }
 
@@ -347,8 +374,8 @@ fn bad(file: &Path, line: u64, reason: &Reason) -> BadRow {
 
 fn movie(table: &Table<impl io::Read>) -> Result<Movie, Reason> {
     let [id, title, genres] = table.columns()?;
-    let id = MovieId(number("movieId", id)?);
-    let movie = Movie::new(id, title, genres);
+    let id = MovieId(number("movieId", &id)?);
+    let movie = Movie::new(id, &title, &genres);
     if movie.title.is_empty() {
         Err(Reason::NoTitle)
     } else if title.trim().len() > Catalogue::LONGEST_TITLE {
@@ -362,15 +389,18 @@ fn movie(table: &Table<impl io::Read>) -> Result<Movie, Reason> {
 
 /// A row of the ratings with the position of its movie.
 pub(crate) fn rating_row(
-    [user, movie, rating, timestamp]: [&str; 4],
+    [user, movie, rating, timestamp]: &[Cow<'_, str>; 4],
     positions: &Positions,
-) -> Result<(UserId, u32, Rating, i64), Reason> {
+) -> Result<(UserId, u32, Rating, u32), Reason> {
     let user = UserId(number("userId", user)?);
     let movie = number("movieId", movie)?;
     let rating = rating
         .parse()
         .map_err(|error| Reason::Rating(shown(rating), error))?;
-    let timestamp = number("timestamp", timestamp)?;
+    let timestamp = timestamp
+        .trim()
+        .parse()
+        .map_err(|_| Reason::Time(shown(timestamp)))?;
     Ok((user, positions.of(movie)?, rating, timestamp))
 }
 
@@ -379,8 +409,8 @@ fn tag(
     positions: &Positions,
 ) -> Result<(usize, UserId, String), Reason> {
     let [user, movie, tag, _] = table.columns()?;
-    let user = UserId(number("userId", user)?);
-    let position = positions.of(number("movieId", movie)?)? as usize;
+    let user = UserId(number("userId", &user)?);
+    let position = positions.of(number("movieId", &movie)?)? as usize;
     match tag.trim() {
         "" => Err(Reason::NoTag),
         tag if tag.len() > Base::LONGEST_TAG => Err(Reason::LongTag),

@@ -41,13 +41,19 @@ impl Movie {
 
     /// A movie from the three columns of `movies.csv`.
     ///
-    /// Blanks around the columns are dropped. Where the title column does not end
+    /// Blanks around the columns and around each genre are dropped. Where the title column does not end
     /// with a year in parentheses, all of it is the title.
     pub fn new(id: MovieId, title: &str, genres: &str) -> Self {
         let (title, year) = split_year(title);
         let genres = match genres.trim() {
             "" | Self::NO_GENRES => Vec::new(),
-            listed => listed.split('|').map(Arc::from).collect(),
+            listed => {
+                let genres = listed.split('|').map(str::trim);
+                genres
+                    .filter(|genre| !genre.is_empty())
+                    .map(Arc::from)
+                    .collect()
+            }
         };
         Self {
             id,
@@ -136,6 +142,7 @@ mod tests {
         for (column, genres) in [
             ("Comedy|Sci-Fi", vec!["Comedy", "Sci-Fi"]),
             ("Drama", vec!["Drama"]),
+            (" Comedy | Sci-Fi || ", vec!["Comedy", "Sci-Fi"]),
             ("(no genres listed)", vec![]),
             ("", vec![]),
         ] {

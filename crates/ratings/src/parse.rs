@@ -1,8 +1,8 @@
 //! A ratings file, read by all processors at once.
 //!
 //! The file is cut into blocks of bytes. Who takes a block reads the lines that begin
-//! in it. That is sound only where a line break always ends a row, so a file with a
-//! quote in it is left to the reader that goes from front to back.
+//! in it, which is sound since a line break always ends a row. What is no plain file, or
+//! begins otherwise, is left to the reader that goes from front to back.
 
 use std::{
     fs::File,
@@ -17,15 +17,16 @@ use std::{
 
 use crate::{
     BadRow, LoadError, Rating, Skipped, UserId,
+    lines::{columns, without_end},
     load::{Positions, Reason, rating_row},
     rows::{Block, Row},
-    table::{self, RowError},
+    table,
 };
 
 /// Bytes of a block.
 const BLOCK: u64 = 4 << 20;
-/// A longer line is left to the other reader.
-const LONGEST_LINE: u64 = 64 << 10;
+/// A line that goes on for longer behind its block is left to the other reader.
+const BEYOND: u64 = 64 << 10;
 
 /// What is told of the bytes that were read, and how many there are.
 pub(crate) type Progress<'a> = &'a (dyn Fn(u64, u64) + Sync);
@@ -47,7 +48,7 @@ pub(crate) fn parse(
 ) -> Result<Option<Parsed>, LoadError> {
     let cannot = |source: io::Error| LoadError::Read {
         path: path.to_owned(),
-        source: source.into(),
+        source,
     };
     let Some((length, begins)) = plain_file(path, header).map_err(cannot)? else {
         return Ok(None);
@@ -149,9 +150,7 @@ impl Shared<'_> {
             let Some(lines) = self.lines(&mut file, from, to, &mut bytes)? else {
                 return Ok(false);
             };
-            let Some(mut read) = self.rows(lines) else {
-                return Ok(false);
-            };
+            let mut read = self.rows(lines);
             read.block.sort();
             self.done
                 .lock()
@@ -184,7 +183,7 @@ impl Shared<'_> {
         }
         if bytes.last() != Some(&b'\n') {
             let end = bytes.len();
-            file.take(LONGEST_LINE).read_to_end(bytes)?;
+            file.take(BEYOND).read_to_end(bytes)?;
             match bytes[end..].iter().position(|&byte| byte == b'\n') {
                 Some(line) => bytes.truncate(end + line + 1),
                 None if to + ((bytes.len() - end) as u64) < self.length => return Ok(None),
@@ -196,8 +195,8 @@ impl Shared<'_> {
         Ok(Some(&bytes[first..]))
     }
 
-    /// The rows of whole lines, or `None` if there is a quote.
-    fn rows(&self, mut bytes: &[u8]) -> Option<Read> {
+    /// The rows of whole lines.
+    fn rows(&self, mut bytes: &[u8]) -> Read {
         let mut read = Read::default();
         read.block.rows.reserve(bytes.len() / 24);
         while !bytes.is_empty() {
@@ -214,9 +213,6 @@ impl Shared<'_> {
             let end = bytes.iter().position(|&byte| byte == b'\n');
             let (text, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
             bytes = rest;
-            if text.contains(&b'"') {
-                return None;
-            }
             match self.other_row(text) {
                 Ok(Some((user, movie, rating, timestamp))) => read.block.rows.push(Row {
                     user,
@@ -234,25 +230,18 @@ impl Shared<'_> {
                 }
             }
         }
-        Some(read)
+        read
     }
 
     /// A line that is not as MovieLens writes it; `None` where it is blank.
     #[cold]
-    fn other_row(&self, line: &[u8]) -> Result<Option<(UserId, u32, Rating, i64)>, Reason> {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
+    fn other_row(&self, line: &[u8]) -> Result<Option<(UserId, u32, Rating, u32)>, Reason> {
+        let line = without_end(line);
         if line.trim_ascii().is_empty() {
             return Ok(None);
         }
-        let columns: Vec<&[u8]> = line.split(|&byte| byte == b',').collect();
-        let columns: [&[u8]; 4] = columns
-            .try_into()
-            .map_err(|columns: Vec<_>| RowError::Columns(columns.len(), 4))?;
-        let mut texts = [""; 4];
-        for (text, bytes) in texts.iter_mut().zip(columns) {
-            *text = table::text(bytes)?;
-        }
-        rating_row(texts, self.positions).map(Some)
+        let row = table::texts(columns(line)?)?;
+        rating_row(&row, self.positions).map(Some)
     }
 
     fn gather(self) -> Result<Parsed, LoadError> {
@@ -305,7 +294,7 @@ fn plain_row(bytes: &[u8]) -> Option<(Row, &[u8])> {
     let row = Row {
         user: UserId(user.try_into().ok()?),
         movie: movie.try_into().ok()?,
-        timestamp: timestamp as i64,
+        timestamp: timestamp.try_into().ok()?,
         line: 0,
         rating: Rating::from_ten_thousandths(rating)?,
     };

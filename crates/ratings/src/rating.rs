@@ -87,6 +87,8 @@ impl FromStr for Rating {
         if negative || whole.len() > 1 {
             return Err(RatingError::OutOfRange);
         }
+        // Programs that write a fixed number of decimals fill them up.
+        let decimals = decimals.trim_end_matches('0');
         if decimals.len() > Self::DECIMALS {
             return Err(RatingError::TooFine);
         }
@@ -128,6 +130,8 @@ mod tests {
             ("4.", 40_000),
             ("0", 0),
             ("05.0000", 50_000),
+            ("4.000000", 40_000),
+            ("3.14150000000000", 31_415),
             ("\t3.1415\n", 31_415),
         ] {
             let rating: Rating = text.parse().expect(text);
@@ -156,6 +160,7 @@ mod tests {
             ("6", OutOfRange),
             ("99999999999999999999999999", OutOfRange),
             ("4.00001", TooFine),
+            ("4.0000100", TooFine),
         ] {
             assert_eq!(text.parse::<Rating>(), Err(error), "{text:?}");
         }

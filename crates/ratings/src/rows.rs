@@ -2,13 +2,14 @@
 
 use crate::{Rating, UserId};
 
-/// A row, of 24 bytes: there are millions at once.
+/// A row, of 20 bytes: there are millions at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Row {
     pub(crate) user: UserId,
     /// The movie's position in the catalogue.
     pub(crate) movie: u32,
-    pub(crate) timestamp: i64,
+    /// In seconds since 1970.
+    pub(crate) timestamp: u32,
     /// Counted from the first line of its block.
     pub(crate) line: u32,
     pub(crate) rating: Rating,
@@ -18,11 +19,6 @@ impl Row {
     /// At most one row of these counts.
     pub(crate) const fn key(&self) -> (UserId, u32) {
         (self.user, self.movie)
-    }
-
-    /// Only told to people, so a time outside of 1970 to 2106 may be off.
-    pub(crate) fn seconds(&self) -> u64 {
-        self.timestamp.clamp(0, u32::MAX.into()) as u64
     }
 }
 

@@ -106,11 +106,25 @@ fn b30_bad_ratings_are_skipped_and_named_with_their_line() {
         ),
         (
             b"3,1,4,\x1b[2J",
-            "timestamp `\u{fffd}[2J` is not a whole number in range",
+            "timestamp `\u{fffd}[2J` is not a whole number of seconds from 1970 to 2106",
+        ),
+        (
+            b"3,1,4,964982703000",
+            "timestamp `964982703000` is not a whole number of seconds from 1970 to 2106",
+        ),
+        (
+            b"3,1,4,4294967296",
+            "timestamp `4294967296` is not a whole number of seconds from 1970 to 2106",
+        ),
+        (
+            b"3,1,4,-86400",
+            "timestamp `-86400` is not a whole number of seconds from 1970 to 2106",
         ),
         (b"3,1,4", "3 columns instead of 4"),
         (b",,,", "userId `` is not a whole number in range"),
         (b"3,1,4,100,", "5 columns instead of 4"),
+        (b"3,1,4,\"100", "a quote is not closed in this line"),
+        (b"\"3,1,4,100", "a quote is not closed in this line"),
         (b"3,1,\xff,100", "not UTF-8"),
     ] {
         check_bad_row("ratings.csv", row, reason);
@@ -135,6 +149,7 @@ fn bad_movies_are_skipped_and_named_with_their_line() {
         ),
         (b"3,Title", "2 columns instead of 3"),
         (b"3,Comma, here,Drama", "4 columns instead of 3"),
+        (b"3,\"Title,Drama", "a quote is not closed in this line"),
         (b"3,\xc3\x28,Drama", "not UTF-8"),
         (b"3, ,Drama", "the movie has no title"),
         (b"3,Be\x07ll,Drama", "the title has control characters"),
@@ -184,7 +199,60 @@ fn lines_are_counted_as_an_editor_does() {
     let ratings = format!("{RATINGS}\n\r\n\n1,999,4,1\n\"x\n\",1,4,1\n3,1,9,1\n3,1,\"4\n");
     let skipped = load(MOVIES.as_bytes(), ratings.as_bytes()).skipped;
     let lines: Vec<_> = skipped.first.iter().map(|row| row.line).collect();
-    assert_eq!(lines, [8, 9, 11, 12], "{skipped:?}");
+    assert_eq!(lines, [8, 9, 10, 11, 12], "{skipped:?}");
+}
+
+/// A file of which nothing is left is the wrong one; one without rows is just empty.
+#[test]
+fn files_without_a_good_row_are_refused() {
+    let check = |movies: &str, ratings: &str, tags: &str, says: Option<&str>| {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, header: &str, rows: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, format!("{header}\n{rows}")).unwrap();
+            path
+        };
+        let movies = write("movies.csv", "movieId,title,genres", movies);
+        let ratings = write("ratings.csv", "userId,movieId,rating,timestamp", ratings);
+        write("tags.csv", "userId,movieId,tag,timestamp", tags);
+        let said = Base::load(&movies, &ratings, false).err();
+        let said = said.map(|error| error.to_string().replace(dir.path().to_str().unwrap(), "."));
+        assert_eq!(said.as_deref(), says);
+    };
+    check("", "", "", None);
+    check(
+        "1,One,\n",
+        "1,1,4,1\n1,2,4,1\n",
+        "1,1,good,1\n1,1, ,1\n",
+        None,
+    );
+    check(
+        "\n1;One;\n2;Two;\n",
+        "1,1,4,1\n",
+        "",
+        Some(
+            "no row of ./movies.csv makes sense: 2 skipped, the first is ./movies.csv:3: \
+             1 columns instead of 3; is it the right file?",
+        ),
+    );
+    check(
+        "1,One,\n",
+        "1,1,4,1,\n",
+        "",
+        Some(
+            "no row of ./ratings.csv makes sense: 1 skipped, the first is ./ratings.csv:2: \
+             5 columns instead of 4; is it the right file?",
+        ),
+    );
+    check(
+        "1,One,\n",
+        "1,1,4,1\n",
+        "1,9,good,1\n1,1,,1\n",
+        Some(
+            "no row of ./tags.csv makes sense: 2 skipped, the first is ./tags.csv:2: \
+             there is no movie 9 in the movies file; is it the right file?",
+        ),
+    );
 }
 
 #[test]

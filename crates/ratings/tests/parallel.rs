@@ -93,6 +93,9 @@ fn quotes_and_endless_lines() {
     check(&rows(|user| {
         (user == 150_000).then(|| format!("\"{user}\",\"2\",3.0,1\n"))
     }));
+    check(&rows(|user| {
+        (user == 150_000).then(|| format!("{user},\"2,3.0,1\n"))
+    }));
     let long = " ".repeat(100_000);
     check(&rows(|user| {
         (user == 150_000).then(|| format!("{user},2,3.0,{long}1\n"))

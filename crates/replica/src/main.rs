@@ -175,7 +175,7 @@ fn load(args: &Args) -> Result<Base, Failure> {
     };
     let loaded = loaded.map_err(|error| {
         let code = match error {
-            LoadError::Row(_) => Exit::Refused,
+            LoadError::Row(_) | LoadError::NoRow { .. } => Exit::Refused,
             _ => Exit::Usage,
         };
         Failure::new(code, error.to_string())
@@ -184,8 +184,10 @@ fn load(args: &Args) -> Result<Base, Failure> {
     for row in &skipped.first {
         tracing::warn!("skipped {row}");
     }
-    if skipped.count > 0 {
-        tracing::warn!("skipped {} rows that make no sense", skipped.count);
+    match skipped.count {
+        0 => {}
+        1 => tracing::warn!("skipped 1 row that makes no sense"),
+        count => tracing::warn!("skipped {count} rows that make no sense"),
     }
     let movies = base.catalogue().len();
     tracing::info!(movies, ratings = base.len(), "loaded");

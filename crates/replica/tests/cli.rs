@@ -72,6 +72,15 @@ fn data_that_cannot_be_loaded_is_named() {
     std::fs::write(&ratings, "not,the,header\n").expect("written");
     check(&files, 2, &["ratings.csv", "not,the,header"]);
     std::fs::write(&ratings, "userId,movieId,rating,timestamp\n1,99,4.0,1\n").expect("written");
+    let nothing = [
+        "no row of",
+        "ratings.csv:2: there is no movie 99",
+        "right file",
+    ];
+    check(&files, 4, &nothing);
     let strict: Vec<_> = files.into_iter().chain(["--strict"]).collect();
     check(&strict, 4, &["ratings.csv:2", "99"]);
+    let unclosed = "userId,movieId,rating,timestamp\n1,1,4.0,\"1\n2,1,3.5,1\n";
+    std::fs::write(&ratings, unclosed).expect("written");
+    check(&strict, 4, &["ratings.csv:2", "a quote is not closed"]);
 }

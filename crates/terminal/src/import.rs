@@ -1,6 +1,7 @@
 //! Ratings in bulk.
 
 mod journal;
+mod latest;
 mod rows;
 mod sending;
 
@@ -20,6 +21,7 @@ use crate::{
     args::Format,
     import::{
         journal::{Journal, Past},
+        latest::Latest,
         rows::{Row, digest, reader},
         sending::{Count, Shared, lock, rate_rows},
     },
@@ -46,6 +48,11 @@ pub(crate) async fn import(
         let message = format!("cannot read {}: {error}", file.display());
         Failure::new(Exit::Usage, message)
     };
+    if !is_plain(file).map_err(cannot)? {
+        return Err(no_plain_file(file).into());
+    }
+    // A file that is refused leaves no note.
+    reader(file)?;
     let (digest, rows) = digest(file).map_err(cannot)?;
     let beside = Journal::beside(file);
     let opened = Journal::open(beside.clone(), &digest);
@@ -71,6 +78,23 @@ pub(crate) async fn import(
         .remove()
         .map_err(|error| cannot_note(&beside, &error))?;
     report(count, format)
+}
+
+/// Whether the file can be read twice, with a note beside it.
+fn is_plain(file: &Path) -> io::Result<bool> {
+    let stream = ["/dev", "/proc"]
+        .iter()
+        .any(|folder| file.starts_with(folder));
+    Ok(std::fs::metadata(file)?.is_file() && !stream)
+}
+
+fn no_plain_file(file: &Path) -> Failure {
+    let message = format!(
+        "{} is no plain file; an import reads it twice and notes beside it how far it is, so \
+         save it as a file first",
+        file.display()
+    );
+    Failure::new(Exit::Usage, message)
 }
 
 fn report(count: Count, format: Format) -> anyhow::Result<Exit> {
@@ -131,7 +155,7 @@ fn begin(
 }
 
 /// Hands the rows to the sessions. All rows of one user and movie go to one session,
-/// one after the other: the last one wins.
+/// one after the other: the last one wins. Where the file says when, that is the latest.
 async fn rate_all(file: &Path, sessions: Vec<Session>, shared: &Arc<Shared>) -> anyhow::Result<()> {
     let mut running = JoinSet::new();
     let mut queues = Vec::new();
@@ -141,20 +165,26 @@ async fn rate_all(file: &Path, sessions: Vec<Session>, shared: &Arc<Shared>) -> 
         let shared = Arc::clone(shared);
         running.spawn(async move { rate_rows(index, session, rows, &shared).await });
     }
-    let mut reader = reader(file)?;
-    let mut record = csv::ByteRecord::new();
+    let (mut lines, time) = reader(file)?;
+    let mut latest = time.map(|_| Latest::new(file)).transpose()?;
     for number in 0.. {
-        let read = reader.read_byte_record(&mut record);
-        if !read.with_context(|| format!("cannot read {}", file.display()))? {
-            break;
-        }
-        let row = match Row::read(number, &record) {
+        let read = lines.advance();
+        let read = read.with_context(|| format!("cannot read {}", file.display()))?;
+        let Some(line) = read else { break };
+        let row = match Row::read((number, line), &lines.columns(), time) {
             Ok(row) => row,
             Err(why) => {
-                shared.skip(number, &why);
+                shared.skip(line, &why);
                 continue;
             }
         };
+        if let Some(counts) = latest.as_mut().and_then(|latest| latest.overtakes(&row)) {
+            let (user, movie) = (row.user, row.movie);
+            let why =
+                format!("user {user} rates movie {movie} later in line {counts}, which counts");
+            shared.skip(line, &why);
+            continue;
+        }
         let queue = &queues[row.place(queues.len())];
         if queue.send(row).await.is_err() {
             // That session has failed, and says why below.

@@ -68,7 +68,7 @@ pub(super) async fn rate_rows(
         match given {
             Ok(()) => shared.count(|count| count.rated += 1),
             Err(Error::UnknownMovie) => {
-                shared.skip(row.number, &format!("there is no movie {}", row.movie));
+                shared.skip(row.line, &format!("there is no movie {}", row.movie));
             }
             Err(error) => {
                 let failed = failure(error);
@@ -123,13 +123,12 @@ impl Shared {
         self.bar.inc(1);
     }
 
-    pub(super) fn skip(&self, number: u64, why: &str) {
+    pub(super) fn skip(&self, line: u64, why: &str) {
         let mut count = lock(&self.count);
         count.skipped += 1;
         if count.skipped <= NAMED {
-            let row = number + 1;
             self.bar
-                .suspend(|| eprintln!("row {row} is passed over: {why}"));
+                .suspend(|| eprintln!("line {line} is passed over: {why}"));
         }
         drop(count);
         self.bar.inc(1);
