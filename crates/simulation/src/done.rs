@@ -18,6 +18,13 @@ pub(crate) struct Batch {
     to: u64,
     invalid: u64,
     report: Report,
+    /// With programs of two versions.
+    #[serde(default, skip_serializing_if = "is_false")]
+    versions: bool,
+}
+
+const fn is_false(versions: &bool) -> bool {
+    !*versions
 }
 
 impl Batch {
@@ -27,6 +34,7 @@ impl Batch {
             to: seeds.end,
             invalid: 0,
             report: Report::default(),
+            versions: false,
         }
     }
 
@@ -36,17 +44,27 @@ impl Batch {
     }
 }
 
-/// All batches that were run, here or according to a file with one a line.
-#[derive(Default)]
+/// All batches that were run, here or according to a file with one a line: with programs of
+/// two versions, or those without.
 pub(crate) struct Done {
+    versions: bool,
     batches: Vec<Batch>,
     file: Option<(File, PathBuf)>,
 }
 
 impl Done {
+    /// Nothing is done yet.
+    pub(crate) const fn new(versions: bool) -> Self {
+        Self {
+            versions,
+            batches: Vec::new(),
+            file: None,
+        }
+    }
+
     /// Reads a file, or begins one. A last line that was not written to its end is cut
     /// off: its seeds are run again.
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(&mut self, path: &Path) -> anyhow::Result<()> {
         let named = || format!("cannot open {}", path.display());
         let mut file = OpenOptions::new()
             .create(true)
@@ -58,7 +76,7 @@ impl Done {
         file.read_to_string(&mut text).with_context(named)?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         file.set_len(whole as u64).with_context(named)?;
-        let batch = |(number, line): (usize, &str)| {
+        let batch = |(number, line): (usize, &str)| -> anyhow::Result<Batch> {
             serde_json::from_str(line).with_context(|| {
                 let number = number + 1;
                 format!(
@@ -67,15 +85,15 @@ impl Done {
                 )
             })
         };
-        let batches = text[..whole]
+        let mut batches = text[..whole]
             .lines()
             .enumerate()
             .map(batch)
-            .collect::<anyhow::Result<_>>()?;
-        Ok(Self {
-            batches,
-            file: Some((file, path.to_owned())),
-        })
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        batches.retain(|batch| batch.versions == self.versions);
+        self.batches = batches;
+        self.file = Some((file, path.to_owned()));
+        Ok(())
     }
 
     pub(crate) fn has(&self, seeds: &Range<u64>) -> bool {
@@ -85,6 +103,8 @@ impl Done {
     }
 
     pub(crate) fn add(&mut self, batch: Batch) -> anyhow::Result<()> {
+        let versions = self.versions;
+        let batch = Batch { versions, ..batch };
         if let Some((file, path)) = &mut self.file {
             let line = serde_json::to_string(&batch)? + "\n";
             file.write_all(line.as_bytes())

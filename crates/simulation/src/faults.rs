@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl World<'_> {
-    pub(crate) fn replace(&mut self, front_end: usize) {
+    pub(crate) fn replace_front_end(&mut self, front_end: usize) {
         self.report.front_ends_lost += 1;
         let life = self.front_ends[front_end].life + 1;
         self.front_ends[front_end] = FrontEnd {
@@ -33,13 +33,13 @@ impl World<'_> {
         if self.nodes[node].replica.is_some() {
             return Ok(());
         }
-        self.start(node, Comeback::Disk)
+        self.start(node, Comeback::Disk, self.next_program(node))
     }
 
     pub(crate) fn lose_disk(&mut self, node: usize, comeback: Comeback) -> Result<(), Violation> {
         self.report.disks_lost += 1;
         let held = self.nodes[node].holds();
-        self.start(node, comeback)?;
+        self.start(node, comeback, self.next_program(node))?;
         self.lose(held);
         let node = &self.nodes[node];
         if !node.retired {
@@ -79,14 +79,22 @@ impl World<'_> {
         self.oracle.lost(updates.ones(), &records, &left);
     }
 
-    fn start(&mut self, node: usize, comeback: Comeback) -> Result<(), Violation> {
+    /// A server comes back, with the program of a version where its disk allows that.
+    pub(crate) fn start(
+        &mut self,
+        node: usize,
+        comeback: Comeback,
+        version: u32,
+    ) -> Result<(), Violation> {
         self.report.restarted += 1;
-        self.nodes[node].start(comeback);
+        let before = self.nodes[node].version();
+        self.nodes[node].start(comeback, version);
         self.introduce(node);
         let id = self.nodes[node].id();
         self.trace.note(self.steps, Lane::Replica(node), None, || {
             format!("comes back as {id} with {comeback:?}")
         });
+        self.note_program(node, before, version);
         self.check(node)
     }
 

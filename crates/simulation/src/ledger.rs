@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use backfence_gossip::{Digest, Time, Update, UpdateId, Value};
 use fixedbitset::FixedBitSet;
 
+use crate::versions::{NEW, OLD};
+
 /// An update of the simulation: the `index`-th of the run writes to `cell`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Write {
@@ -14,6 +16,8 @@ pub struct Write {
     pub cell: u8,
     /// It takes back what was written there.
     pub delete: bool,
+    /// Only the newer program understands it.
+    pub newer: bool,
 }
 
 /// Who wrote a cell last.
@@ -89,6 +93,7 @@ impl Value for Ledger {
             index,
             cell,
             delete: deleted,
+            ..
         } = update.operation;
         self.set(index, self.count(index).saturating_add(1));
         self.win(
@@ -113,6 +118,10 @@ impl Value for Ledger {
 
     fn size(_: &Write) -> usize {
         16
+    }
+
+    fn version(write: &Write) -> u32 {
+        if write.newer { NEW } else { OLD }
     }
 
     fn digest(update: &Update<Write>) -> Digest {

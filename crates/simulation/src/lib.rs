@@ -12,7 +12,10 @@
 //! - I4: after faults end and gossip flows, all replicas have equal values and
 //!   value timestamps, nothing waits, and the logs drain;
 //! - I5: an acknowledged update is never lost while a disk that has it survives;
-//! - I6: replica_ts, value_ts and the reports of peers only grow.
+//! - I6: replica_ts, value_ts and the reports of peers only grow;
+//! - I7: where programs of two versions run, no replica is given, or told of, a record that
+//!   its program does not understand, and an update of the newer kind is accepted once
+//!   all who remain have said that they understand it.
 //!
 //! A disk holds what the core's return values say must be stored, and nothing is told
 //! before what it tells is there. A replica that comes back takes a new incarnation
@@ -23,6 +26,7 @@
 
 mod disk;
 mod faults;
+mod hello;
 mod ledger;
 mod node;
 mod oracle;
@@ -34,6 +38,7 @@ mod session;
 mod shrink;
 mod trace;
 mod traffic;
+mod versions;
 mod world;
 
 pub use ledger::{Ledger, Write};

@@ -46,6 +46,10 @@ struct Args {
     /// Write down what is done, and leave out what is written down there
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
+    /// Run programs of two versions: each life of a replica draws one, and some updates need
+    /// the newer
+    #[arg(long)]
+    versions: bool,
     /// Draw the run of the first seed, whether or not it breaks a promise
     #[arg(long)]
     draw: bool,
@@ -63,23 +67,30 @@ fn main() -> ExitCode {
     }
 }
 
+/// Makes the plan of a seed.
+type Make = fn(u64) -> Plan;
+
 fn simulate(args: &Args) -> anyhow::Result<bool> {
-    if args.draw {
-        println!("{}", picture(&Plan::from_seed(args.seeds.start)).1);
-    }
-    let mut done = match &args.resume {
-        Some(path) => Done::open(path)?,
-        None => Done::default(),
+    let make: Make = match args.versions {
+        true => Plan::mixed,
+        false => Plan::from_seed,
     };
+    if args.draw {
+        println!("{}", picture(&make(args.seeds.start)).1);
+    }
+    let mut done = Done::new(args.versions);
+    if let Some(path) = &args.resume {
+        done.open(path)?;
+    }
     let batches: Vec<_> = batches(&args.seeds)
         .filter(|batch| !done.has(batch))
         .collect();
     let progress = ProgressBar::new(batches.len() as u64 * BATCH).with_style(style());
     let start = Instant::now();
-    let failed = run_all(&batches, args.jobs.max(1), &progress, &mut done)?;
+    let failed = run_all((make, &batches), args.jobs.max(1), &progress, &mut done)?;
     progress.finish_and_clear();
     if let Some(seed) = failed {
-        explain(seed);
+        explain(make, seed);
         return Ok(false);
     }
     println!("{}", summary(&args.seeds, &done, start.elapsed(), &batches));
@@ -88,7 +99,7 @@ fn simulate(args: &Args) -> anyhow::Result<bool> {
 
 /// Runs the batches on `jobs` threads. Gives the first seed seen to fail.
 fn run_all(
-    batches: &[Range<u64>],
+    (make, batches): (Make, &[Range<u64>]),
     jobs: usize,
     progress: &ProgressBar,
     done: &mut Done,
@@ -103,7 +114,7 @@ fn run_all(
                     let Some(seeds) = queue.lock().expect("no thread panics").next() else {
                         return;
                     };
-                    let ran = run_batch(seeds.clone(), progress);
+                    let ran = run_batch(make, seeds.clone(), progress);
                     let mut outcome = outcome.lock().expect("no thread panics");
                     let (done, result) = &mut *outcome;
                     let ended = match ran {
@@ -121,10 +132,10 @@ fn run_all(
     outcome.into_inner().expect("no thread panics").1
 }
 
-fn run_batch(seeds: Range<u64>, progress: &ProgressBar) -> Result<Batch, u64> {
+fn run_batch(make: Make, seeds: Range<u64>, progress: &ProgressBar) -> Result<Batch, u64> {
     let mut batch = Batch::new(&seeds);
     for seed in seeds {
-        match run(&Plan::from_seed(seed)) {
+        match run(&make(seed)) {
             Ok(report) => batch.add(&report),
             Err(_) => return Err(seed),
         }
@@ -133,8 +144,8 @@ fn run_batch(seeds: Range<u64>, progress: &ProgressBar) -> Result<Batch, u64> {
     Ok(batch)
 }
 
-fn explain(seed: u64) {
-    let plan = Plan::from_seed(seed);
+fn explain(make: Make, seed: u64) {
+    let plan = make(seed);
     let shortest = shrink(&plan);
     let (result, picture) = picture(&shortest);
     println!("seed {seed} breaks a promise.");
@@ -226,7 +237,7 @@ mod tests {
         };
         batch.add(&report);
         batch.add(&report);
-        let mut done = Done::default();
+        let mut done = Done::new(false);
         done.add(batch).expect("nothing is written");
         let (total, invalid) = done.total(&(0..2));
         assert_eq!((total.operations(), total.faults(), invalid), (4, 6, 2));

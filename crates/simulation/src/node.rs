@@ -3,13 +3,15 @@
 use backfence_gossip::{Limits, Message, Received, Replica, ReplicaId, Time, Timestamp};
 use fixedbitset::FixedBitSet;
 
-use crate::{disk::Disk, ledger::Ledger, oracle::Seen, packet::Packet};
+use crate::{disk::Disk, hello::Heard, ledger::Ledger, oracle::Seen, packet::Packet};
 
 pub(crate) struct Node {
     server: u32,
     /// How many lives it has had: no incarnation is used twice.
     lives: u64,
+    /// Its version is that of the program of the present or last life.
     limits: Limits,
+    pub(crate) heard: Heard,
     /// `None` while it is dead.
     pub(crate) replica: Option<Replica<Ledger>>,
     pub(crate) seen: Seen,
@@ -61,6 +63,7 @@ impl Node {
             server,
             lives: 0,
             limits,
+            heard: Heard::default(),
             replica: None,
             seen: Seen::default(),
             held: Vec::new(),
@@ -72,7 +75,7 @@ impl Node {
             written: Disk::default(),
             outbox: Vec::new(),
         };
-        node.start(Comeback::Nothing);
+        node.start(Comeback::Nothing, limits.version);
         node
     }
 
@@ -81,6 +84,16 @@ impl Node {
         let shown = Time(truth.0.saturating_add_signed(self.skew * 1000));
         self.clock = self.clock.max(shown);
         self.clock
+    }
+
+    /// Its server number, and the incarnation that its next life has.
+    pub(crate) const fn next_life(&self) -> (u32, u64) {
+        (self.server, self.lives + 1)
+    }
+
+    /// The newest version of records that its program understands.
+    pub(crate) const fn version(&self) -> u32 {
+        self.limits.version
     }
 
     /// The id that it has, or had last.
@@ -203,8 +216,9 @@ impl Node {
         self.backup = Some(self.disk.clone());
     }
 
-    /// Comes back, in a new incarnation: it joins what is on its disk.
-    pub(crate) fn start(&mut self, comeback: Comeback) {
+    /// Comes back, in a new incarnation: it joins what is on its disk. An older program
+    /// that does not understand the disk does not start; then a newer one is started.
+    pub(crate) fn start(&mut self, comeback: Comeback, version: u32) {
         self.crash();
         match comeback {
             Comeback::Disk => {}
@@ -213,13 +227,24 @@ impl Node {
         }
         self.lives += 1;
         self.seen = Seen::default();
+        self.heard = Heard::default();
+        self.limits.version = version;
+        let mut replica = self.recover();
+        if replica.needs() > version {
+            self.limits.version = replica.needs();
+            replica = self.recover();
+        }
+        self.disk = Disk::of(Some(replica.state()));
+        self.replica = Some(replica);
+    }
+
+    fn recover(&self) -> Replica<Ledger> {
         let mut replica = Replica::new(self.id(), Ledger::default(), self.limits);
         for message in self.disk.messages(self.id()) {
             replica
                 .receive(message)
                 .expect("the disk holds a state that was");
         }
-        self.disk = Disk::of(Some(replica.state()));
-        self.replica = Some(replica);
+        replica
     }
 }

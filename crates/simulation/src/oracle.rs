@@ -2,7 +2,7 @@
 
 use std::{cmp::max_by_key, collections::BTreeMap, fmt};
 
-use backfence_gossip::{Replica, ReplicaId, Time, Timestamp, UpdateId};
+use backfence_gossip::{Message, Record, Replica, ReplicaId, Time, Timestamp, UpdateId};
 use fixedbitset::FixedBitSet;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 /// A promise that was broken, in the words of `ARCHITECTURE.md`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {
-    /// I1 to I6.
+    /// I1 to I7.
     pub invariant: &'static str,
     /// At which step of the plan; past the last in the phase without faults.
     pub step: usize,
@@ -32,6 +32,8 @@ impl fmt::Display for Violation {
 pub(crate) struct Oracle {
     updates: Vec<Truth>,
     records: BTreeMap<(ReplicaId, u64), usize>,
+    /// Those that only the newer program understands.
+    newer: Vec<(ReplicaId, u64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +104,14 @@ impl Oracle {
     /// A replica has made a record of an update.
     pub(crate) fn recorded(&mut self, origin: ReplicaId, number: u64, index: usize) {
         self.records.insert((origin, number), index);
+        if self.is_newer(index) {
+            self.newer.push((origin, number));
+        }
+    }
+
+    fn is_newer(&self, index: usize) -> bool {
+        let write = self.updates[index].write;
+        write.is_some_and(|(.., write)| write.newer)
     }
 
     /// A disk was lost or given up: these updates are on no other, and of the records
@@ -187,6 +197,57 @@ impl Oracle {
         let report = |peer| Some((peer, replica.reported(peer)?.clone()));
         seen.reports = replica.members().filter_map(report).collect();
         Ok(())
+    }
+
+    /// A message arrives at the life `to`, of an older program: I7. Nobody speaks to it that
+    /// has received a record which that program does not understand, and it is sent none.
+    pub(crate) fn check_message(&self, to: ReplicaId, message: &Message<Ledger>) -> Verdict {
+        let newer = |index: &usize| self.is_newer(*index);
+        let index = |record: &Record<Write>| record.update().operation.index;
+        let sent = match message {
+            Message::Offer(offer) => offer.records.iter().map(index).find(newer),
+            Message::State(state) => state.value.applied().ones().find(newer).or_else(|| {
+                let mut log = state.log.iter().map(|entry| index(&entry.record));
+                log.find(newer)
+            }),
+        };
+        let from = message.from();
+        if let Some(index) = sent {
+            let what = format!("{from} sends update {index} to {to}, which is too old for it");
+            return Err(("I7", what));
+        }
+        // Of what is folded away nobody can tell whether it was received.
+        let received = message.replica_ts();
+        let has = |&&(origin, number): &&(ReplicaId, u64)| {
+            let count = received.count(origin);
+            count != Timestamp::ALL && number <= count
+        };
+        match self.newer.iter().find(has) {
+            Some((origin, number)) => {
+                let what = format!(
+                    "{from} has record {number} of {origin}, and gossips with {to}, which is too \
+                     old for it"
+                );
+                Err(("I7", what))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What a replica of an older program has, it understands: I7.
+    pub(crate) fn check_understood(&self, replica: &Replica<Ledger>) -> Verdict {
+        let logged = replica
+            .log()
+            .map(|entry| entry.record.update().operation.index);
+        let mut held = replica.value().applied().ones().chain(logged);
+        match held.find(|index| self.is_newer(*index)) {
+            Some(index) => {
+                let id = replica.id();
+                let what = format!("{id} has update {index}, and is too old for it");
+                Err(("I7", what))
+            }
+            None => Ok(()),
+        }
     }
 
     /// A session that has seen `observed` is given an answer that reflects

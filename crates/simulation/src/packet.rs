@@ -3,7 +3,7 @@
 use backfence_gossip::{Message, ReplicaId, Time, Timestamp, View};
 use fixedbitset::FixedBitSet;
 
-use crate::{ledger::Ledger, node::Held, session::Request};
+use crate::{hello::Hello, ledger::Ledger, node::Held, session::Request};
 
 #[derive(Clone)]
 pub(crate) enum Packet {
@@ -23,9 +23,18 @@ pub(crate) enum Packet {
         number: u32,
         reply: Reply,
     },
+    Hello {
+        from: usize,
+        to: usize,
+        hello: Hello,
+        /// The life whose call it answers; `None` for a call.
+        answers: Option<ReplicaId>,
+    },
     Gossip {
         from: usize,
         to: usize,
+        /// The life to which it is sent.
+        peer: ReplicaId,
         message: Message<Ledger>,
         pull: bool,
     },
@@ -47,6 +56,13 @@ impl Reply {
             clock: Time(0),
             lost: Vec::new(),
             kind: Kind::Refused,
+        }
+    }
+
+    pub(crate) fn too_new() -> Self {
+        Self {
+            kind: Kind::TooNew,
+            ..Self::refused()
         }
     }
 
@@ -77,4 +93,6 @@ pub(crate) enum Kind {
     /// No room, the clock is behind, or the replica is retired: the session tries on
     /// or gives up.
     Refused,
+    /// Some who remain do not understand the update: the session gives up.
+    TooNew,
 }

@@ -70,6 +70,8 @@ pub enum Step {
     Join,
     /// An operator retires a replica for good, dead or alive, by telling another.
     Retire { replica: u8, at: u8 },
+    /// A server is stopped, and started with whichever program is there.
+    Replace { replica: u8 },
 }
 
 /// The steps of a run, and what its replicas are like.
@@ -92,6 +94,9 @@ pub struct Plan {
     /// How long ago an update may be dated, in milliseconds: in some runs so short that
     /// much of what is executed, and of what is deleted, is forgotten on the way.
     pub late_ms: u64,
+    /// From what the version of each life's program is drawn, and which updates only the
+    /// newer program understands. `None`: all programs are the older, and so are updates.
+    pub versions: Option<u64>,
     /// What happens, in order.
     pub steps: Vec<Step>,
 }
@@ -117,6 +122,7 @@ impl Plan {
                 &mut StdRng::seed_from_u64(seed ^ u64::from(u32::MAX)),
                 &[600_000, 600_000, 1_500, 300, 60],
             ),
+            versions: None,
             steps: (0..length).map(|_| weather.step(&mut rng)).collect(),
         }
     }

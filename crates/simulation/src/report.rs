@@ -5,23 +5,29 @@ use std::{fmt, ops::AddAssign};
 use serde::{Deserialize, Serialize};
 
 macro_rules! report {
-    ($($(#[$doc:meta])* $field:ident),* $(,)?) => {
+    ($($(#[$doc:meta])* $field:ident),*; $($(#[$some_doc:meta])* $in_some:ident,)*) => {
         /// Counts of what happened.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
         pub struct Report {
             $($(#[$doc])* pub $field: usize,)*
+            $($(#[$some_doc])*
+            #[serde(default, skip_serializing_if = "is_none")]
+            pub $in_some: usize,)*
         }
 
         impl AddAssign for Report {
             fn add_assign(&mut self, other: Self) {
                 $(self.$field += other.$field;)*
+                $(self.$in_some += other.$in_some;)*
             }
         }
 
         impl fmt::Display for Report {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let fields = [$((stringify!($field), self.$field)),*];
-                for (at, (name, count)) in fields.into_iter().enumerate() {
+                let always = [$((stringify!($field), self.$field)),*].into_iter();
+                let in_some = [$((stringify!($in_some), self.$in_some)),*].into_iter();
+                let in_some = in_some.filter(|(_, count)| !is_none(count));
+                for (at, (name, count)) in always.chain(in_some).enumerate() {
                     let comma = if at == 0 { "" } else { ", " };
                     write!(f, "{comma}{count} {}", name.replace('_', " "))?;
                 }
@@ -97,7 +103,28 @@ report! {
     /// Sessions of which what was executed has been forgotten.
     forgotten,
     /// Rounds that it took to come to rest.
-    rounds,
+    rounds;
+    /// Servers that were stopped, and started with whichever program was there.
+    replaced,
+    /// Lives with an older program than the one before.
+    downgraded,
+    /// Lives that had to begin with a newer program, since the disk needed it.
+    disks_too_new,
+    /// Updates of the newer kind that were accepted.
+    newer,
+    /// The same, although a life was old of which the replica had not heard.
+    unheard,
+    /// Updates of the newer kind that were refused, since some who remain are too old.
+    too_new,
+    /// Messages that were refused, since one of the two is too old for the other.
+    too_old,
+    /// Messages that came on a stream to or from a life that is over, or is not known.
+    hung_up,
+}
+
+/// What only runs with two versions count is left out of the others.
+const fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Report {

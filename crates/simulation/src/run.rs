@@ -98,6 +98,7 @@ impl World<'_> {
 
     fn round(&mut self, round: usize) -> Result<(), Violation> {
         self.steps += ROUND as usize;
+        self.upgrade_where_needed()?;
         let (nodes, front_ends) = (self.nodes.len(), self.front_ends.len());
         for client in 0..self.clients.len() {
             let turn = client + round;

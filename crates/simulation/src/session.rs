@@ -43,9 +43,15 @@ impl fmt::Display for Request {
                     index,
                     cell,
                     delete,
+                    newer,
                 } = update.operation;
                 let what = if delete { "delete" } else { "update" };
-                write!(f, "{what} {index} to cell {cell} with {}", update.prev)
+                let newer = if newer { "newer " } else { "" };
+                write!(
+                    f,
+                    "{newer}{what} {index} to cell {cell} with {}",
+                    update.prev
+                )
             }
         }
     }

@@ -42,13 +42,20 @@ impl World<'_> {
                 self.pass_on(front_end.0, &reply);
                 self.answered(from, client, number, reply)
             }
+            Packet::Hello {
+                from,
+                to,
+                hello,
+                answers,
+            } => self.hear_hello((from, to), hello, answers),
             Packet::Gossip {
                 from,
                 to,
+                peer,
                 message,
                 pull,
             } => {
-                if self.nodes[to].replica.is_none() {
+                if self.nodes[to].replica.is_none() || !self.is_heard(to, peer, &message)? {
                     return Ok(());
                 }
                 self.receive(from, to, message, pull)?;
@@ -100,8 +107,9 @@ impl World<'_> {
     }
 
     fn update(&mut self, at: usize, update: Update<Write>) -> Result<Reply, Violation> {
-        let (index, now) = (update.operation.index, self.now(at));
+        let (Write { index, newer, .. }, now) = (update.operation, self.now(at));
         let node = &mut self.nodes[at];
+        let is_retired = node.retired;
         let replica = node.replica.as_mut().expect("only the living are asked");
         match replica.update(update, now) {
             Ok(accepted) => {
@@ -109,8 +117,11 @@ impl World<'_> {
                     Some(number) => {
                         node.accepted(number);
                         self.oracle.recorded(node.id(), number, index);
-                        if node.retired {
+                        if is_retired {
                             self.oracle.given_up(index);
+                        }
+                        if newer {
+                            self.judge_newer(at)?;
                         }
                     }
                     None => self.report.repeated += 1,
@@ -131,7 +142,11 @@ impl World<'_> {
                 Ok(Reply::refused())
             }
             Err(Refusal::NotJoined { .. }) => Ok(Reply::refused()),
-            Err(Refusal::Retired { .. }) if node.retired => Ok(Reply::refused()),
+            Err(Refusal::TooNew { .. }) if newer && self.too_old_for_newer(at).is_some() => {
+                self.report.too_new += 1;
+                Ok(Reply::too_new())
+            }
+            Err(Refusal::Retired { .. }) if is_retired => Ok(Reply::refused()),
             Err(refusal) => {
                 let what = format!("update {index} was refused: {refusal}");
                 Err(Violation {
@@ -176,10 +191,10 @@ impl World<'_> {
         let replica = self.nodes[at].replica.as_ref().expect("it still lives");
         if pull {
             let answer = replica.message(peer, Scope::All);
-            self.gossip(at, from, answer, false);
+            self.gossip(at, (from, peer), answer, false);
         } else if brought {
             let answer = Message::Offer(replica.report());
-            self.gossip(at, from, answer, false);
+            self.gossip(at, (from, peer), answer, false);
         }
         self.answer_held(at)
     }
@@ -236,7 +251,7 @@ impl World<'_> {
         match &reply.kind {
             Kind::Answer { hoped, .. } => freshness.answered(hoped, &reply.ts),
             Kind::Accepted { .. } => freshness.observe(&reply.ts),
-            Kind::Refused => {}
+            Kind::Refused | Kind::TooNew => {}
         }
     }
 
@@ -262,6 +277,10 @@ impl World<'_> {
                 if self.calm {
                     current.open = None;
                 }
+                return Ok(());
+            }
+            Kind::TooNew => {
+                self.report.given_up += usize::from(current.give_up());
                 return Ok(());
             }
             Kind::Accepted { index } => {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use backfence_gossip::{Freshness, Limits, Message, Replica, Scope, Time};
+use backfence_gossip::{Freshness, Limits, Message, Replica, ReplicaId, Scope, Time};
 
 use crate::{
     Violation,
@@ -14,6 +14,7 @@ use crate::{
     report::Report,
     session::{Client, Request},
     trace::{Lane, Trace},
+    versions::NEW,
 };
 
 /// Where true time starts. Late enough that a skewed clock is after 1970.
@@ -121,7 +122,9 @@ impl<'a> World<'a> {
                 let (client, elapsed) = (client(session), self.elapsed());
                 self.clients[client].start_anew(self.sessions, START.after(elapsed), elapsed);
             }
-            Step::ReplaceFrontEnd { front_end: number } => self.replace(front_end(number)),
+            Step::ReplaceFrontEnd { front_end: number } => {
+                self.replace_front_end(front_end(number));
+            }
             Step::Deliver { packet } => {
                 if let Some(packet) = self.take(packet) {
                     self.deliver(packet)?;
@@ -151,6 +154,7 @@ impl<'a> World<'a> {
                 self.nodes[node(replica)].skew = i64::from(ms);
             }
             Step::Retire { replica, at } => self.retire(node(replica), node(at))?,
+            Step::Replace { replica } => self.replace(node(replica))?,
             Step::Join => {
                 if nodes < self.plan.most_replicas {
                     self.join();
@@ -184,6 +188,7 @@ impl<'a> World<'a> {
             message_bytes: self.plan.message_bytes,
             log_bytes: self.plan.log_bytes,
             late: Duration::from_millis(self.plan.late_ms),
+            version: self.plan.program(self.steps, (server, 1)),
             ..Limits::default()
         };
         self.nodes.push(Node::new(server, limits));
@@ -206,6 +211,7 @@ impl<'a> World<'a> {
                 index,
                 cell,
                 delete,
+                newer: self.plan.is_newer(index),
             };
             let request = self.clients[client].write(write, elapsed);
             self.oracle.made(&request);
@@ -243,18 +249,19 @@ impl<'a> World<'a> {
         };
         if from != to && replica.has_news_for(peer, Scope::Own) {
             let message = replica.message(peer, Scope::Own);
-            self.gossip(from, to, message, false);
+            self.gossip(from, (to, peer), message, false);
         }
     }
 
     pub(crate) fn pull(&mut self, from: usize, to: usize) {
         self.advance(from);
+        let peer = self.nodes[to].id();
         let Some(replica) = &self.nodes[from].replica else {
             return;
         };
         if from != to {
             let report = Message::Offer(replica.report());
-            self.gossip(from, to, report, true);
+            self.gossip(from, (to, peer), report, true);
         }
     }
 
@@ -271,13 +278,24 @@ impl<'a> World<'a> {
         }
     }
 
-    pub(crate) fn gossip(&mut self, from: usize, to: usize, message: Message<Ledger>, pull: bool) {
+    /// A replica says something to a peer: to a server in one of its lives.
+    pub(crate) fn gossip(
+        &mut self,
+        from: usize,
+        (to, peer): (usize, ReplicaId),
+        message: Message<Ledger>,
+        pull: bool,
+    ) {
+        if !self.may_speak(from, to, peer) {
+            return;
+        }
         self.report.states += usize::from(matches!(message, Message::State(_)));
         self.say(
             from,
             Packet::Gossip {
                 from,
                 to,
+                peer,
                 message,
                 pull,
             },
@@ -298,13 +316,13 @@ impl<'a> World<'a> {
         }
     }
 
-    fn send(&mut self, packet: Packet) {
+    pub(crate) fn send(&mut self, packet: Packet) {
         if let Packet::Gossip { from, message, .. } = &packet
             && !self.nodes[*from].has_stored(message)
         {
             self.told_too_early = Some(*from);
         }
-        if let Packet::Gossip { from, to, .. } = packet
+        if let Packet::Gossip { from, to, .. } | Packet::Hello { from, to, .. } = packet
             && self.cuts.contains(&(from, to))
         {
             self.report.cut_off += 1;
@@ -336,10 +354,13 @@ impl<'a> World<'a> {
             self.judge(Err(("I5", format!("{id} tells what is not on its disk"))))?;
         }
         let node = &mut self.nodes[at];
-        let verdict = match &node.replica {
-            Some(replica) => self.oracle.check(replica, &mut node.seen),
-            None => Ok(()),
+        let Some(replica) = &node.replica else {
+            return Ok(());
         };
+        let mut verdict = self.oracle.check(replica, &mut node.seen);
+        if verdict.is_ok() && self.plan.versions.is_some() && node.version() < NEW {
+            verdict = self.oracle.check_understood(replica);
+        }
         self.judge(verdict)
     }
 

@@ -42,6 +42,26 @@ fn it_goes_on_where_it_was() {
 }
 
 #[test]
+fn runs_with_two_versions_are_counted_apart() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("done");
+    let path = file.to_str().expect("a path");
+    let seeds = ["--seeds", "0..10", "--resume", path];
+    let mixed = ["--versions", "--seeds", "0..10", "--resume", path];
+    for (args, here, is_mixed) in [
+        (&seeds[..], "(10 seeds run here", false),
+        (&mixed, "(10 seeds run here", true),
+        (&seeds, "(0 seeds run here", false),
+        (&mixed, "(0 seeds run here", true),
+    ] {
+        let (code, said) = simulate(args);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains(here), "{said}");
+        assert_eq!(said.contains(" too new"), is_mixed, "{said}");
+    }
+}
+
+#[test]
 fn a_run_can_be_drawn() {
     let (code, said) = simulate(&["--seeds", "3..4", "--draw"]);
     assert_eq!(code, Some(0));

@@ -1,11 +1,13 @@
-//! A thousand seeds, all checks on.
+//! A thousand seeds, and some with programs of two versions; all checks on.
+
+use std::ops::Range;
 
 use backfence_simulation::{Plan, Report, run};
 
 /// The seeds of one run of the tests: `BACKFENCE_SEEDS=A..B` for others.
-fn seeds() -> std::ops::Range<u64> {
+fn seeds(usual: Range<u64>) -> Range<u64> {
     let Ok(text) = std::env::var("BACKFENCE_SEEDS") else {
-        return 0..1000;
+        return usual;
     };
     let parsed = text
         .split_once("..")
@@ -13,12 +15,12 @@ fn seeds() -> std::ops::Range<u64> {
     parsed.unwrap_or_else(|| panic!("BACKFENCE_SEEDS={text} is not of the form 0..1000"))
 }
 
-#[test]
-fn no_seed_breaks_a_promise() {
+/// Runs seeds, of which at most one in `one_in` may be too quiet to tell anything.
+fn check(make: fn(u64) -> Plan, seeds: Range<u64>, one_in: u64) -> Report {
     let mut total = Report::default();
     let mut invalid = 0;
-    for seed in seeds() {
-        match run(&Plan::from_seed(seed)) {
+    for seed in seeds.clone() {
+        match run(&make(seed)) {
             Ok(report) => {
                 invalid += u64::from(!report.is_valid());
                 total += report;
@@ -26,10 +28,29 @@ fn no_seed_breaks_a_promise() {
             Err(violation) => panic!("seed {seed}: {violation}"),
         }
     }
-    println!("seeds {:?}, {invalid} invalid: {total}", seeds());
+    println!("seeds {seeds:?}, {invalid} invalid: {total}");
     assert!(total.is_valid() && total.states > 0 && total.joined > 0 && total.cut_off > 0);
-    let most = (seeds().end - seeds().start) / 4;
+    let most = (seeds.end - seeds.start) / one_in;
     assert!(invalid <= most, "the faults did not bite in {invalid} runs");
+    total
+}
+
+#[test]
+fn no_seed_breaks_a_promise() {
+    let total = check(Plan::from_seed, seeds(0..1000), 4);
+    assert_eq!((total.replaced, total.too_old, total.hung_up), (0, 0, 0));
+}
+
+#[test]
+fn no_seed_with_programs_of_two_versions_breaks_a_promise() {
+    let total = check(Plan::mixed, seeds(0..300), 3);
+    assert!(total.newer > 0, "no update of the newer kind was accepted");
+    assert!(total.too_new > 0, "no update of the newer kind was refused");
+    assert!(total.too_old > 0, "no message was refused");
+    assert!(
+        total.downgraded > 0 && total.disks_too_new > 0,
+        "nobody went back"
+    );
 }
 
 /// What broke a promise on the way to the rules of folding: a life over at recovery that
@@ -55,6 +76,9 @@ fn the_same_seed_gives_the_same_run() {
         let plan = Plan::from_seed(seed);
         assert_eq!(plan, Plan::from_seed(seed));
         assert_eq!(run(&plan), run(&plan));
+        let mixed = Plan::mixed(seed);
+        assert_eq!(mixed, Plan::mixed(seed));
+        assert_eq!(run(&mixed), run(&mixed));
     }
     assert_ne!(Plan::from_seed(1), Plan::from_seed(2));
 }
