@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The last bytes of every file. The digit is the version of the format.
-const MAGIC: &[u8; 8] = b"BFbase1\n";
+const MAGIC: &[u8; 8] = b"BFbase2\n";
 /// The length of the description, what it hashes to, and the magic.
 const END: usize = 24;
 /// Longer parts are hashed only on demand. Only the ratings have such.

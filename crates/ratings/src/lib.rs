@@ -34,6 +34,7 @@ mod fingerprint;
 mod given;
 mod keep;
 mod load;
+mod marks;
 mod movie;
 mod near;
 mod operation;
