@@ -4,7 +4,10 @@ use backfence_client::{Rating, Search, UserId, WantedStatus};
 use backfence_process::{Exit, Failure};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::request::{About, Request};
+use crate::{
+    readings::Given,
+    request::{About, Request},
+};
 
 /// What can be asked on the command line, at the prompt and in a script.
 ///
@@ -216,7 +219,9 @@ impl Ask {
             Self::Rate { words } => {
                 // `num_args` has seen to it that there are two.
                 let (last, words) = words.split_last().ok_or_else(no_user)?;
-                movie(words, About::Rate(asker()?, parse_rating(last)?))
+                let (user, rating) = (asker()?, parse_rating(last)?);
+                title(words)?;
+                Ok(Request::Rate(Given::new(words, last, rating), user))
             }
             Self::Change { server, status } => {
                 Ok(Request::Change(*server, status.map(WantedStatus::from)))

@@ -82,6 +82,7 @@ pub(crate) async fn converse_in<W: Write>(
         interrupts,
         input,
         output,
+        in_steps: false,
     };
     let at_terminal = conversation.input.shows_prompts();
     let Err(stop) = conversation.hold().await;
@@ -112,6 +113,8 @@ struct Conversation<'a, W> {
     interrupts: Option<Interrupts>,
     input: Input,
     output: W,
+    /// The command asks for what it needs, in the sentences of the original.
+    in_steps: bool,
 }
 
 /// Why a conversation does not go on.

@@ -17,6 +17,7 @@ mod import;
 mod input;
 mod json;
 mod output;
+mod readings;
 mod request;
 mod saved;
 mod script;

@@ -50,6 +50,9 @@ pub(crate) fn show(format: Format, answer: Answer) -> anyhow::Result<Exit> {
         format => {
             let text = answer.text(format == Format::Table);
             backfence_process::print(&text)?;
+            if let Some(updated) = answer.updated() {
+                backfence_process::print(updated + "\n")?;
+            }
             if let (true, Some(stars)) = (std::io::stdout().is_terminal(), answer.stars()) {
                 backfence_process::print(stars + "\n")?;
             }

@@ -116,6 +116,9 @@ impl<W: Write> Conversation<'_, W> {
     pub(super) fn answer(&mut self, answer: Answer) -> Result<(), Stop> {
         let at_terminal = self.input.shows_prompts();
         self.write(&answer.text(at_terminal))?;
+        if let (false, Some(updated)) = (self.in_steps, answer.updated()) {
+            self.say(&updated)?;
+        }
         match answer.stars() {
             Some(stars) if at_terminal => self.say(&stars),
             _ => Ok(()),
