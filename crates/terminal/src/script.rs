@@ -72,7 +72,7 @@ pub(crate) async fn run(
     let mut first = Exit::Done;
     for number in 1_u64.. {
         let said = match input.line("", Wants::Command).await {
-            Line::Text(text) => Ok(text),
+            Line::Text(text) | Line::Pasted(text) => Ok(text),
             Line::Malformed(why) => Err(why.to_owned()),
             Line::End | Line::Interrupted | Line::Gone => break,
             Line::Failed(why) => {

@@ -40,8 +40,14 @@ impl<W: Write> Conversation<'_, W> {
         match ended {
             Watched::Done(Ok(answer)) => return Ok(Some(answer)),
             Watched::Done(Err(error)) => self.say(&failure(error).to_string())?,
-            Watched::GivenUp if changes => self.say("Given up; it may still be done")?,
-            Watched::GivenUp => self.say("Given up")?,
+            Watched::GivenUp => {
+                // Nor does anybody want what was pasted with it.
+                self.input.forget();
+                self.say(match changes {
+                    true => "Given up; it may still be done",
+                    false => "Given up",
+                })?;
+            }
         }
         Ok(None)
     }
@@ -66,6 +72,10 @@ impl<W: Write> Conversation<'_, W> {
             }
             let parsed = match self.input.line(prompt, wants).await {
                 Line::Text(text) => parse(text.trim()),
+                Line::Pasted(text) => {
+                    self.write(&format!("{prompt}{}\n", safe(&text)))?;
+                    parse(text.trim())
+                }
                 Line::Malformed(why) => Err(why.to_owned()),
                 Line::End => return Err(Stop::Ended(Ended::EndOfInput)),
                 Line::Interrupted | Line::Gone => return Err(Stop::Ended(Ended::Interrupted)),
