@@ -1,10 +1,13 @@
 //! Commands that can be given anywhere: on the command line, at the prompt, in a script.
 
+use std::ops::RangeInclusive;
+
 use backfence_client::{Rating, Search, UserId, WantedStatus};
 use backfence_process::{Exit, Failure};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
+    guide,
     readings::Given,
     request::{About, Request},
 };
@@ -56,17 +59,17 @@ pub(crate) enum Ask {
         #[arg(long)]
         genre: Option<String>,
         /// Only movies of this year.
-        #[arg(long)]
+        #[arg(long, value_parser = parse_year)]
         year: Option<u16>,
         /// Show so many at most.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+        #[arg(long, default_value_t = 20, value_parser = within(1..=100))]
         limit: u32,
     },
     /// Show all ratings of the user, the newest first.
     Ratings {
         /// Show so many at most.
-        #[arg(long)]
-        limit: Option<usize>,
+        #[arg(long, value_parser = within(0..=u32::MAX))]
+        limit: Option<u32>,
     },
     /// Show the movies with the highest average.
     Top {
@@ -74,10 +77,10 @@ pub(crate) enum Ask {
         #[arg(long)]
         genre: Option<String>,
         /// Only movies with so many ratings or more.
-        #[arg(long, default_value_t = 10)]
-        min_ratings: u64,
+        #[arg(long, default_value_t = 10, value_parser = within(0..=u32::MAX))]
+        min_ratings: u32,
         /// Show so many at most.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+        #[arg(long, default_value_t = 20, value_parser = within(1..=100))]
         limit: u32,
     },
     /// Show what users have called a movie.
@@ -113,7 +116,7 @@ pub(crate) enum Ask {
     /// Set a server's status, or turn it round, online to offline and back. For testing.
     Change {
         /// The server's number, from 1.
-        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(value_parser = within(1..=u32::MAX))]
         server: u32,
         /// What the status is to be. Without it, it is turned round.
         #[arg(value_enum)]
@@ -126,10 +129,10 @@ pub(crate) enum Ask {
     /// Show what a server's log holds: records that a peer may lack, or that wait.
     Log {
         /// The server's number, from 1.
-        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(value_parser = within(1..=u32::MAX))]
         server: u32,
         /// Show so many at most.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        #[arg(long, default_value_t = 20, value_parser = within(1..=1000))]
         limit: u32,
     },
     /// Show the updates that one server only has, as far as it has heard.
@@ -138,13 +141,13 @@ pub(crate) enum Ask {
     /// should be; of a server that is away it is not known what only it has.
     AtRisk {
         /// Show so many of each server at most.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        #[arg(long, default_value_t = 20, value_parser = within(1..=1000))]
         limit: u32,
     },
     /// Have a server gossip with every peer now, once.
     Gossip {
         /// The server's number, from 1.
-        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(value_parser = within(1..=u32::MAX))]
         server: u32,
     },
     /// Retire a server for good, which is not coming back.
@@ -154,7 +157,7 @@ pub(crate) enum Ask {
     /// what only it has; of one that is away the last update that others have is named.
     Retire {
         /// The server's number, from 1.
-        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(value_parser = within(1..=u32::MAX))]
         server: u32,
         /// Do it, whatever is lost with it.
         #[arg(long)]
@@ -246,12 +249,15 @@ impl Ask {
                 },
                 *limit,
             )),
-            Self::Ratings { limit } => Ok(Request::Ratings(asker()?, limit.unwrap_or(usize::MAX))),
+            Self::Ratings { limit } => Ok(Request::Ratings(
+                asker()?,
+                limit.map_or(usize::MAX, |limit| limit as usize),
+            )),
             Self::Top {
                 genre,
                 min_ratings,
                 limit,
-            } => Ok(Request::Top(given(genre), *min_ratings, *limit)),
+            } => Ok(Request::Top(given(genre), u64::from(*min_ratings), *limit)),
             Self::User { id } => Ok(Request::User(*id)),
             Self::Whoami => Ok(Request::Whoami(user)),
             Self::Session { action: None } => Ok(Request::Session),
@@ -262,13 +268,76 @@ impl Ask {
     }
 }
 
-/// The first line of what the parser has to say.
+/// What is wrong with a line at the prompt or in a script, as a sentence about that
+/// line.
 pub(crate) fn reason(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    let lines = text.lines().take_while(|line| !line.is_empty());
-    let line: Vec<_> = lines.map(str::trim).collect();
-    let line = line.join(" ");
-    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let said = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+        _ => None,
+    };
+    let about = |kind| said(kind).unwrap_or_default();
+    // `--limit <LIMIT>` is --limit, `<SERVER>` is the server.
+    let named = |argument: &str| {
+        let word = argument.split_whitespace().next().unwrap_or_default();
+        word.trim_matches(['<', '>', '[', ']', '.']).to_lowercase()
+    };
+    match (error.kind(), said(ContextKind::InvalidArg)) {
+        (ErrorKind::InvalidSubcommand, _) => {
+            unknown_command(&about(ContextKind::InvalidSubcommand))
+        }
+        (ErrorKind::ValueValidation, Some(argument)) => {
+            let why = std::error::Error::source(error).map(ToString::to_string);
+            let value = about(ContextKind::InvalidValue);
+            format!("{} {value}: {}", named(&argument), why.unwrap_or_default())
+        }
+        (ErrorKind::InvalidValue, Some(argument)) => {
+            let allowed = about(ContextKind::ValidValue);
+            match about(ContextKind::InvalidValue).as_str() {
+                "" => format!("{} needs a value", named(&argument)),
+                value => format!("{} {value}: give one of {allowed}", named(&argument)),
+            }
+        }
+        (ErrorKind::MissingRequiredArgument, Some(missing)) => {
+            format!("give the {} as well", named(&missing))
+        }
+        (ErrorKind::TooFewValues, _) => "give a title and a rating".to_owned(),
+        _ => {
+            let text = error.render().to_string();
+            let lines = text.lines().take_while(|line| !line.is_empty());
+            let line: Vec<_> = lines.map(str::trim).collect();
+            let line = line.join(" ");
+            line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+        }
+    }
+}
+
+fn unknown_command(word: &str) -> String {
+    match guide::near(word) {
+        Some(near) => format!("there is no command {word}; did you mean {near}?"),
+        None => format!("there is no command {word}"),
+    }
+}
+
+/// Reads a number that is not too low and not too high.
+fn within(
+    allowed: RangeInclusive<u32>,
+) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = parse_number(text).filter(|number| allowed.contains(number));
+        let (least, most) = (allowed.start(), allowed.end());
+        number.ok_or_else(|| match *most {
+            u32::MAX => format!("give a number, {least} or more"),
+            most => format!("give a number from {least} to {most}"),
+        })
+    }
+}
+
+fn parse_year(text: &str) -> Result<u16, String> {
+    let year = parse_number(text).and_then(|year| u16::try_from(year).ok());
+    year.filter(|&year| year <= 9999)
+        .ok_or_else(|| "give a year, such as 1995".to_owned())
 }
 
 /// Reads a user id: digits, nothing else. `u32::from_str` would take `+1`.

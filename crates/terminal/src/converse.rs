@@ -142,12 +142,30 @@ impl<W: Write> Conversation<'_, W> {
         self.show_menu()?;
         loop {
             let prompt = "What would you like to do? ";
-            let said = self.prompt(prompt, Wants::Command, parse_command).await?;
+            let at_terminal = self.input.shows_prompts();
+            let parse = |text: &str| {
+                // Programs get the sentence of the original, and nothing else.
+                let hint = |why| match at_terminal {
+                    true => format!("{why}\n{}", hint(text)),
+                    false => why,
+                };
+                parse_command(text).map_err(hint)
+            };
+            let said = self.prompt(prompt, Wants::Command, parse).await?;
             self.obey(&said).await?;
             if let Some(sentence) = loss(&self.session.take_losses()) {
                 self.say(&sentence)?;
             }
         }
+    }
+}
+
+/// What else could be done with a line that is no command.
+fn hint(text: &str) -> String {
+    let word = text.split_whitespace().next().unwrap_or_default();
+    match guide::near(word) {
+        Some(near) => format!("Did you mean {near}? Type help for all commands"),
+        None => "Type help for all commands".to_owned(),
     }
 }
 

@@ -304,8 +304,8 @@ fn usage_is_checked_before_anything_else() {
     check(&["--user", "1", "rate", "3"], "2 values required");
     check(&["find"], "required");
     check(&["find", " "], "the title is blank");
-    check(&["change", "0"], "0 is not in 1..");
-    check(&["change", "one"], "invalid digit");
+    check(&["change", "0"], "give a number, 1 or more");
+    check(&["change", "one"], "give a number, 1 or more");
     check(
         &["change", "1", "away"],
         "[possible values: online, offline]",

@@ -25,7 +25,7 @@ fn a_script_stops_at_the_first_failure_or_keeps_going() {
     let all = format!("{found}User has not rated that movie\n");
     assert_eq!((code, stdout.as_str()), (3, all.as_str()));
     assert!(
-        stderr.starts_with("error: line 6: unrecognized subcommand 'fnid'"),
+        stderr.starts_with("error: line 6: there is no command fnid; did you mean find?\n"),
         "{stderr}"
     );
 

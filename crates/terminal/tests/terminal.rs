@@ -413,6 +413,49 @@ fn help_is_at_the_prompt() {
 }
 
 #[test]
+fn what_is_wrong_with_a_line_is_said_plainly() {
+    let house = House::new();
+    let mut terminal = house.open(&[]);
+    let original = "\nINVALID: type find, view, average, rate, delete, change or quit\r\n";
+    for (line, hint) in [
+        (
+            "raet toy story 3",
+            "Did you mean rate? Type help for all commands\r\n",
+        ),
+        ("fnord", "Type help for all commands\r\n"),
+    ] {
+        terminal.says(line);
+        terminal.sees(&format!("{original}{hint}"));
+    }
+    terminal.sees(TODO);
+    for (line, sentence) in [
+        ("top --limit 0", "--limit 0: give a number from 1 to 100"),
+        (
+            "top --limit one",
+            "--limit one: give a number from 1 to 100",
+        ),
+        (
+            "search --year 20x5",
+            "--year 20x5: give a year, such as 1995",
+        ),
+        ("change one", "server one: give a number, 1 or more"),
+        ("change 1 away", "status away: give one of online, offline"),
+        ("user", "give the id as well"),
+        ("log", "give the server as well"),
+    ] {
+        let command = line.split(' ').next().unwrap();
+        let line_shown = format!("INVALID: {sentence}; help {command} shows more");
+        terminal.does(line, &line_shown);
+    }
+    terminal.says("?");
+    terminal.sees("  search WORDS [--genre G] [--year Y]");
+    terminal.sees(TODO);
+    terminal.says("exit");
+    terminal.sees("Okay thanks for coming!");
+    terminal.ends_with(0);
+}
+
+#[test]
 fn colour_is_for_terminals_that_want_it() {
     let house = House::new();
     let menu = |change: fn(&mut Command) -> &mut Command| {

@@ -86,7 +86,11 @@ impl<W: Write> Conversation<'_, W> {
             };
             match parsed {
                 Ok(value) => return Ok(value),
-                Err(why) => self.say(&format!("INVALID: {why}"))?,
+                Err(why) => {
+                    for line in format!("INVALID: {why}").lines() {
+                        self.say(line)?;
+                    }
+                }
             }
         }
     }
