@@ -13,11 +13,11 @@ use backfence_client::{Session, UserId};
 use backfence_process::{Failure, OutputError};
 
 use crate::{
-    ask::parse_user,
     editor::Wants,
     guide,
     input::{Input, is_gone},
     output::loss,
+    plain::parse_user,
     saved::SessionFile,
     waiting::Interrupts,
 };

@@ -9,11 +9,12 @@ use clap::Parser as _;
 use crate::{
     answer::Answer,
     args::Format,
-    ask::{Ask, Spoken, reason},
+    ask::{Ask, Spoken},
     editor::Wants,
     guide,
     input::{Input, Line},
     json, output,
+    plain::reason,
     saved::SessionFile,
 };
 

@@ -8,9 +8,10 @@ use clap::Parser as _;
 use super::{AGAIN, Conversation, Ended, Said, Stop, movie::Reading};
 use crate::{
     answer::{Answer, Titled},
-    ask::{Ask, Spoken, parse_number, reason},
+    ask::{Ask, Spoken},
     editor::Wants,
     guide,
+    plain::{parse_number, reason},
     readings::{Given, movies},
     request::{About, Request, ask},
 };

@@ -7,8 +7,8 @@ use backfence_client::Movie;
 use super::{Conversation, Stop, Why};
 use crate::{
     answer::{Answer, Titled},
-    ask::parse_number,
     editor::Wants,
+    plain::parse_number,
     readings::Readings,
     request::resolve,
 };

@@ -76,7 +76,7 @@ impl Row {
         };
         let id = |at, name: &str| {
             let text = column(at, name)?;
-            let number = crate::ask::parse_number(text).filter(|_| !text.is_empty());
+            let number = crate::plain::parse_number(text).filter(|_| !text.is_empty());
             number.ok_or_else(|| format!("{name} {:?} is no number", safe(text)))
         };
         let rating = column(2, "rating")?;
