@@ -576,7 +576,7 @@ async fn titles_take_no_session() {
             break;
         }
     }
-    assert_eq!((titles.len(), pages), (11, 3));
+    assert_eq!((titles.len(), pages), (14, 4));
     assert_eq!(titles[1].to_string(), "Matrix, The (1999)");
     assert_eq!(titles[4].to_string(), "Babylon 5");
 }

@@ -84,7 +84,8 @@ impl Catalogue {
     ///
     /// Letter case does not matter, nor whether an article stands in front or
     /// behind. Only if nothing agrees so far, accents, punctuation and blanks do
-    /// not matter either; and only then an article may be missing. A name in
+    /// not matter either; and only then an article may be missing. Accents are marks
+    /// that people leave out; a mark that makes another letter always matters. A name in
     /// parentheses behind the title is as good as the title. A title of more than
     /// [`Catalogue::LONGEST_TITLE`] bytes, or with control characters, is unknown
     /// and near to nothing.

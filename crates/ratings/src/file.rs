@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The last bytes of every file. The digit is the version of the format, and of the rules
-/// by which rows are read.
+/// by which rows are read and titles are folded.
 const MAGIC: &[u8; 8] = b"BFbase2\n";
 /// The length of the description, what it hashes to, and the magic.
 const END: usize = 24;

@@ -35,6 +35,7 @@ mod given;
 mod keep;
 mod lines;
 mod load;
+mod marks;
 mod movie;
 mod near;
 mod operation;

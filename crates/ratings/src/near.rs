@@ -6,6 +6,7 @@ use strsim::jaro_winkler;
 
 use crate::{
     column::{Column, Texts},
+    marks::without_marks,
     sections::{Reader, Sections, Torn},
 };
 
@@ -90,7 +91,10 @@ impl Near {
 
     /// The positions of the movies nearest to a bare name, the nearest first, at
     /// most `limit`; equally near ones by position.
+    ///
+    /// Here no mark matters: `カメラ` is near to `ガメラ`.
     pub(crate) fn nearest(&self, query: &str, limit: usize) -> Vec<usize> {
+        let query = &*without_marks(query);
         let words: Vec<_> = query
             .split(' ')
             .filter(|word| !word.is_empty())
@@ -181,9 +185,11 @@ struct Compared {
     alike: Vec<f64>,
 }
 
-/// Jaro-Winkler where it reaches [`ALIKE`], else 0. Lengths that differ by more
-/// than a factor of two are not worth the comparison.
-fn alike(a: &str, b: &str) -> f64 {
+/// Jaro-Winkler where it reaches [`ALIKE`], else 0, of what is asked, without marks,
+/// and what is known. Lengths that differ by more than a factor of two are not worth
+/// the comparison.
+fn alike(a: &str, known: &str) -> f64 {
+    let b = &*without_marks(known);
     if a.len() > 2 * b.len() || b.len() > 2 * a.len() {
         return 0.0;
     }

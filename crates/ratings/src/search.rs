@@ -1,6 +1,9 @@
 //! Movies by words of their title, by genre, by year.
 
-use crate::{Catalogue, Movie, MovieId, title::Keys};
+use crate::{
+    Catalogue, Movie, MovieId,
+    title::{Keys, without_blanks},
+};
 
 /// What to look for. All that is given has to agree.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -106,6 +109,5 @@ impl<'a> Found<'a> {
 
 /// `Sci-Fi`, `scifi` and `SCI FI` are one.
 fn folded(genre: &str) -> String {
-    let letters = genre.chars().filter(|c| c.is_alphanumeric());
-    letters.flat_map(char::to_lowercase).collect()
+    without_blanks(&Keys::new(genre).bare)
 }

@@ -2,6 +2,8 @@
 
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
+use crate::marks::without_accents;
+
 /// The articles that stand behind a title in MovieLens data, and their kin.
 const ARTICLES_BEHIND: [&str; 27] = [
     "the", "a", "an", "la", "le", "les", "l'", "l’", "il", "lo", "i", "gli", "el", "los", "las",
@@ -95,10 +97,10 @@ fn split_article(name: &str) -> (&str, &str) {
 }
 
 /// The words of a text in lower case, without accents and punctuation, with one
-/// blank between two.
+/// blank between two. Marks that are parts of letters stay.
 fn words(text: &str) -> String {
     let mut words = String::with_capacity(text.len());
-    for c in text.nfkd().filter(|&c| !is_combining_mark(c)) {
+    for c in without_accents(text) {
         match c {
             // Within a word: `Schindler's`.
             '\'' | '’' => {}
@@ -113,12 +115,13 @@ fn words(text: &str) -> String {
             'đ' | 'ð' => words.push('d'),
             'ı' => words.push('i'),
             // Taking apart can bring capitals back: `™` becomes `TM`.
-            c if c.is_alphanumeric() => words.extend(c.to_lowercase()),
+            c if c.is_alphanumeric() || is_combining_mark(c) => words.extend(c.to_lowercase()),
             _ => words.push(' '),
         }
     }
     let words: Vec<_> = words.split_whitespace().collect();
-    words.join(" ")
+    // Together again, or `カ` would begin `ガ`.
+    words.join(" ").nfc().collect()
 }
 
 #[cfg(test)]
@@ -193,6 +196,9 @@ mod tests {
             ("M.I.B.³", "m.i.b.³", "mib3", "m i b 3"),
             ("Lock, Stock", "lock, stock", "lockstock", "lock stock"),
             ("???", "???", "", ""),
+            ("Śląsk Łódź", "śląsk łódź", "slasklodz", "slask lodz"),
+            ("カメラ", "カメラ", "カメラ", "カメラ"),
+            ("ガメラ", "ガメラ", "ガメラ", "ガメラ"),
         ] {
             let keys = Keys::new(name);
             assert_eq!(

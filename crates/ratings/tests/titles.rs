@@ -1,6 +1,6 @@
 //! What a title stands for.
 
-use backfence_ratings::{Base, Catalogue, MovieId, Resolution};
+use backfence_ratings::{Base, Catalogue, MovieId, Resolution, Search};
 
 const MOVIES: &str = r#"movieId,title,genres
 1,Toy Story (1995),Adventure|Animation|Children|Comedy|Fantasy
@@ -30,6 +30,13 @@ const MOVIES: &str = r#"movieId,title,genres
 25,"American President, The (1995)",Comedy
 26,Death Note: Desu nôto (2006–2007),(no genres listed)
 27,Answer (42) (1999),Drama
+28,ガメラ (1965),Action
+29,दिल (1990),Drama
+30,ปี่ (2001),Drama
+31,Ёлки (2010),Comedy
+32,שלום (2001),Drama
+33,Łódź Noir (1970),Drama
+34,Ödipussi (1988),Comedy
 "#;
 
 #[derive(Debug, PartialEq)]
@@ -128,6 +135,41 @@ fn accents_punctuation_and_blanks_matter_only_to_tell_apart() {
         ("the ring", Found(22)),
         ("ring", Found(23)),
     ]);
+}
+
+#[test]
+fn marks_that_make_another_letter_always_matter() {
+    check(&[
+        ("ガメラ", Found(28)),
+        ("カ\u{3099}メラ", Found(28)),
+        ("ｶﾞﾒﾗ", Found(28)),
+        ("カメラ", Unknown),
+        ("दिल", Found(29)),
+        ("दल", Unknown),
+        ("ปี่", Found(30)),
+        ("ปู", Unknown),
+        ("елки", Found(31)),
+        ("שָׁלוֹם", Found(32)),
+        ("lodz noir", Found(33)),
+        ("odipussi", Found(34)),
+    ]);
+}
+
+#[test]
+fn what_differs_by_such_marks_is_near() {
+    let base = base();
+    for (title, id) in [("カメラ", 28), ("दल", 29), ("ปู", 30), ("カメ", 28)] {
+        let Resolution::Unknown { near } = base.catalogue().resolve(title) else {
+            panic!("{title} is another title");
+        };
+        assert_eq!(near.first().map(|movie| movie.id), Some(MovieId(id)));
+        let search = Search {
+            text: title,
+            ..Search::default()
+        };
+        let found = base.catalogue().search(&search, 5);
+        assert!(found.near && found.movies[0].id == MovieId(id), "{found:?}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use backfence_process::{Address, Exit};
 
 use crate::{
     output::{counted, date, fitting, safe, stars},
+    readings::Readings,
     table,
 };
 
@@ -86,13 +87,15 @@ pub(crate) enum Answer {
     Ambiguous(String, Vec<Movie>),
     /// None does; these are near.
     Unknown(String, Vec<Movie>),
+    /// A title and a rating, or another title and none.
+    TwoReadings(Readings),
 }
 
 impl Answer {
     /// The code that a command with this answer ends with.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Ambiguous(..) => Exit::Refused,
+            Self::Ambiguous(..) | Self::TwoReadings(_) => Exit::Refused,
             Self::Unknown(..) => Exit::NotFound,
             Self::Searched(_, found) if found.near || found.total == 0 => Exit::NotFound,
             _ => Exit::Done,
@@ -170,6 +173,7 @@ impl Answer {
             }
             Self::Ambiguous(asked, choices) => ambiguous(asked, choices),
             Self::Unknown(asked, near) => unknown(asked, near, framed),
+            Self::TwoReadings(readings) => readings.text(),
         };
         let line = |line: &str| match framed {
             true => fitting(&safe(line)) + "\n",
@@ -180,6 +184,24 @@ impl Answer {
 }
 
 impl Answer {
+    /// A line that says of which movie an update is, and to what. The sentence of the
+    /// original does not.
+    pub(crate) fn updated(&self) -> Option<String> {
+        let Self::Rated(titled, _, rating, _) = self else {
+            return None;
+        };
+        let with_year = titled.movie.to_string();
+        // A label that tells twins apart has the year already.
+        let movie = match titled.label.starts_with(&with_year) {
+            true => &titled.label,
+            false => &with_year,
+        };
+        Some(safe(&match rating {
+            Some(rating) => format!("{movie}: {rating}"),
+            None => format!("{movie}: no rating"),
+        }))
+    }
+
     /// A line of stars to show beneath the answer, where there is a rating in it.
     pub(crate) fn stars(&self) -> Option<String> {
         let rating = match self {

@@ -6,7 +6,7 @@ use backfence_client::UserId;
 use backfence_process::{Address, LogArgs};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::ask::{Ask, parse_user};
+use crate::{ask::Ask, plain::parse_user};
 
 /// Rates movies with Backfence. Without a command, asks what to do until `quit`.
 ///

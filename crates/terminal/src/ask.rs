@@ -4,7 +4,11 @@ use backfence_client::{Rating, Search, UserId, WantedStatus};
 use backfence_process::{Exit, Failure};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::request::{About, Request};
+use crate::{
+    plain::{parse_user, parse_year, within},
+    readings::Given,
+    request::{About, Request},
+};
 
 /// What can be asked on the command line, at the prompt and in a script.
 ///
@@ -53,17 +57,17 @@ pub(crate) enum Ask {
         #[arg(long)]
         genre: Option<String>,
         /// Only movies of this year.
-        #[arg(long)]
+        #[arg(long, value_parser = parse_year)]
         year: Option<u16>,
         /// Show so many at most.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+        #[arg(long, default_value_t = 20, value_parser = within(1..=100))]
         limit: u32,
     },
     /// Show all ratings of the user, the newest first.
     Ratings {
         /// Show so many at most.
-        #[arg(long)]
-        limit: Option<usize>,
+        #[arg(long, value_parser = within(0..=u32::MAX))]
+        limit: Option<u32>,
     },
     /// Show the movies with the highest average.
     Top {
@@ -71,10 +75,10 @@ pub(crate) enum Ask {
         #[arg(long)]
         genre: Option<String>,
         /// Only movies with so many ratings or more.
-        #[arg(long, default_value_t = 10)]
-        min_ratings: u64,
+        #[arg(long, default_value_t = 10, value_parser = within(0..=u32::MAX))]
+        min_ratings: u32,
         /// Show so many at most.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+        #[arg(long, default_value_t = 20, value_parser = within(1..=100))]
         limit: u32,
     },
     /// Show what users have called a movie.
@@ -110,7 +114,7 @@ pub(crate) enum Ask {
     /// Set a server's status, or turn it round, online to offline and back. For testing.
     Change {
         /// The server's number, from 1.
-        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(value_parser = within(1..=u32::MAX))]
         server: u32,
         /// What the status is to be. Without it, it is turned round.
         #[arg(value_enum)]
@@ -123,10 +127,10 @@ pub(crate) enum Ask {
     /// Show what a server's log holds: records that a peer may lack, or that wait.
     Log {
         /// The server's number, from 1.
-        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(value_parser = within(1..=u32::MAX))]
         server: u32,
         /// Show so many at most.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        #[arg(long, default_value_t = 20, value_parser = within(1..=1000))]
         limit: u32,
     },
     /// Show the updates that one server only has, as far as it has heard.
@@ -135,13 +139,13 @@ pub(crate) enum Ask {
     /// should be; of a server that is away it is not known what only it has.
     AtRisk {
         /// Show so many of each server at most.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        #[arg(long, default_value_t = 20, value_parser = within(1..=1000))]
         limit: u32,
     },
     /// Have a server gossip with every peer now, once.
     Gossip {
         /// The server's number, from 1.
-        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(value_parser = within(1..=u32::MAX))]
         server: u32,
     },
     /// Retire a server for good, which is not coming back.
@@ -151,7 +155,7 @@ pub(crate) enum Ask {
     /// what only it has; of one that is away the last update that others have is named.
     Retire {
         /// The server's number, from 1.
-        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(value_parser = within(1..=u32::MAX))]
         server: u32,
         /// Do it, whatever is lost with it.
         #[arg(long)]
@@ -216,7 +220,9 @@ impl Ask {
             Self::Rate { words } => {
                 // `num_args` has seen to it that there are two.
                 let (last, words) = words.split_last().ok_or_else(no_user)?;
-                movie(words, About::Rate(asker()?, parse_rating(last)?))
+                let (user, rating) = (asker()?, parse_rating(last)?);
+                title(words)?;
+                Ok(Request::Rate(Given::new(words, last, rating), user))
             }
             Self::Change { server, status } => {
                 Ok(Request::Change(*server, status.map(WantedStatus::from)))
@@ -241,12 +247,15 @@ impl Ask {
                 },
                 *limit,
             )),
-            Self::Ratings { limit } => Ok(Request::Ratings(asker()?, limit.unwrap_or(usize::MAX))),
+            Self::Ratings { limit } => Ok(Request::Ratings(
+                asker()?,
+                limit.map_or(usize::MAX, |limit| limit as usize),
+            )),
             Self::Top {
                 genre,
                 min_ratings,
                 limit,
-            } => Ok(Request::Top(given(genre), *min_ratings, *limit)),
+            } => Ok(Request::Top(given(genre), u64::from(*min_ratings), *limit)),
             Self::User { id } => Ok(Request::User(*id)),
             Self::Whoami => Ok(Request::Whoami(user)),
             Self::Session { action: None } => Ok(Request::Session),
@@ -255,28 +264,6 @@ impl Ask {
             } => Ok(Request::Reset),
         }
     }
-}
-
-/// The first line of what the parser has to say.
-pub(crate) fn reason(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    let lines = text.lines().take_while(|line| !line.is_empty());
-    let line: Vec<_> = lines.map(str::trim).collect();
-    let line = line.join(" ");
-    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
-}
-
-/// Reads a user id: digits, nothing else. `u32::from_str` would take `+1`.
-pub(crate) fn parse_user(text: &str) -> Result<UserId, String> {
-    parse_number(text)
-        .map(UserId)
-        .ok_or_else(|| format!("a user id is a number from 0 to {}", u32::MAX))
-}
-
-/// Reads a number of ASCII digits: `²` is a digit for Unicode, and no number.
-pub(crate) fn parse_number(text: &str) -> Option<u32> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    if digits { text.parse().ok() } else { None }
 }
 
 fn title(words: &[String]) -> Result<String, Failure> {

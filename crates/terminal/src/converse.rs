@@ -13,11 +13,11 @@ use backfence_client::{Session, UserId};
 use backfence_process::{Failure, OutputError};
 
 use crate::{
-    ask::parse_user,
     editor::Wants,
     guide,
     input::{Input, is_gone},
     output::loss,
+    plain::parse_user,
     saved::SessionFile,
     waiting::Interrupts,
 };
@@ -82,6 +82,7 @@ pub(crate) async fn converse_in<W: Write>(
         interrupts,
         input,
         output,
+        in_steps: false,
     };
     let at_terminal = conversation.input.shows_prompts();
     let Err(stop) = conversation.hold().await;
@@ -112,6 +113,8 @@ struct Conversation<'a, W> {
     interrupts: Option<Interrupts>,
     input: Input,
     output: W,
+    /// The command asks for what it needs, in the sentences of the original.
+    in_steps: bool,
 }
 
 /// Why a conversation does not go on.
@@ -139,12 +142,30 @@ impl<W: Write> Conversation<'_, W> {
         self.show_menu()?;
         loop {
             let prompt = "What would you like to do? ";
-            let said = self.prompt(prompt, Wants::Command, parse_command).await?;
+            let at_terminal = self.input.shows_prompts();
+            let parse = |text: &str| {
+                // Programs get the sentence of the original, and nothing else.
+                let hint = |why| match at_terminal {
+                    true => format!("{why}\n{}", hint(text)),
+                    false => why,
+                };
+                parse_command(text).map_err(hint)
+            };
+            let said = self.prompt(prompt, Wants::Command, parse).await?;
             self.obey(&said).await?;
             if let Some(sentence) = loss(&self.session.take_losses()) {
                 self.say(&sentence)?;
             }
         }
+    }
+}
+
+/// What else could be done with a line that is no command.
+fn hint(text: &str) -> String {
+    let word = text.split_whitespace().next().unwrap_or_default();
+    match guide::near(word) {
+        Some(near) => format!("Did you mean {near}? Type help for all commands"),
+        None => "Type help for all commands".to_owned(),
     }
 }
 

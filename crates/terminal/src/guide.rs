@@ -58,6 +58,11 @@ const MORE: [(&str, &str, &str); 15] = [
     ("help", " [COMMAND]", "this, or more about a command"),
 ];
 
+/// Other words for some of them.
+const OTHER: [(&str, &str); 3] = [("exit", "quit"), ("?", "help"), ("list", "search")];
+/// No command has more letters.
+const LONGEST_NAME: usize = 8;
+
 /// What the commands of the original take when they are given at once.
 fn arguments(command: &str) -> &'static str {
     match command {
@@ -76,7 +81,25 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 
 /// The command that a word stands for, in any letter case.
 pub(crate) fn command(word: &str) -> Option<&'static str> {
+    let other = OTHER
+        .iter()
+        .find(|(other, _)| other.eq_ignore_ascii_case(word));
+    let word = other.map_or(word, |&(_, name)| name);
     names().find(|name| name.eq_ignore_ascii_case(word))
+}
+
+/// The command whose name is nearest to a word that is none, where one is near.
+pub(crate) fn near(word: &str) -> Option<&'static str> {
+    // No command has more letters, and not to compare a long word bounds the work.
+    if word.len() > 2 * LONGEST_NAME {
+        return None;
+    }
+    let word = word.to_lowercase();
+    let names = names().chain(["exit", "list"]);
+    let all = names.map(|name| (strsim::osa_distance(&word, name), name));
+    let (wrong, name) = all.min_by_key(|&(wrong, _)| wrong)?;
+    // A third of the letters may be wrong.
+    (wrong * 3 <= name.len()).then_some(name)
 }
 
 /// Whether a title follows the command.
@@ -110,7 +133,7 @@ pub(crate) fn help() -> String {
     }
     text + "A title may be in any letter case, with or without its\n\
             year, or #ID. Tab completes commands and titles; Ctrl-C\n\
-            gives up a request; Ctrl-D leaves.\n"
+            gives up a request; exit, quit and Ctrl-D leave.\n"
 }
 
 /// More about a command; `None` when there is none of that name.
@@ -180,6 +203,28 @@ mod tests {
         check("find \"open", &["find", "\"open"]);
         check("find \"Crocodile\"Dundee", &["find", "\"Crocodile\"Dundee"]);
         check("find 11'09\"01", &["find", "11'09\"01"]);
+    }
+
+    #[test]
+    fn a_word_that_is_no_command_may_be_near_to_one() {
+        let check = |word: &str, expected: Option<&str>| {
+            assert_eq!(near(word), expected, "{word:?}");
+        };
+        check("fnid", Some("find"));
+        check("RAET", Some("rate"));
+        check("ratting", Some("ratings"));
+        check("statsu", Some("status"));
+        check("quite", Some("quit"));
+        check("exti", Some("exit"));
+        check("fnord", None);
+        check("", None);
+        check("x", None);
+        check(&"x".repeat(4000), None);
+        assert!(names().all(|name| name.len() <= LONGEST_NAME));
+        assert_eq!(
+            (command("EXIT"), command("?")),
+            (Some("quit"), Some("help"))
+        );
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Lines that somebody types, or a program sends.
 
-use std::io::{self, BufRead, IsTerminal as _, Read as _};
+use std::{
+    collections::VecDeque,
+    io::{self, BufRead, IsTerminal as _, Read as _},
+};
 
 use rustyline::error::{ReadlineError, Signal};
 use tokio::sync::mpsc;
@@ -17,6 +20,8 @@ const LONGEST: usize = 4096;
 pub struct Input {
     prompts: std::sync::mpsc::Sender<(String, Wants)>,
     lines: mpsc::Receiver<Line>,
+    /// The rest of what was pasted at once.
+    pasted: VecDeque<Line>,
     shows_prompts: bool,
 }
 
@@ -24,6 +29,8 @@ pub struct Input {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Line {
     Text(String),
+    /// It was pasted with the line before: nobody has seen it behind this prompt.
+    Pasted(String),
     /// It cannot be used, for this reason.
     Malformed(&'static str),
     End,
@@ -72,6 +79,7 @@ impl Input {
         Self {
             prompts,
             lines,
+            pasted: VecDeque::new(),
             shows_prompts,
         }
     }
@@ -83,21 +91,36 @@ impl Input {
 
     /// The next line. What it `wants` decides how Tab completes it.
     pub(crate) async fn line(&mut self, prompt: &str, wants: Wants) -> Line {
+        if let Some(line) = self.pasted.pop_front() {
+            return line;
+        }
         // The thread ends only when this is dropped, or by a panic.
         let ended = || Line::Failed("the thread that reads lines has ended".to_owned());
         if self.prompts.send((prompt.to_owned(), wants)).is_err() {
             return ended();
         }
-        self.lines.recv().await.unwrap_or_else(ended)
+        match self.lines.recv().await.unwrap_or_else(ended) {
+            Line::Text(text) if self.shows_prompts => {
+                let (first, rest) = part(&text);
+                self.pasted = rest;
+                first
+            }
+            line => line,
+        }
+    }
+
+    /// Drops the rest of what was pasted.
+    pub(crate) fn forget(&mut self) {
+        self.pasted.clear();
     }
 }
 
 fn edit(editor: &mut Editor, prompt: &str, wants: Wants) -> Line {
     loop {
         return match editor.line(prompt, wants) {
-            Ok(text) if text.len() > LONGEST => TOO_LONG,
             Ok(text) => {
-                editor.remember(&text);
+                let whole = text.lines().filter(|line| line.len() <= LONGEST);
+                whole.for_each(|line| editor.remember(line));
                 Line::Text(text)
             }
             Err(ReadlineError::Eof) => Line::End,
@@ -115,6 +138,17 @@ fn edit(editor: &mut Editor, prompt: &str, wants: Wants) -> Line {
             Err(error) => Line::Failed(error.to_string()),
         };
     }
+}
+
+/// The first line of what was edited, and those that were pasted with it.
+fn part(text: &str) -> (Line, VecDeque<Line>) {
+    let line = |text: &str, whole: fn(String) -> Line| match text.len() {
+        0..=LONGEST => whole(text.to_owned()),
+        _ => TOO_LONG,
+    };
+    let mut lines = text.lines();
+    let first = line(lines.next().unwrap_or_default(), Line::Text);
+    (first, lines.map(|text| line(text, Line::Pasted)).collect())
 }
 
 /// Whether there is no terminal any more.
@@ -178,6 +212,29 @@ fn take_line(reader: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, bool)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_pasted_is_parted_into_lines() {
+        let check = |text: &str, first: Line, rest: &[Line]| {
+            assert_eq!(part(text), (first, rest.iter().cloned().collect()));
+        };
+        let text = |text: &str| Line::Text(text.to_owned());
+        let pasted = |text: &str| Line::Pasted(text.to_owned());
+        check("", text(""), &[]);
+        check("a", text("a"), &[]);
+        check("a\n", text("a"), &[]);
+        check(
+            "a\nb\n\nc",
+            text("a"),
+            &[pasted("b"), pasted(""), pasted("c")],
+        );
+        let long = "x".repeat(LONGEST + 1);
+        check(
+            &format!("a\n{long}\nb"),
+            text("a"),
+            &[TOO_LONG, pasted("b")],
+        );
+    }
 
     #[test]
     fn lines_are_bounded_and_checked() {

@@ -29,6 +29,7 @@ fn value(answer: &Answer) -> Value {
                 "rating": rating.map(f64::from),
                 "update_id": update_id(updated.id),
                 "servers": updated.servers,
+                "year": titled.movie.year,
             });
             about(titled, fields)
         }
@@ -102,6 +103,13 @@ fn value(answer: &Answer) -> Value {
         Answer::Ambiguous(asked, choices) => {
             json!({"error": "ambiguous", "title": asked, "choices": movies(choices)})
         }
+        Answer::TwoReadings(readings) => json!({
+            "error": "two readings",
+            "title": readings.asked,
+            "rating": f64::from(readings.rating),
+            "rated": movies(&readings.rated),
+            "titled": movies(&readings.titled),
+        }),
         Answer::Unknown(asked, near) => {
             json!({"error": "not found", "title": asked, "near": movies(near)})
         }

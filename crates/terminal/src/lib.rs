@@ -17,6 +17,8 @@ mod import;
 mod input;
 mod json;
 mod output;
+mod plain;
+mod readings;
 mod request;
 mod saved;
 mod script;

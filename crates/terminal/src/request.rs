@@ -4,7 +4,10 @@ use backfence_client::{
     Error, Movie, Rated, Rating, Resolution, Search, Session, UserId, WantedStatus,
 };
 
-use crate::answer::{Answer, Summary, Titled};
+use crate::{
+    answer::{Answer, Summary, Titled},
+    readings::{Given, resolve_given},
+};
 
 /// What is asked of one movie.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -25,6 +28,7 @@ pub(crate) const RATINGS: usize = 100_000;
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Request {
     Movie(String, About),
+    Rate(Given, UserId),
     /// To what; `None` turns the status round.
     Change(u32, Option<WantedStatus>),
     Status,
@@ -54,7 +58,7 @@ impl Request {
     pub(crate) fn changes(&self) -> bool {
         match self {
             Self::Movie(_, about) => about.changes(),
-            other => matches!(other, Self::Change(..) | Self::Retire(..)),
+            other => matches!(other, Self::Rate(..) | Self::Change(..) | Self::Retire(..)),
         }
     }
 
@@ -62,6 +66,10 @@ impl Request {
         match self {
             Self::Movie(title, about) => match resolve(session, &title).await? {
                 Ok(titled) => ask(session, titled, about).await,
+                Err(answer) => Ok(answer),
+            },
+            Self::Rate(given, user) => match resolve_given(session, &given).await? {
+                Ok(titled) => ask(session, titled, About::Rate(user, given.rating)).await,
                 Err(answer) => Ok(answer),
             },
             Self::Change(server, wanted) => {

@@ -9,11 +9,12 @@ use clap::Parser as _;
 use crate::{
     answer::Answer,
     args::Format,
-    ask::{Ask, Spoken, reason},
+    ask::{Ask, Spoken},
     editor::Wants,
     guide,
     input::{Input, Line},
     json, output,
+    plain::reason,
     saved::SessionFile,
 };
 
@@ -50,6 +51,9 @@ pub(crate) fn show(format: Format, answer: Answer) -> anyhow::Result<Exit> {
         format => {
             let text = answer.text(format == Format::Table);
             backfence_process::print(&text)?;
+            if let Some(updated) = answer.updated() {
+                backfence_process::print(updated + "\n")?;
+            }
             if let (true, Some(stars)) = (std::io::stdout().is_terminal(), answer.stars()) {
                 backfence_process::print(stars + "\n")?;
             }
@@ -69,7 +73,7 @@ pub(crate) async fn run(
     let mut first = Exit::Done;
     for number in 1_u64.. {
         let said = match input.line("", Wants::Command).await {
-            Line::Text(text) => Ok(text),
+            Line::Text(text) | Line::Pasted(text) => Ok(text),
             Line::Malformed(why) => Err(why.to_owned()),
             Line::End | Line::Interrupted | Line::Gone => break,
             Line::Failed(why) => {

@@ -47,12 +47,36 @@ fn answers_and_their_codes() {
     check(
         &with_user(&["rate", "toy", "story", "2"]),
         0,
-        "Your update has been sent\n",
+        "Your update has been sent\nToy Story (1995): 2.0\n",
     );
     check(
         &with_user(&["delete", "toy", "story"]),
         0,
-        "Your update has been sent\n",
+        "Your update has been sent\nToy Story (1995): no rating\n",
+    );
+    // The last word may be a rating, or the end of a title: quotes or the id say which.
+    check(
+        &with_user(&["rate", "alien", "3"]),
+        4,
+        "alien 3 can mean two things:\n  \
+         Alien (1979), rated 3.0: rate \"Alien (1979)\" 3\n  \
+         Alien 3 (1992), with no rating yet: rate \"Alien 3 (1992)\" RATING\n\
+         A title in quotes, with its year, or as #ID, is clear\n",
+    );
+    check(
+        &with_user(&["rate", "Alien (1979)", "3"]),
+        0,
+        "Your update has been sent\nAlien (1979): 3.0\n",
+    );
+    check(
+        &with_user(&["rate", "#13", "3"]),
+        0,
+        "Your update has been sent\nAlien 3 (1992): 3.0\n",
+    );
+    check(
+        &with_user(&["rate", "alien", "3", "4"]),
+        0,
+        "Your update has been sent\nAlien 3 (1992): 4.0\n",
     );
     check(
         &["change", "2"],
@@ -75,6 +99,12 @@ fn answers_and_their_codes() {
         3,
         "toi story is not in our database yet\nDid you mean: Toy Story (1995)?\n",
     );
+    // A mark that makes another letter is never left out.
+    check(
+        &with_user(&["rate", "カメラ", "4"]),
+        3,
+        "カメラ is not in our database yet\nDid you mean: ガメラ (1965)?\n",
+    );
     check(
         &["average", "hamlet"],
         4,
@@ -89,7 +119,7 @@ fn answers_and_their_codes() {
     assert_eq!(code, 0);
     assert_eq!(
         rows[2],
-        ["2", "127.0.0.1:2", "offline", "1:2", "1:2", "2", "0", "0"]
+        ["2", "127.0.0.1:2", "offline", "1:5", "1:5", "5", "0", "0"]
     );
 }
 
@@ -122,6 +152,7 @@ fn json_has_the_agreed_names() {
     let updated = |to: Option<f64>| {
         let mut updated = rating(to, Some("some"));
         updated["servers"] = json!([1]);
+        updated["year"] = json!(1995);
         updated
     };
     let toy_story = "toy story";
@@ -165,6 +196,15 @@ fn json_has_the_agreed_names() {
         &["find", "hamlet"],
         4,
         json!({"error": "ambiguous", "title": "hamlet", "choices": [hamlet(3, 1990), hamlet(4, 1996)]}),
+    );
+    let alien = |id: u32, title: &str, year: u16| json!({"movie_id": id, "title": title, "year": year, "genres": ["Horror"]});
+    check(
+        &["rate", "alien", "3"],
+        4,
+        json!({
+            "error": "two readings", "title": "alien 3", "rating": 3.0,
+            "rated": [alien(12, "Alien", 1979)], "titled": [alien(13, "Alien 3", 1992)],
+        }),
     );
     let (_, status, _) = server.run(&["--json", "status"], "");
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
@@ -264,8 +304,8 @@ fn usage_is_checked_before_anything_else() {
     check(&["--user", "1", "rate", "3"], "2 values required");
     check(&["find"], "required");
     check(&["find", " "], "the title is blank");
-    check(&["change", "0"], "0 is not in 1..");
-    check(&["change", "one"], "invalid digit");
+    check(&["change", "0"], "give a number, 1 or more");
+    check(&["change", "one"], "give a number, 1 or more");
     check(
         &["change", "1", "away"],
         "[possible values: online, offline]",

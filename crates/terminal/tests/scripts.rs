@@ -21,7 +21,7 @@ fn a_script_stops_at_the_first_failure_or_keeps_going() {
     let all = format!("{found}User has not rated that movie\n");
     assert_eq!((code, stdout.as_str()), (3, all.as_str()));
     assert!(
-        stderr.starts_with("error: line 6: unrecognized subcommand 'fnid'"),
+        stderr.starts_with("error: line 6: there is no command fnid; did you mean find?\n"),
         "{stderr}"
     );
 
@@ -38,6 +38,37 @@ fn a_script_stops_at_the_first_failure_or_keeps_going() {
     assert_eq!(code, 2);
     assert!(stderr.contains("line 1: whose rating?"), "{stderr}");
     assert_eq!(server.run(&["-"], "").0, 0);
+}
+
+/// Nothing is rated where two movies could be meant; quotes and ids say which.
+#[test]
+fn a_number_behind_a_title_is_asked_about_in_scripts_and_pipes() {
+    let server = House::new();
+    let refused = "alien 3 can mean two things:\n  \
+         Alien (1979), rated 3.0: rate \"Alien (1979)\" 3\n  \
+         Alien 3 (1992), with no rating yet: rate \"Alien 3 (1992)\" RATING\n\
+         A title in quotes, with its year, or as #ID, is clear\n";
+    let clear = "rate \"Alien (1979)\" 3\nrate \"Alien 3\" 4\nrate #12 2\ndelete alien 3\n";
+    let done = "Your update has been sent\nAlien (1979): 3.0\n\
+                Your update has been sent\nAlien 3 (1992): 4.0\n\
+                Your update has been sent\nAlien (1979): 2.0\n\
+                Your update has been sent\nAlien 3 (1992): no rating\n";
+    let lines = format!("rate alien 3\n{clear}");
+    let (code, stdout, _) = server.run(&["--user", "1", "-"], &lines);
+    assert_eq!((code, stdout.as_str()), (4, refused));
+    assert!(server.world.lock().unwrap().taken.is_empty());
+    let (code, stdout, _) = server.run(&["--user", "1", "-", "--keep-going"], &lines);
+    assert_eq!((code, stdout), (4, format!("{refused}{done}")));
+    let (code, stdout, _) = server.run(&["--user", "1"], &lines);
+    let answers = |line: &&str| !line.ends_with('?');
+    let answers: Vec<_> = stdout.lines().filter(answers).collect();
+    let expected = format!("{refused}{done}");
+    let expected: Vec<_> = expected.lines().collect();
+    assert_eq!(code, 0);
+    assert!(
+        answers.join("\n").contains(&expected.join("\n")),
+        "{stdout}"
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use house::{House, Terminal};
 
 /// Those that print the same everywhere, and much, are elsewhere: completions and man
 /// pages.
-const COMMANDS: [&[&str]; 36] = [
+const COMMANDS: [&[&str]; 37] = [
     &["find", "toy", "story"],
     &["find", "hamlet"],
     &["find", "toi", "story"],
@@ -21,6 +21,7 @@ const COMMANDS: [&[&str]; 36] = [
     &["average", "toy story"],
     &["average", "unrated"],
     &["rate", "toy story", "4.5"],
+    &["rate", "alien", "3"],
     &["delete", "toy story"],
     &["search", "hamlet", "--year", "1996"],
     &["search", "--genre", "drama", "--limit", "2"],

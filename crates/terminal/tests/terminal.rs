@@ -49,6 +49,92 @@ fn a_command_is_given_at_once_or_asks() {
     terminal.ends_with(0);
 }
 
+/// A title and a rating, or the title of a sequel.
+#[test]
+fn a_number_behind_a_title_may_be_part_of_it() {
+    let house = House::new();
+    let mut terminal = house.open(&[]);
+    let which = "Which one (1-2, Enter for none)? ";
+    terminal.says("rate alien 3");
+    terminal.sees("alien 3 can mean two things:");
+    terminal.sees("   1  Alien (1979), rated 3.0\r\n");
+    terminal.sees("   2  Alien 3 (1992), with no rating yet\r\n");
+    terminal.sees(which);
+    terminal.says("1");
+    terminal.sees("\nYour update has been sent\r\nAlien (1979): 3.0\r\n");
+    terminal.says("rate alien 3");
+    terminal.sees(which);
+    terminal.says("3");
+    terminal.sees("INVALID: type 1 or 2, or nothing for none");
+    terminal.says("2");
+    terminal.sees("What rating (0-5)? ");
+    terminal.says("4.5");
+    terminal.sees("\nYour update has been sent\r\nAlien 3 (1992): 4.5\r\n");
+    terminal.says("rate alien 3");
+    terminal.sees(which);
+    terminal.says("");
+    terminal.sees(TODO);
+    // Nothing else can be meant here.
+    terminal.says("rate \"alien (1979)\" 5");
+    terminal.sees("\nYour update has been sent\r\nAlien (1979): 5.0\r\n");
+    terminal.says("delete alien");
+    terminal.sees("\nYour update has been sent\r\nAlien (1979): no rating\r\n");
+    assert_eq!(house.world.lock().unwrap().taken.len(), 4);
+}
+
+#[test]
+fn every_line_of_one_write_is_done() {
+    let house = House::new();
+    let mut terminal = house.open(&[]);
+    terminal.types("rate toy story 1\rrate hamlet (1990) 2\rview toy story\rrate unrated\r3\r");
+    for line in [
+        "Toy Story (1995): 1.0",
+        "Hamlet (1990): 2.0",
+        "The rating that user 1 gave to movie Toy Story was 1.0",
+        "Unrated (1950): 3.0",
+    ] {
+        terminal.sees(&format!("\n{line}\r\n"));
+    }
+    terminal.sees(TODO);
+    terminal.does(
+        "view #3",
+        "The rating that user 1 gave to movie Hamlet (1990) was 2.0",
+    );
+}
+
+#[test]
+fn every_line_of_a_paste_is_done() {
+    let house = House::new();
+    let mut terminal = house.open(&[]);
+    terminal.types("\x1b[200~rate toy story 1\nrate unrated\r\n2\nview unrated\n\x1b[201~\r");
+    terminal.sees("\nToy Story (1995): 1.0\r\n");
+    terminal.sees("What would you like to do? rate unrated\r\n");
+    terminal.sees("What rating (0-5)? 2\r\n");
+    terminal.sees("\nUnrated (1950): 2.0\r\n");
+    terminal.sees("\nThe rating that user 1 gave to movie Unrated was 2.0\r\n");
+    terminal.sees(TODO);
+    terminal.says("quit");
+    terminal.ends_with(0);
+}
+
+#[test]
+fn what_is_typed_ahead_is_done_in_order() {
+    let house = House::new();
+    let mut terminal = house.open(&[]);
+    fail(&house.world, (0..4).map(|_| Fault::Hang));
+    terminal.says("view Toy Story");
+    terminal.sees("waiting for ");
+    terminal.types("rate unrated 1\raverage Toy Story\rview Unr");
+    house.world.lock().unwrap().forget_faults();
+    terminal.sees("\nUnrated (1950): 1.0\r\n");
+    terminal.sees("\n3.75 is the average rating for Toy Story\r\n");
+    terminal.sees(TODO);
+    terminal.does(
+        "ated",
+        "The rating that user 1 gave to movie Unrated was 1.0",
+    );
+}
+
 #[test]
 fn stars_stand_beneath_the_sentence() {
     let house = House::new();
@@ -188,7 +274,8 @@ fn what_is_waited_for_is_said_and_ctrl_c_gives_it_up() {
     house.world.lock().unwrap().forget_faults();
     terminal.does("view Toy Story", VIEWED);
 
-    fail(&house.world, [Fault::None, Fault::Hang]);
+    // Toy Story is looked up, then Toy Story 3.
+    fail(&house.world, [Fault::None, Fault::None, Fault::Hang]);
     terminal.says("rate Toy Story 3");
     wait_until(|| fake::all_met(&house.world));
     terminal.0.send_control('c').unwrap();
@@ -323,6 +410,49 @@ fn help_is_at_the_prompt() {
         "fnord",
         "INVALID: type find, view, average, rate, delete, change or quit",
     );
+}
+
+#[test]
+fn what_is_wrong_with_a_line_is_said_plainly() {
+    let house = House::new();
+    let mut terminal = house.open(&[]);
+    let original = "\nINVALID: type find, view, average, rate, delete, change or quit\r\n";
+    for (line, hint) in [
+        (
+            "raet toy story 3",
+            "Did you mean rate? Type help for all commands\r\n",
+        ),
+        ("fnord", "Type help for all commands\r\n"),
+    ] {
+        terminal.says(line);
+        terminal.sees(&format!("{original}{hint}"));
+    }
+    terminal.sees(TODO);
+    for (line, sentence) in [
+        ("top --limit 0", "--limit 0: give a number from 1 to 100"),
+        (
+            "top --limit one",
+            "--limit one: give a number from 1 to 100",
+        ),
+        (
+            "search --year 20x5",
+            "--year 20x5: give a year, such as 1995",
+        ),
+        ("change one", "server one: give a number, 1 or more"),
+        ("change 1 away", "status away: give one of online, offline"),
+        ("user", "give the id as well"),
+        ("log", "give the server as well"),
+    ] {
+        let command = line.split(' ').next().unwrap();
+        let line_shown = format!("INVALID: {sentence}; help {command} shows more");
+        terminal.does(line, &line_shown);
+    }
+    terminal.says("?");
+    terminal.sees("  search WORDS [--genre G] [--year Y]");
+    terminal.sees(TODO);
+    terminal.says("exit");
+    terminal.sees("Okay thanks for coming!");
+    terminal.ends_with(0);
 }
 
 #[test]

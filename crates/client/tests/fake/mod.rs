@@ -33,6 +33,9 @@ pub(crate) const MOVIES: &str = "movieId,title,genres
 9,Emma (1996),Romance
 10,千と千尋の神隠し (2001),Anime
 11,ＡＫＩＲＡ (1988),Anime
+12,Alien (1979),Horror
+13,Alien 3 (1992),Horror
+14,ガメラ (1965),Horror
 ";
 pub(crate) const RATINGS: &str = "userId,movieId,rating,timestamp
 1,1,4.0,1

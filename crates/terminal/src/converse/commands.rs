@@ -5,12 +5,14 @@ use std::{collections::BTreeSet, io::Write};
 use backfence_client::{Rating, Server, UserId};
 use clap::Parser as _;
 
-use super::{AGAIN, Conversation, Ended, Said, Stop};
+use super::{AGAIN, Conversation, Ended, Said, Stop, movie::Reading};
 use crate::{
     answer::{Answer, Titled},
-    ask::{Ask, Spoken, parse_number, reason},
+    ask::{Ask, Spoken},
     editor::Wants,
     guide,
+    plain::{parse_number, reason},
+    readings::{Given, movies},
     request::{About, Request, ask},
 };
 
@@ -20,6 +22,7 @@ impl<W: Write> Conversation<'_, W> {
             return Ok(());
         };
         let title = guide::words(&said.rest).join(" ");
+        self.in_steps = title.is_empty();
         match said.command {
             "find" => self.about_movie(title, About::Find).await,
             "view" => self.about_movie(title, About::View(user)).await,
@@ -88,18 +91,44 @@ impl<W: Write> Conversation<'_, W> {
                 };
             }
         };
-        let Some(found) = self.look_up(&title.join(" ")).await? else {
+        let given = Given::new(title, last, rating);
+        let Some(rated) = self.look_up(&given.title).await? else {
             return Ok(());
         };
-        // `Babylon 5` is no Babylon with a rating of 5.
-        if matches!(found, Err(Answer::Unknown(..)))
-            && let Some(Ok(titled)) = self.look_up(&whole).await?
-        {
-            return self.rate_titled(user, titled).await;
+        let Some(whole) = given.whole() else {
+            return self.settle_and_rate(user, rated, Some(rating)).await;
+        };
+        let Some(titled) = self.look_up(&whole).await? else {
+            return Ok(());
+        };
+        match given.readings(movies(&rated), movies(&titled)) {
+            Some(readings) if self.interrupts.is_some() => {
+                match self.which_reading(&readings).await? {
+                    Some(Reading::Rated) => self.settle_and_rate(user, rated, Some(rating)).await,
+                    Some(Reading::Titled) => self.settle_and_rate(user, titled, None).await,
+                    None => Ok(()),
+                }
+            }
+            Some(readings) => self.answer(Answer::TwoReadings(readings)),
+            // `Babylon 5` is no Babylon with a rating of 5.
+            None if unknown(&rated) && !unknown(&titled) => {
+                self.settle_and_rate(user, titled, None).await
+            }
+            None => self.settle_and_rate(user, rated, Some(rating)).await,
         }
-        match self.settle(found, true).await? {
-            Some(titled) => self.do_about(titled, About::Rate(user, rating)).await,
-            None => Ok(()),
+    }
+
+    /// Without a rating it is asked for.
+    async fn settle_and_rate(
+        &mut self,
+        user: UserId,
+        found: Result<Titled, Answer>,
+        rating: Option<Rating>,
+    ) -> Result<(), Stop> {
+        match (self.settle(found, true).await?, rating) {
+            (Some(titled), Some(rating)) => self.do_about(titled, About::Rate(user, rating)).await,
+            (Some(titled), None) => self.rate_titled(user, titled).await,
+            (None, _) => Ok(()),
         }
     }
 
@@ -189,6 +218,10 @@ impl<W: Write> Conversation<'_, W> {
             }
         }
     }
+}
+
+fn unknown(found: &Result<Titled, Answer>) -> bool {
+    matches!(found, Err(Answer::Unknown(..)))
 }
 
 /// In order, each once.

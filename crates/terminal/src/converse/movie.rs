@@ -7,8 +7,9 @@ use backfence_client::Movie;
 use super::{Conversation, Stop, Why};
 use crate::{
     answer::{Answer, Titled},
-    ask::parse_number,
     editor::Wants,
+    plain::parse_number,
+    readings::Readings,
     request::resolve,
 };
 
@@ -17,6 +18,15 @@ enum Choice {
     Number(usize),
     Title(String),
     None,
+}
+
+/// How a title with a number behind it is read.
+#[derive(Clone, Copy)]
+pub(super) enum Reading {
+    /// The number is a rating.
+    Rated,
+    /// It ends the title.
+    Titled,
 }
 
 impl<W: Write> Conversation<'_, W> {
@@ -78,6 +88,25 @@ impl<W: Write> Conversation<'_, W> {
         title: &str,
     ) -> Result<Option<Result<Titled, Answer>>, Stop> {
         self.request(false, async |session| resolve(session, title).await)
+            .await
+    }
+
+    /// Which reading is meant; `None` for none of them.
+    pub(super) async fn which_reading(
+        &mut self,
+        readings: &Readings,
+    ) -> Result<Option<Reading>, Stop> {
+        self.say(&readings.sentence())?;
+        for (number, meaning) in (1..).zip(readings.meanings()) {
+            self.say(&format!("{number:>4}  {meaning}"))?;
+        }
+        let parse = |text: &str| match text {
+            "1" => Ok(Some(Reading::Rated)),
+            "2" => Ok(Some(Reading::Titled)),
+            "" => Ok(None),
+            _ => Err("type 1 or 2, or nothing for none".to_owned()),
+        };
+        self.prompt("Which one (1-2, Enter for none)? ", Wants::Else, parse)
             .await
     }
 

@@ -40,8 +40,14 @@ impl<W: Write> Conversation<'_, W> {
         match ended {
             Watched::Done(Ok(answer)) => return Ok(Some(answer)),
             Watched::Done(Err(error)) => self.say(&failure(error).to_string())?,
-            Watched::GivenUp if changes => self.say("Given up; it may still be done")?,
-            Watched::GivenUp => self.say("Given up")?,
+            Watched::GivenUp => {
+                // Nor does anybody want what was pasted with it.
+                self.input.forget();
+                self.say(match changes {
+                    true => "Given up; it may still be done",
+                    false => "Given up",
+                })?;
+            }
         }
         Ok(None)
     }
@@ -66,6 +72,10 @@ impl<W: Write> Conversation<'_, W> {
             }
             let parsed = match self.input.line(prompt, wants).await {
                 Line::Text(text) => parse(text.trim()),
+                Line::Pasted(text) => {
+                    self.write(&format!("{prompt}{}\n", safe(&text)))?;
+                    parse(text.trim())
+                }
                 Line::Malformed(why) => Err(why.to_owned()),
                 Line::End => return Err(Stop::Ended(Ended::EndOfInput)),
                 Line::Interrupted | Line::Gone => return Err(Stop::Ended(Ended::Interrupted)),
@@ -76,7 +86,11 @@ impl<W: Write> Conversation<'_, W> {
             };
             match parsed {
                 Ok(value) => return Ok(value),
-                Err(why) => self.say(&format!("INVALID: {why}"))?,
+                Err(why) => {
+                    for line in format!("INVALID: {why}").lines() {
+                        self.say(line)?;
+                    }
+                }
             }
         }
     }
@@ -116,6 +130,9 @@ impl<W: Write> Conversation<'_, W> {
     pub(super) fn answer(&mut self, answer: Answer) -> Result<(), Stop> {
         let at_terminal = self.input.shows_prompts();
         self.write(&answer.text(at_terminal))?;
+        if let (false, Some(updated)) = (self.in_steps, answer.updated()) {
+            self.say(&updated)?;
+        }
         match answer.stars() {
             Some(stars) if at_terminal => self.say(&stars),
             _ => Ok(()),

@@ -84,7 +84,7 @@ impl Row {
         let row = row.as_ref().map_err(RowError::to_string)?;
         let id = |at, name: &str| {
             let text = column(row, at, name)?;
-            let number = crate::ask::parse_number(text).filter(|_| !text.is_empty());
+            let number = crate::plain::parse_number(text).filter(|_| !text.is_empty());
             number.ok_or_else(|| format!("{name} {:?} is no number", safe(text)))
         };
         let rating = column(row, 2, "rating")?;
@@ -126,7 +126,7 @@ fn seconds(time: &str) -> Result<u32, String> {
     if time.is_empty() {
         return Ok(0);
     }
-    crate::ask::parse_number(time).ok_or_else(|| {
+    crate::plain::parse_number(time).ok_or_else(|| {
         let time = safe(time);
         format!("timestamp {time:?} is not a whole number of seconds from 1970 to 2106")
     })
