@@ -7,8 +7,8 @@
 //! has met everyone who is registered, so all who found together have the same name by then,
 //! and nothing is exchanged on a stream whose Hello has named another.
 //!
-//! Once a cluster has updates and a second server, or has come back from a disk, its name
-//! stays: a server that has lost its disk, and starts before the others are there, founds alone
+//! Once a cluster has a second server and updates, or some seconds of age, or has come back
+//! from a disk, its name stays: a server that has lost its disk, and starts before the others are there, founds alone
 //! and still gives way to them. Data from before 0.2 have no name; what they are called follows
 //! from their fingerprint, and gives way to a name until all who remain have one.
 
@@ -27,6 +27,8 @@ pub(crate) struct Cluster {
     least: ClusterStanding,
     /// The disk has this one, or is about to.
     stored: Option<ClusterId>,
+    /// For how many seconds it has been founded with others.
+    age: u32,
 }
 
 /// What somebody says of its cluster.
@@ -114,6 +116,7 @@ impl Cluster {
             id: claim.id,
             least: claim.standing,
             stored,
+            age: 0,
         }
     }
 
@@ -126,10 +129,8 @@ impl Cluster {
         if self.least == ClusterStanding::Guessed && replica.speaks() < NAMES {
             return self.least;
         }
-        let own = replica.id().server;
         let has_updates = !replica.replica_ts().is_empty();
-        let is_alone = || replica.members().all(|member| member.server == own);
-        let reached = if has_updates && !is_alone() {
+        let reached = if has_updates && !is_alone(replica) {
             ClusterStanding::Established
         } else if replica.has_joined() {
             ClusterStanding::Founded
@@ -137,6 +138,17 @@ impl Cluster {
             ClusterStanding::Candidate
         };
         reached.max(self.least)
+    }
+
+    /// A second has passed. All who found at one moment meet within few.
+    pub(crate) fn age(&mut self, replica: &Replica<Ratings>) {
+        let is_young = self.standing(replica) == ClusterStanding::Founded;
+        if is_young && !is_alone(replica) {
+            self.age += 1;
+            if self.age >= GROWN {
+                self.least = ClusterStanding::Established;
+            }
+        }
     }
 
     /// Settles with another, when this one's standing is `own`. Whether the name has changed.
@@ -158,6 +170,7 @@ impl Cluster {
         if takes {
             self.id = said.id;
             self.least = said.standing;
+            self.age = 0;
         }
         Ok(takes)
     }
@@ -168,6 +181,14 @@ impl Cluster {
         let is_due = matches!(standing, Founded | Established) && self.stored != Some(self.id);
         is_due.then(|| *self.stored.insert(self.id))
     }
+}
+
+/// After so many seconds a cluster of several servers keeps its name, also without updates.
+const GROWN: u32 = 5;
+
+fn is_alone(replica: &Replica<Ratings>) -> bool {
+    let own = replica.id().server;
+    replica.members().all(|member| member.server == own)
 }
 
 /// Since this version of the wire clusters have names.

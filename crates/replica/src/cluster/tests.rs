@@ -19,6 +19,7 @@ fn cluster(id: ClusterId) -> Cluster {
         id,
         least: Candidate,
         stored: None,
+        age: 0,
     }
 }
 
@@ -204,5 +205,14 @@ fn a_cluster_is_established_by_updates_and_a_second_server_or_a_disk() {
     check(&replica, Founded);
     replica.meet([ReplicaId::new(2, 1)]);
     check(&replica, Established);
-    check(&fixture::replica(own, [ReplicaId::new(2, 1)]), Founded);
+    let with_another = fixture::replica(own, [ReplicaId::new(2, 1)]);
+    check(&with_another, Founded);
+    // Time establishes those who are several.
+    let mut aged = Cluster::new(Disk::Empty, None, "data", &environment);
+    for replica in [fixture::replica(own, []), with_another] {
+        let is_alone = super::is_alone(&replica);
+        (0..GROWN).for_each(|_| aged.age(&replica));
+        let expected = if is_alone { Founded } else { Established };
+        assert_eq!(aged.standing(&replica), expected);
+    }
 }

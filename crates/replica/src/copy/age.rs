@@ -33,6 +33,7 @@ impl Copy {
     /// before it reports them. Nothing is settled while the disk is full: reports would
     /// wait for it.
     fn advance(&self) {
+        self.grow_older();
         if self.is_full() {
             return;
         }

@@ -37,6 +37,15 @@ impl Copy {
         let _ = identity.wait_for(|now| now.cluster != cluster).await;
     }
 
+    /// A second has passed for the cluster.
+    pub(super) fn grow_older(&self) {
+        let mut held = self.held();
+        let Held {
+            cluster, replica, ..
+        } = &mut *held;
+        cluster.age(replica);
+    }
+
     /// Has others told which cluster this replica belongs to, where that has changed, once
     /// the disk has it.
     pub(super) fn tell_identity(&self, held: &mut Held) {
