@@ -229,7 +229,7 @@ impl<V: Value> Replica<V> {
             if !own.is_empty() && !self.is_retired() {
                 self.owes = true;
                 received.joined = true;
-                received.late.extend(self.strand(&own));
+                received.late.extend(self.strand(&own, &report.replica_ts));
             }
             let joins = report.standing == Standing::Joined
                 && report.members.contains(&self.id)

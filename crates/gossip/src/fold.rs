@@ -212,9 +212,12 @@ impl<V: Value> Replica<V> {
         })
     }
 
-    /// Makes what waits among these lives, which only this replica has, its own.
-    pub(crate) fn strand(&mut self, lives: &[ReplicaId]) -> Vec<UpdateId> {
-        let stranded = self.waiting_among(|(origin, _), _| lives.contains(&origin));
+    /// Makes what waits among these lives its own, where only this replica has it: of what the
+    /// peer has received, which is `there`, the records stay.
+    pub(crate) fn strand(&mut self, lives: &[ReplicaId], there: &Timestamp) -> Vec<UpdateId> {
+        let stranded = self.waiting_among(|(origin, number), _| {
+            lives.contains(&origin) && there.count(origin) < number
+        });
         self.abandon(&stranded);
         self.make_again(stranded)
     }

@@ -193,6 +193,34 @@ fn back_with_an_old_disk(now: Time) -> (Replica<Trace>, Received) {
     (old, received)
 }
 
+/// What waits on an old disk and another has too stays as it is, however late: others may
+/// have applied it already.
+#[test]
+fn what_waits_and_another_has_too_is_not_given_up() {
+    let own = ReplicaId::new(4, 2);
+    let mut old = newcomer(own);
+    let disk = vec![
+        record((TWO, 1), 1, [(THREE, 1)]),
+        record((TWO, 2), 7, []),
+        record((TWO, 3), 8, [(THREE, 1)]),
+    ];
+    let mut stored = offered(offer(own, [], disk));
+    stored.members = vec![TWO, THREE];
+    old.receive(Message::Offer(stored)).expect("its own disk");
+    old.meet([ONE, REBORN, THREE]);
+    old.advance(Time(u64::MAX / 2));
+    let has = [(TWO, 1), (THREE, 1)];
+    let received = old
+        .receive(report(THREE, &has, &[TWO]))
+        .expect("a report of one for which the life is over");
+    assert!(received.joined, "it makes what it has its own");
+    assert_eq!(received.late, [update(8, []).id], "nobody else has this");
+    assert_eq!(old.waiting().collect::<Vec<_>>(), [(TWO, 1)]);
+    let cause = vec![record((THREE, 1), 2, [])];
+    old.receive(offer(THREE, has, cause)).expect("the cause");
+    assert_eq!((old.waiting_len(), &old.value().0[..]), (0, &[7, 2, 1][..]));
+}
+
 /// Nobody can say of a life that it is over where no later one is known: so a message
 /// cannot end who receives it.
 #[test]
