@@ -137,7 +137,8 @@ impl<V: Value> Replica<V> {
         let there = Past {
             replica_ts: message.replica_ts(),
             ended: &ended,
-            finals: message.finals().unwrap_or(const { &Timestamp::new() }),
+            // Where it does not tell, it is taken to have had what is known here.
+            finals: message.finals().unwrap_or(&self.finals),
         };
         let here = self.past();
         Apart {
