@@ -22,14 +22,23 @@ say() {
     printf '%s\n' "$*" >&2
 }
 
-# What the simulation says of the tree, and how many seeds it took. Empty if nothing.
+# What the simulation says of the tree, and how many seeds it took; of programs of two
+# versions only where it has nothing to say of one. Empty if nothing.
 simulated() {
+    local said
+    said=$(simulated_with)
+    [ -n "$said" ] || said=$(simulated_with --versions)
+    echo "$said"
+}
+
+simulated_with() {
     local out status=0
     out=$(timeout "$limit" "$CARGO_TARGET_DIR/release/backfence-simulate" \
-        --seeds 0..2000 --jobs 1 2>&1) || status=$?
+        --seeds 0..2000 --jobs 1 "$@" 2>&1) || status=$?
     case $status in
         0) ;;
-        1) sed -n 's/^seed \([0-9]*\) .*/seed \1/p; s/^\(I[0-9]\) at.*/\1/p' <<<"$out" | head -n 2 | paste -sd ' ' ;;
+        1) sed -n "s/^seed \([0-9]*\) .*/seed \1/p; s/^\(I[0-9]\) at.*/\1${1:+ with} $*/p" <<<"$out" |
+            head -n 2 | paste -sd ' ' | sed 's/ *$//' ;;
         124) echo "does not end" ;;
         *) echo "assertion" ;;
     esac

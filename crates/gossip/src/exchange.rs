@@ -137,7 +137,8 @@ impl<V: Value> Replica<V> {
         let there = Past {
             replica_ts: message.replica_ts(),
             ended: &ended,
-            finals: message.finals().unwrap_or(const { &Timestamp::new() }),
+            // Where it does not tell, it is taken to have had what is known here.
+            finals: message.finals().unwrap_or(&self.finals),
         };
         let here = self.past();
         Apart {
@@ -229,7 +230,7 @@ impl<V: Value> Replica<V> {
             if !own.is_empty() && !self.is_retired() {
                 self.owes = true;
                 received.joined = true;
-                received.late.extend(self.strand(&own));
+                received.late.extend(self.strand(&own, &report.replica_ts));
             }
             let joins = report.standing == Standing::Joined
                 && report.members.contains(&self.id)

@@ -86,7 +86,11 @@ impl Past<'_> {
             let has = had(other.replica_ts, other.finals, life);
             other.ended.cover(life) && !self.ended.cover(life) && has < count
         });
-        lives.map(|(life, _)| life)
+        let folded = had_less(
+            (other.replica_ts, other.finals),
+            (self.replica_ts, self.finals),
+        );
+        lives.map(|(life, _)| life).chain(folded)
     }
 }
 
@@ -212,9 +216,12 @@ impl<V: Value> Replica<V> {
         })
     }
 
-    /// Makes what waits among these lives, which only this replica has, its own.
-    pub(crate) fn strand(&mut self, lives: &[ReplicaId]) -> Vec<UpdateId> {
-        let stranded = self.waiting_among(|(origin, _), _| lives.contains(&origin));
+    /// Makes what waits among these lives its own, where only this replica has it: of what the
+    /// peer has received, which is `there`, the records stay.
+    pub(crate) fn strand(&mut self, lives: &[ReplicaId], there: &Timestamp) -> Vec<UpdateId> {
+        let stranded = self.waiting_among(|(origin, number), _| {
+            lives.contains(&origin) && there.count(origin) < number
+        });
         self.abandon(&stranded);
         self.make_again(stranded)
     }
@@ -289,6 +296,21 @@ pub(crate) fn had(replica_ts: &Timestamp, finals: &Timestamp, life: ReplicaId) -
         has => return has,
     };
     if count == Timestamp::ALL { 0 } else { count }
+}
+
+/// Of the lives that both of two sides have folded away, those of which the first has had less,
+/// as far as that is remembered: only where it has folded later lives of the server too. So
+/// an old disk may have what was lost before all others began anew.
+pub(crate) fn had_less<'a>(
+    (ts, finals): (&'a Timestamp, &'a Timestamp),
+    (other, other_finals): (&'a Timestamp, &'a Timestamp),
+) -> impl Iterator<Item = ReplicaId> + 'a {
+    let lives = other_finals.iter().filter(move |&(life, count)| {
+        let fold = |ts: &Timestamp| ts.folds().find(|fold| fold.server == life.server);
+        let is_folded = other.has_folded(life) && fold(other) < fold(ts);
+        is_folded && count != Timestamp::ALL && finals.count(life) < count
+    });
+    lives.map(|(life, _)| life)
 }
 
 /// Remembers the last lives of a server apart, and no more.

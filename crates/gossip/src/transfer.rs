@@ -13,7 +13,7 @@ use crate::{
     LogEntry, Received, Replica, State, Time, Timestamp, Value,
     exchange::Apart,
     executed::ExecutedTable,
-    fold::had,
+    fold::{had, had_less},
     log::{Log, Place},
     waiting::Waiting,
 };
@@ -40,7 +40,11 @@ impl Reflected<'_> {
             _ => had(self.replica_ts, self.finals, life) >= least(life, count),
         };
         let waits = |&(life, number): &Place| number <= least(life, other.replica_ts.count(life));
-        other.replica_ts.iter().all(has) && !self.waiting.iter().any(waits)
+        let mut less = had_less(
+            (self.replica_ts, self.finals),
+            (other.replica_ts, other.finals),
+        );
+        other.replica_ts.iter().all(has) && less.next().is_none() && !self.waiting.iter().any(waits)
     }
 }
 

@@ -179,8 +179,11 @@ impl Oracle {
                 ));
             }
         }
-        if let Some(twice) = seen.applied.ones().find(|&index| ledger.count(index) != 1) {
-            return Err(("I3", format!("update {twice} took effect again at {id}")));
+        if let Some(index) = seen.applied.ones().find(|&index| ledger.count(index) != 1) {
+            let times = ledger.count(index);
+            let what =
+                format!("update {index} had taken effect at {id}, and now has {times} times");
+            return Err(("I3", what));
         }
         check_growth(id, "replica_ts", &seen.replica_ts, replica.replica_ts())?;
         check_growth(id, "value_ts", &seen.value_ts, replica.value_ts())?;

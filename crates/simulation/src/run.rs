@@ -18,7 +18,7 @@ const ROUNDS: usize = 400;
 /// True time that passes in such a round, in steps: no clock stays behind.
 const ROUND: u32 = 5_000;
 
-/// Runs a plan, and checks I1 to I6 on the way and at its end.
+/// Runs a plan, and checks I1 to I7 on the way and at its end.
 ///
 /// # Errors
 ///

@@ -68,6 +68,13 @@ fn seeds_that_once_broke_a_promise_hold() {
             panic!("seed {seed}: {violation}");
         }
     }
+    // With programs of two versions, and longer: a past lost by all but an old disk, and what
+    // such a disk gave up and others had.
+    for seed in [21504, 98183] {
+        if let Err(violation) = run(&Plan::mixed(seed)) {
+            panic!("seed {seed} with two versions: {violation}");
+        }
+    }
 }
 
 #[test]

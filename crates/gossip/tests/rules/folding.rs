@@ -1,7 +1,8 @@
 //! Letting go of lives that are over.
 
 use backfence_gossip::{
-    MalformedState, Message, Offer, Received, Replica, ReplicaId, Scope, Standing, Time, Timestamp,
+    MalformedState, Message, Offer, Received, Replica, ReplicaId, Scope, Standing, State, Time,
+    Timestamp,
 };
 
 use crate::{NOW, ONE, THREE, TWO, Trace, newcomer, offer, offered, record, replica, ts, update};
@@ -191,6 +192,70 @@ fn back_with_an_old_disk(now: Time) -> (Replica<Trace>, Received) {
     one.receive(Message::Offer(old.report())).expect("a report");
     let received = old.receive(one.message(own, Scope::All)).expect("a state");
     (old, received)
+}
+
+/// What waits on an old disk and another has too stays as it is, however late: others may
+/// have applied it already.
+#[test]
+fn what_waits_and_another_has_too_is_not_given_up() {
+    let own = ReplicaId::new(4, 2);
+    let mut old = newcomer(own);
+    let disk = vec![
+        record((TWO, 1), 1, [(THREE, 1)]),
+        record((TWO, 2), 7, []),
+        record((TWO, 3), 8, [(THREE, 1)]),
+    ];
+    let mut stored = offered(offer(own, [], disk));
+    stored.members = vec![TWO, THREE];
+    old.receive(Message::Offer(stored)).expect("its own disk");
+    old.meet([ONE, REBORN, THREE]);
+    old.advance(Time(u64::MAX / 2));
+    let has = [(TWO, 1), (THREE, 1)];
+    let received = old
+        .receive(report(THREE, &has, &[TWO]))
+        .expect("a report of one for which the life is over");
+    assert!(received.joined, "it makes what it has its own");
+    assert_eq!(received.late, [update(8, []).id], "nobody else has this");
+    assert_eq!(old.waiting().collect::<Vec<_>>(), [(TWO, 1)]);
+    let cause = vec![record((THREE, 1), 2, [])];
+    old.receive(offer(THREE, has, cause)).expect("the cause");
+    assert_eq!((old.waiting_len(), &old.value().0[..]), (0, &[7, 2, 1][..]));
+}
+
+/// Where all others have lost their disks and begun anew, an old disk has what they let go of
+/// as lost, although they have folded more lives than it has.
+#[test]
+fn what_was_lost_before_another_fold_comes_back_as_an_update() {
+    let again = ReplicaId::new(2, 3);
+    let mut anew = replica(ONE);
+    anew.meet([TWO, REBORN]);
+    for ended in [&[][..], &[REBORN]] {
+        for from in [again, THREE] {
+            let mut knows = offered(report(from, &[], ended));
+            knows.members = vec![ONE, REBORN, again, THREE];
+            anew.receive(Message::Offer(knows)).expect("a report");
+        }
+    }
+    assert_eq!(*anew.replica_ts(), ts([(REBORN, Timestamp::ALL)]));
+
+    let own = ReplicaId::new(4, 2);
+    let mut old = newcomer(own);
+    let from = own;
+    let disk = State {
+        from,
+        ..folded().state()
+    };
+    old.receive(Message::State(Box::new(disk)))
+        .expect("its own disk");
+    old.meet([ONE, again, THREE]);
+    assert_eq!((old.replica_ts(), &old.value().0), (&ts([FOLD]), &vec![1]));
+    old.receive(Message::State(Box::new(anew.state())))
+        .expect("a state");
+    let both = ts([(REBORN, Timestamp::ALL), (own, 1)]);
+    assert_eq!((old.replica_ts(), &old.value().0), (&both, &vec![1]));
+    anew.receive(Message::State(Box::new(old.state())))
+        .expect("a state");
+    assert_eq!((anew.value_ts(), &anew.value().0), (&both, &vec![1]));
 }
 
 /// Nobody can say of a life that it is over where no later one is known: so a message
