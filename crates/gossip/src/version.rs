@@ -1,10 +1,10 @@
 //! Replicas of several versions in one cluster.
 //!
 //! While a cluster is upgraded, server by server, some understand records that others do not.
-//! Each says itself what it understands, once in each life. The cluster speaks the least of
-//! what those who remain have said; one that has not said anything counts as the oldest. A
-//! server that is down holds the others back until it returns or is retired, for it comes back
-//! and asks for all that it missed.
+//! Each says itself what it understands, whenever it meets another. The cluster speaks the
+//! least of what those who remain have said; one that has not said anything counts as the
+//! oldest. A server that is down holds the others back until it returns or is retired, for it
+//! comes back and asks for all that it missed.
 //!
 //! What has been taken stays: a replica that does not understand it can take part no more, so
 //! the way back to an older version ends where the first record is taken that needs the newer.
