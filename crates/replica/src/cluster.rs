@@ -8,9 +8,10 @@
 //! and nothing is exchanged on a stream whose Hello has named another.
 //!
 //! Once a cluster has a second server and updates, or some seconds of age, or has come back
-//! from a disk, its name stays: a server that has lost its disk, and starts before the others are there, founds alone
-//! and still gives way to them. Data from before 0.2 have no name; what they are called follows
-//! from their fingerprint, and gives way to a name until all who remain have one.
+//! from a disk, its name stays: a server that has lost its disk, and starts before the others
+//! are there, founds alone and still gives way to them. Data from before 0.2 have no name; what
+//! they are called follows from their fingerprint, and gives way to a name until all who remain
+//! have one.
 
 use std::cmp::{Ordering, Reverse};
 
@@ -69,10 +70,7 @@ impl Claim {
         fingerprint: &str,
     ) -> Result<Self, Malformed> {
         if cluster.is_empty() {
-            return Ok(Self {
-                id: ClusterId::of_fingerprint(fingerprint),
-                standing: ClusterStanding::Guessed,
-            });
+            return Ok(Self::guessed(fingerprint));
         }
         // A standing that a later version brings is a firm one here.
         let standing = ClusterStanding::try_from(standing);
@@ -80,6 +78,14 @@ impl Claim {
             id: cluster.try_into()?,
             standing: standing.unwrap_or(ClusterStanding::Established),
         })
+    }
+
+    /// What data from before 0.2 are called.
+    fn guessed(fingerprint: &str) -> Self {
+        Self {
+            id: ClusterId::of_fingerprint(fingerprint),
+            standing: ClusterStanding::Guessed,
+        }
     }
 
     /// Whether it may come to be of this cluster.
@@ -100,10 +106,7 @@ impl Cluster {
             id: ClusterId(environment.random_u128().to_be_bytes()),
             standing: ClusterStanding::Candidate,
         };
-        let guessed = || Claim {
-            id: ClusterId::of_fingerprint(fingerprint),
-            standing: ClusterStanding::Guessed,
-        };
+        let guessed = || Claim::guessed(fingerprint);
         let (stored, claim) = match disk {
             Disk::Of(id) => {
                 let standing = ClusterStanding::Established;
