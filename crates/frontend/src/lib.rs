@@ -2,9 +2,10 @@
 //!
 //! A client sends its session's token with each request and gets the next one
 //! back; the front end keeps nothing that a session depends on, so any front end
-//! will do. Tokens are sealed with a key that all front ends share. Each request makes one pass over the servers in order of their
-//! numbers: each is tried once at most, for an equal share of the time that is
-//! left, until one serves it. An update keeps its id and time over these tries.
+//! will do. Tokens are sealed with a key that all front ends share. Each request
+//! makes one pass over the servers in order of their numbers: each is tried once at
+//! most, for an equal share of the time that is left, until one serves it. An update
+//! keeps its id and time over these tries.
 //!
 //! A server that does not answer is skipped for a while, with one probe at a time;
 //! it is tried all the same, last, when all others have failed. Requests and
@@ -31,6 +32,13 @@ mod said;
 mod server;
 mod service;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 pub use cluster_key::{ClusterKey, KeyError};
 pub use front_end::FrontEnd;
 pub use run::{Config, run};
+
+/// No change is left half-made by a panic, so a poisoned lock is fine.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

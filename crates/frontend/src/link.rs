@@ -5,7 +5,7 @@ use std::{
     error::Error as _,
     future::Future as _,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -24,7 +24,7 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
-use crate::said::Said;
+use crate::{lock, said::Said};
 
 /// The number of the Hello that begins a stream, and of its answers.
 const HELLO: u64 = 0;
@@ -390,9 +390,4 @@ impl tokio_stream::Stream for Outgoing {
         }
         Poll::Ready(None)
     }
-}
-
-/// No change is left half-made by a panic, so a poisoned lock is fine.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

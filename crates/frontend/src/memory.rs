@@ -1,12 +1,14 @@
 //! What a front end has learnt from replies.
 
 use std::sync::{
-    Mutex, MutexGuard, PoisonError,
+    Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
 use backfence_gossip::{Freshness, HybridClock, SessionId, Time, Timestamp, UpdateId};
 use tokio::time::Instant;
+
+use crate::lock;
 
 /// Freshness to hope for, the replicas' clock, and ids for clients that make none.
 ///
@@ -71,11 +73,6 @@ impl Memory {
         let time = ticked.max(Time(seen.0.saturating_add(1)));
         Some((UpdateId::new(self.session, sequence), time))
     }
-}
-
-/// No change is left half-made by a panic, so a poisoned lock is fine.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -23,6 +23,7 @@ use crate::{
     error::Error,
     front_end::Work,
     link::Unanswered,
+    lock,
     memory::Memory,
     pass::{Failed, Pass},
     request,
@@ -79,7 +80,7 @@ impl Router {
 
     /// The servers at this moment, in order.
     pub(crate) fn servers(&self) -> Arc<[Arc<Server>]> {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = lock(&self.table);
         // A watch that has ended (an error) changes nothing any more.
         if table.entries.has_changed().unwrap_or(false) {
             table.renew(&self.environment);

@@ -1,6 +1,6 @@
 //! What a server says of itself when a stream to it begins.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use backfence_process::Name;
 use backfence_wire::{
@@ -8,7 +8,10 @@ use backfence_wire::{
     v1::{self, ClusterStanding},
 };
 
-use crate::clusters::{Clusters, Heard};
+use crate::{
+    clusters::{Clusters, Heard},
+    lock,
+};
 
 /// What one server has said of itself, for its link and for whoever asks.
 #[derive(Debug)]
@@ -76,9 +79,4 @@ impl Drop for Said {
     fn drop(&mut self) {
         lock(&self.clusters).forget(self.key);
     }
-}
-
-/// No change is left half-made by a panic, so a poisoned lock is fine.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

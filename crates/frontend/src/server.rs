@@ -1,7 +1,7 @@
 //! One server: its address, its link, and whether it is worth a try.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use crate::{
     breaker::Breaker,
     clusters::Clusters,
     link::{Link, Unanswered},
+    lock,
     said::Said,
 };
 
@@ -114,9 +115,8 @@ impl Server {
         }
     }
 
-    /// No change is left half-made by a panic, so a poisoned lock is fine.
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.breaker)
     }
 }
 
