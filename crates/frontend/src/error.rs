@@ -8,7 +8,7 @@ use thiserror::Error;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::{cluster_key::NotOurs, pass::Unserved};
+use crate::{pass::Unserved, seal::NotOurs};
 
 const DOMAIN: &str = "backfence";
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use backfence_gossip::{Session, Time, Update, UpdateId};
-use backfence_process::{Backoff, Entry, Environment, Name};
+use backfence_process::{Backoff, ClusterKey, Entry, Environment, Name};
 use backfence_ratings::Operation;
 use backfence_wire::v1::{
     self, ServeRequest,
@@ -19,11 +19,11 @@ use tokio::{
 use tonic::Request;
 
 use crate::{
-    cluster_key::ClusterKey,
     deadline::deadline,
     error::Error,
     request,
     router::{Router, Served},
+    seal::Sealer,
     server::Server,
 };
 
@@ -40,7 +40,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct FrontEnd {
     pub(crate) environment: Environment,
     /// `None` where tokens are not protected.
-    cluster_key: Option<ClusterKey>,
+    sealer: Option<Sealer>,
     entries: watch::Receiver<BTreeMap<Name, Entry>>,
     pub(crate) router: Arc<Router>,
     in_work: Semaphore,
@@ -94,7 +94,7 @@ impl FrontEnd {
     ) -> Self {
         Self {
             environment: environment.clone(),
-            cluster_key,
+            sealer: cluster_key.as_ref().map(Sealer::new),
             router: Arc::new(Router::new(environment, entries.clone())),
             entries,
             in_work: Semaphore::new(MAX_IN_WORK),
@@ -147,14 +147,14 @@ impl FrontEnd {
     }
 
     pub(crate) fn session(&self, token: &[u8]) -> Result<Session, Error> {
-        request::session(token, self.cluster_key.as_ref(), &self.environment)
+        request::session(token, self.sealer.as_ref(), &self.environment)
     }
 
     /// A session as its client gets it back.
     pub(crate) fn carried(&self, session: &Session) -> v1::Session {
         v1::Session {
-            token: match &self.cluster_key {
-                Some(key) => key.seal(session),
+            token: match &self.sealer {
+                Some(sealer) => sealer.seal(session),
                 None => backfence_wire::token(session),
             },
             id: session.id.0.to_be_bytes().into(),

@@ -16,7 +16,6 @@
 //! beyond is answered with an error at once.
 
 mod breaker;
-mod cluster_key;
 mod clusters;
 mod deadline;
 mod error;
@@ -29,12 +28,12 @@ mod request;
 mod router;
 mod run;
 mod said;
+mod seal;
 mod server;
 mod service;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use cluster_key::{ClusterKey, KeyError};
 pub use front_end::FrontEnd;
 pub use run::{Config, run};
 

@@ -1,11 +1,7 @@
 //! The program `backfence-frontend`.
 
-use std::path::PathBuf;
-
-use backfence_frontend::{ClusterKey, Config, run};
-use backfence_process::{
-    Address, Environment, Exit, Failure, LogArgs, Name, bind, shutdown_on_signals,
-};
+use backfence_frontend::{Config, run};
+use backfence_process::{Address, Environment, KeyArgs, LogArgs, Name, bind, shutdown_on_signals};
 use clap::Parser;
 
 /// The front end of Backfence: clients connect to it, and it sends each request to
@@ -46,10 +42,8 @@ struct Args {
         value_name = "NAME"
     )]
     name: Name,
-    /// The secret that protects session tokens: a file of 32 random bytes or more, the
-    /// same for all front ends of a cluster. Without it tokens are not protected.
-    #[arg(long, env = "BACKFENCE_CLUSTER_KEY", value_name = "FILE")]
-    cluster_key: Option<PathBuf>,
+    #[command(flatten)]
+    key: KeyArgs,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -57,10 +51,7 @@ struct Args {
 fn main() -> std::process::ExitCode {
     backfence_process::main(async |args: Args| {
         args.log.init();
-        let cluster_key = args.cluster_key.as_deref().map(ClusterKey::read);
-        let cluster_key = cluster_key.transpose();
-        let cluster_key =
-            cluster_key.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+        let cluster_key = args.key.read()?;
         let listener = bind(&args.listen).await?;
         let config = Config {
             registry: args.registry,

@@ -7,8 +7,8 @@ use backfence_wire::v1::{self, ServeRequest, serve_request::Body};
 use tonic::metadata::MetadataMap;
 
 use crate::{
-    cluster_key::{ClusterKey, NotOurs},
     error::Error,
+    seal::{NotOurs, Sealer},
 };
 
 /// Longest title or genre, in bytes. Real ones have up to 160.
@@ -18,14 +18,14 @@ const MAX_TITLE: usize = 512;
 /// empty token starts a session.
 pub(crate) fn session(
     token: &[u8],
-    key: Option<&ClusterKey>,
+    sealer: Option<&Sealer>,
     environment: &Environment,
 ) -> Result<Session, Error> {
     if token.is_empty() {
         return Ok(new_session(environment));
     }
-    let session = match key {
-        Some(key) => key.unseal(token),
+    let session = match sealer {
+        Some(sealer) => sealer.unseal(token),
         None => backfence_wire::session(token).map_err(NotOurs::Malformed),
     };
     session.map_err(Error::BadToken)

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use backfence_process::{
-    Address, CancellationToken, Discovery, Environment, Health, Listener, Name, Wanted, advertised,
-    announce, serve,
+    Address, CancellationToken, ClusterKey, Discovery, Environment, Health, Listener, Name, Wanted,
+    advertised, announce, serve,
 };
 use backfence_wire::{MAX_REQUEST, v1::front_end_server::FrontEndServer};
 use tonic::service::Routes;
 
-use crate::{ClusterKey, front_end::FrontEnd, router::PREFIX};
+use crate::{front_end::FrontEnd, router::PREFIX};
 
 /// Most bytes of a response: the choices for a title, and a session's token. A
 /// longer one fails, and only it.

@@ -2,9 +2,11 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use backfence_frontend::{ClusterKey, Config};
+use backfence_frontend::Config;
 use backfence_gossip::Limits;
-use backfence_process::{Address, CancellationToken, Discovery, Environment, Name, bind};
+use backfence_process::{
+    Address, CancellationToken, ClusterKey, Discovery, Environment, Name, bind,
+};
 use backfence_ratings::Base;
 use backfence_wire::{
     MAX_REQUEST,

@@ -4,8 +4,9 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
-use backfence_frontend::{ClusterKey, FrontEnd};
+use backfence_frontend::FrontEnd;
 use backfence_gossip::{ReplicaId, Session, SessionId, Time, Timestamp};
+use backfence_process::ClusterKey;
 use backfence_wire::v1::{
     self, ServerStatus, front_end_server::FrontEnd as _, serve_request::Body,
 };

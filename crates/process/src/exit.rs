@@ -2,7 +2,7 @@
 
 use std::{future::Future, process::ExitCode};
 
-use crate::{BindError, DiscoveryError, InvalidAddress, InvalidName, OutputError};
+use crate::{BindError, DiscoveryError, InvalidAddress, InvalidName, KeyError, OutputError};
 
 /// What a program's exit code says.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -118,7 +118,8 @@ fn code_of(error: &anyhow::Error) -> Exit {
             let output = cause.downcast_ref().map(OutputError::exit);
             let usage = cause.is::<BindError>()
                 || cause.is::<InvalidAddress>()
-                || cause.is::<InvalidName>();
+                || cause.is::<InvalidName>()
+                || cause.is::<KeyError>();
             failure
                 .or(discovery)
                 .or(output)

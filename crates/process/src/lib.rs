@@ -60,6 +60,7 @@
 
 mod address;
 mod call;
+mod cluster_key;
 mod connection;
 mod discovery;
 mod environment;
@@ -77,6 +78,7 @@ mod shutdown;
 
 pub use address::{Address, InvalidAddress, advertised};
 pub use call::{Backoff, is_unreachable, within};
+pub use cluster_key::{ClusterKey, Domain, KeyArgs, KeyError, KeyName, Subkey};
 pub use discovery::{Discovery, DiscoveryError, Entry, InvalidEntry, Wanted};
 pub use environment::{Connecting, Connector, Environment, Io};
 pub use exit::{Exit, Failure, main};

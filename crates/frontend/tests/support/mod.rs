@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use backfence_frontend::{ClusterKey, FrontEnd};
+use backfence_frontend::FrontEnd;
 use backfence_gossip::{ReplicaId, Timestamp};
 use backfence_process::{
-    Address, CancellationToken, Entry, Environment, Health, Name, bind, serve,
+    Address, CancellationToken, ClusterKey, Entry, Environment, Health, Name, bind, serve,
 };
 use backfence_wire::decode;
 use backfence_wire::v1::{
