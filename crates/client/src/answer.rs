@@ -106,7 +106,8 @@ pub struct Updated {
     pub id: UpdateId,
     /// The server that took it.
     pub server: u32,
-    /// By number, the servers that are known to have it; of others it is not known.
+    /// By number, the servers that have it: the one that took it, and those that have told
+    /// it so and have answered it within the last second. Of others it is not known.
     pub servers: Vec<u32>,
 }
 

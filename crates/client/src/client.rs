@@ -112,7 +112,8 @@ impl Client {
     }
 
     /// The same client, whose sessions' updates are answered once so many servers have
-    /// them instead of one; each waits no longer than a request may take.
+    /// them instead of one; each waits no longer than a request may take. More than the
+    /// cluster has are [invalid](crate::Error::Invalid).
     #[must_use]
     pub fn with_copies(self, copies: u32) -> Self {
         Self { copies, ..self }

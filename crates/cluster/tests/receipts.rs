@@ -2,11 +2,14 @@
 
 mod support;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use backfence_client::{Client, Error, Session, UserId};
 use backfence_cluster::{Cluster, Role};
-use support::{TOY_STORY, client, online, stars, until, view};
+use support::{PATIENCE, TOY_STORY, client, online, stars, until, view};
 
 const USER: UserId = UserId(1);
 
@@ -76,4 +79,55 @@ async fn an_update_waits_for_its_copies() {
         at_risk.values().all(|&total| total == 0).then_some(())
     })
     .await;
+}
+
+/// Whoever is named has answered within the last second, also where the update is an old
+/// one: a server that is halted may never come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_halted_is_named_no_more() {
+    let cluster = Cluster::builder().start().expect("a cluster");
+    let client = client(&cluster, &[1]).await;
+    online(&mut client.session(), 3).await;
+    let patient = client.clone().with_limit(PATIENCE).with_copies(3);
+    let mut writer = patient.session();
+    let prepared = writer.prepare(USER, TOY_STORY, Some(stars("2.5"))).await;
+    let prepared = prepared.expect("the session begins");
+    let updated = writer.send(&prepared).await.expect("three have it");
+    assert_eq!(updated.servers, [1, 2, 3]);
+
+    cluster.stop(Role::Replica(3)).expect("it runs");
+    let halted = Instant::now();
+    let mut hasty = client.with_copies(3).resume(writer.save());
+    loop {
+        let asked = Instant::now();
+        let silent = asked - halted;
+        match hasty.send(&prepared).await {
+            Ok(updated) => assert!(silent <= Duration::from_secs(1), "{updated:?}, {silent:?}"),
+            Err(Error::CopiesNotMet { servers, .. }) => {
+                assert!(!servers.contains(&3), "{servers:?}");
+                break;
+            }
+            Err(error) => assert!(silent < PATIENCE, "{error}"),
+        }
+    }
+    cluster.cont(Role::Replica(3)).expect("it runs");
+    let updated = writer.send(&prepared).await.expect("three have it");
+    assert_eq!(updated.servers, [1, 2, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_copies_than_there_are_servers_are_refused_at_once() {
+    let cluster = Cluster::builder().start().expect("a cluster");
+    let client = client(&cluster, &[1]).await;
+    let mut session = client.session();
+    online(&mut session, 3).await;
+    let hour = Duration::from_secs(3600);
+    let refused = rate(&client.with_limit(hour).with_copies(4), "1").await;
+    let expected = Error::Invalid(
+        "copies: 4 servers are to have the update, and the cluster has 3; ask for no more, or \
+         start others"
+            .to_owned(),
+    );
+    assert_eq!(refused, Err(expected));
+    assert_eq!(view(&mut session, 1).await.as_deref(), Ok("4.0"));
 }

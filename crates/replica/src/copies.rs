@@ -1,6 +1,6 @@
 //! Who has an update.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use backfence_gossip::{Replica, ReplicaId, Timestamp};
 use backfence_ratings::Ratings;
@@ -9,9 +9,33 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{copy::Copy, inspect};
 
+/// A server counts as one that has an update while it has answered so short a time ago:
+/// one that was halted since may never come back.
+const RECENT: Duration = Duration::from_secs(1);
+
+/// More servers are to have an update than there are.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "copies: {copies} servers are to have the update, and the cluster has {}; ask for no more, or \
+     start others", .servers.len()
+)]
+pub(crate) struct TooMany {
+    copies: usize,
+    servers: BTreeSet<u32>,
+}
+
 /// An update that has been given a timestamp.
 #[derive(Debug)]
 pub(crate) struct Placed(Timestamp);
+
+/// Who has an update at one moment.
+#[derive(PartialEq, Eq, Debug)]
+struct Copies {
+    /// By number, this server, and those that have said so and have answered lately.
+    servers: BTreeSet<u32>,
+    /// Those that have said so, and have not answered lately.
+    silent: Vec<ReplicaId>,
+}
 
 impl Placed {
     /// The place of the update with this `prev` that was given `ts`: whoever has received
@@ -23,7 +47,9 @@ impl Placed {
     }
 
     /// Waits until so many servers have the update, this one included, which has it on
-    /// its disk; for as long as until the deadline. They are those that have it then.
+    /// its disk; for as long as until the deadline. They are those that have it then: each
+    /// has said so, and has answered a call of the last second. One that has said so before
+    /// is asked again.
     pub(crate) async fn copied(
         &self,
         copy: &Copy,
@@ -33,23 +59,53 @@ impl Placed {
         let mut grown = copy.grown();
         loop {
             grown.mark_unchanged();
-            let servers = copy.look(|replica| self.servers(replica)).what;
-            if servers.len() >= copies || Instant::now() >= deadline {
+            let now = Instant::now();
+            let silence = |peer| Some(now.saturating_duration_since(copy.answered(peer)?));
+            let Copies { servers, silent } =
+                copy.look(|replica| self.copies(replica, silence)).what;
+            if servers.len() >= copies || now >= deadline {
                 return servers;
             }
+            copy.ask(&silent);
             // Either way there is somebody to count again: reports mark it too.
             let _ = timeout_at(deadline, grown.changed()).await;
         }
     }
 
-    fn servers(&self, replica: &Replica<Ratings>) -> BTreeSet<u32> {
-        let reported = others(replica).filter(|&other| {
-            let reported = replica.reported(other);
+    /// `silence` is how long ago a peer was sent the last call that it has answered.
+    fn copies(
+        &self,
+        replica: &Replica<Ratings>,
+        silence: impl Fn(ReplicaId) -> Option<Duration>,
+    ) -> Copies {
+        let has_it = |other: &ReplicaId| {
+            let reported = replica.reported(*other);
             reported.is_some_and(|reported| self.0 <= *reported)
-        });
-        let servers = reported.map(|other| other.server);
-        servers.chain([replica.id().server]).collect()
+        };
+        let is_recent =
+            |other: &ReplicaId| silence(*other).is_some_and(|silence| silence <= RECENT);
+        let (recent, silent): (Vec<_>, _) = others(replica).filter(has_it).partition(is_recent);
+        let servers = recent.iter().map(|other| other.server);
+        Copies {
+            servers: servers.chain([replica.id().server]).collect(),
+            silent,
+        }
     }
+}
+
+/// Whether so many servers can ever have an update.
+///
+/// # Errors
+///
+/// [`TooMany`], if there are not so many.
+pub(crate) fn refuse_too_many(replica: &Replica<Ratings>, copies: u32) -> Result<(), TooMany> {
+    let servers = others(replica).map(|other| other.server);
+    let servers: BTreeSet<_> = servers.chain([replica.id().server]).collect();
+    let copies = usize::try_from(copies).unwrap_or(usize::MAX);
+    if copies > servers.len() {
+        return Err(TooMany { copies, servers });
+    }
+    Ok(())
 }
 
 /// The records that no other server has reported to have, the oldest in the log of each
@@ -113,7 +169,11 @@ mod tests {
         // It depends on what nobody else has: that is no matter of where it is.
         let prev: Timestamp = [(OWN, 1), (ReplicaId::new(9, 9), 4)].into_iter().collect();
         let placed = update(&mut replica, 2, prev.clone());
-        let servers = |replica: &_, placed: &Placed| Vec::from_iter(placed.servers(replica));
+        let servers = |replica: &_, placed: &Placed| {
+            let copies = placed.copies(replica, |_| Some(RECENT));
+            assert_eq!(copies.silent, []);
+            Vec::from_iter(copies.servers)
+        };
         assert_eq!(servers(&replica, &placed), [1]);
         report(&mut replica, OTHER, &[(OWN, 1)]);
         assert_eq!(servers(&replica, &placed), [1]);
@@ -125,6 +185,41 @@ mod tests {
         // What a life has reported that is over is not what its server has now.
         replica.meet([ANEW]);
         assert_eq!(servers(&replica, &placed), [1, 2]);
+    }
+
+    /// One that has had it and is halted may never come back.
+    #[test]
+    fn who_has_not_answered_lately_is_asked_and_does_not_count() {
+        let mut replica = replica(OWN, [OTHER, THIRD]);
+        let placed = update(&mut replica, 1, Timestamp::new());
+        report(&mut replica, OTHER, &[(OWN, 1)]);
+        let check = |silence: Option<Duration>, servers: &[u32], silent: &[ReplicaId]| {
+            let copies = placed.copies(&replica, |peer| silence.filter(|_| peer == OTHER));
+            assert_eq!(Vec::from_iter(copies.servers), servers, "{silence:?}");
+            assert_eq!(copies.silent, silent, "{silence:?}");
+        };
+        let later = RECENT + Duration::from_millis(1);
+        check(Some(Duration::ZERO), &[1, 2], &[]);
+        check(Some(RECENT), &[1, 2], &[]);
+        check(Some(later), &[1], &[OTHER]);
+        check(None, &[1], &[OTHER]);
+    }
+
+    #[test]
+    fn no_more_copies_are_asked_for_than_there_are_servers() {
+        let mut replica = replica(OWN, [OTHER, THIRD]);
+        let is_refused = |replica: &_, copies| refuse_too_many(replica, copies).is_err();
+        assert!(!is_refused(&replica, 3));
+        let refused = refuse_too_many(&replica, 4)
+            .expect_err("there are 3")
+            .to_string();
+        assert!(refused.starts_with("copies: 4 servers"), "{refused}");
+        assert!(is_refused(&replica, u32::MAX));
+        // Another life is no other server, and one that is retired is none.
+        replica.meet([ANEW]);
+        assert!(!is_refused(&replica, 3) && is_refused(&replica, 4));
+        replica.retire(3);
+        assert!(!is_refused(&replica, 2) && is_refused(&replica, 3));
     }
 
     #[test]

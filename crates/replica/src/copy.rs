@@ -19,7 +19,10 @@ use backfence_gossip::{MalformedState, Replica, ReplicaId, Time};
 use backfence_process::{Address, Environment};
 use backfence_ratings::{Base, Ratings};
 use backfence_wire::v1;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 pub(crate) use self::{
     core::{Core, UpdateError},
@@ -58,8 +61,8 @@ pub(crate) struct Copy {
     /// Marked changed whenever there may be something to tell a peer: a front end's
     /// update was accepted, or it was heard who knows whom.
     news: watch::Sender<()>,
-    /// The peers with a stream to them; told to pull at once.
-    pulls: Mutex<BTreeMap<ReplicaId, Arc<Notify>>>,
+    /// The peers with a stream to them.
+    pulls: Mutex<BTreeMap<ReplicaId, Linked>>,
     /// Told when there is one more of them.
     linked: Notify,
     /// What others are to be told anew when it changes.
@@ -68,6 +71,15 @@ pub(crate) struct Copy {
     events: AtomicU64,
     /// The newest version of the wire that is spoken.
     newest: u32,
+}
+
+/// A peer with a stream to it.
+#[derive(Default)]
+struct Linked {
+    /// Told to pull at once.
+    pull: Arc<Notify>,
+    /// When the last call was sent that it has answered.
+    answered: Option<Instant>,
 }
 
 /// What the lock guards.

@@ -11,7 +11,7 @@ use backfence_wire::{
 use tokio::{
     sync::{mpsc, watch},
     task::{AbortHandle, JoinSet},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Code, Status, Streaming};
@@ -262,11 +262,13 @@ impl Stream {
         message: &Message<backfence_ratings::Ratings>,
         pull: bool,
     ) -> Result<bool, Ended> {
+        let sent = Instant::now();
         self.calls.say_message(self.peer, message, pull).await?;
         let heard = timeout(MESSAGE, hear(&self.copy, self.peer.id, &mut self.answers))
             .await
             .map_err(|_| Status::deadline_exceeded("the peer does not answer"))??
             .ok_or_else(|| Status::unavailable("the peer has gone"))?;
+        self.copy.heard(self.peer.id, sent);
         let more = matches!(&heard.message, Message::Offer(offer) if offer.more);
         refuse_if_full(&self.copy, &heard.message)?;
         let is_news = self.copy.receive(self.peer.cluster, heard.message).await?;

@@ -1,6 +1,8 @@
 //! The core, entered by requests: all of a batch at once.
 
-use backfence_gossip::{Accepted, Record, Refusal, ReplicaId, Time, Timestamp, Update, View};
+use backfence_gossip::{
+    Accepted, Record, Refusal, Replica, ReplicaId, Time, Timestamp, Update, View,
+};
 use backfence_ratings::{Operation, Ratings, UnknownMovie};
 
 use super::{Copy, Held, Told};
@@ -44,6 +46,11 @@ impl Copy {
 }
 
 impl Core<'_> {
+    /// The core as it is.
+    pub(crate) const fn replica(&self) -> &Replica<Ratings> {
+        &self.held.replica
+    }
+
     /// Takes an update of a movie that exists.
     pub(crate) fn update(
         &mut self,

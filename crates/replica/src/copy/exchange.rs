@@ -9,9 +9,9 @@ use std::{
 use backfence_gossip::{MalformedState, Message, Offer, Record, ReplicaId, Scope, Timestamp};
 use backfence_ratings::{Operation, Ratings};
 use backfence_wire::ClusterId;
-use tokio::{sync::Notify, task::yield_now};
+use tokio::{sync::Notify, task::yield_now, time::Instant};
 
-use super::{Copy, Held, age::warn_of_late};
+use super::{Copy, Held, Linked, age::warn_of_late};
 use crate::cluster::{Claim, Strangers};
 
 /// Why nothing was taken of a message.
@@ -31,19 +31,35 @@ impl Copy {
     /// Has what `prev` asks for and the value lacks pulled from peers, at once.
     pub(crate) fn pull(&self, prev: &Timestamp) {
         let sources = self.held().replica.sources(prev);
+        self.ask(&sources);
+    }
+
+    /// Has everything pulled from these peers, at once, where there is a stream to them.
+    pub(crate) fn ask(&self, peers: &[ReplicaId]) {
         let pulls = self.pulls();
-        for source in sources {
-            if let Some(pull) = pulls.get(&source) {
-                pull.notify_one();
-            }
+        for linked in peers.iter().filter_map(|peer| pulls.get(peer)) {
+            linked.pull.notify_one();
         }
+    }
+
+    /// Notes that a peer has answered a call that was sent then.
+    pub(crate) fn heard(&self, peer: ReplicaId, sent: Instant) {
+        if let Some(linked) = self.pulls().get_mut(&peer) {
+            linked.answered = Some(sent);
+        }
+    }
+
+    /// When the last call was sent that a peer has answered. `None` where there is no
+    /// stream to it.
+    pub(crate) fn answered(&self, peer: ReplicaId) -> Option<Instant> {
+        self.pulls().get(&peer)?.answered
     }
 
     /// Has everything pulled from every peer with a stream, and pushed to it, at once.
     /// These are they.
     pub(crate) fn pull_all(&self) -> Vec<ReplicaId> {
         let pulls = self.pulls();
-        pulls.values().for_each(|pull| pull.notify_one());
+        pulls.values().for_each(|linked| linked.pull.notify_one());
         pulls.keys().copied().collect()
     }
 
@@ -179,7 +195,7 @@ impl Copy {
     /// Lets the stream to `peer`, which has said what it has, be told to pull, until the
     /// entry is taken out.
     pub(crate) fn link(&self, peer: ReplicaId) -> Arc<Notify> {
-        let pull = self.pulls().entry(peer).or_default().clone();
+        let pull = self.pulls().entry(peer).or_default().pull.clone();
         self.linked.notify_one();
         pull
     }
@@ -194,7 +210,7 @@ impl Copy {
         self.pulls().remove(&peer);
     }
 
-    pub(super) fn pulls(&self) -> MutexGuard<'_, BTreeMap<ReplicaId, Arc<Notify>>> {
+    pub(super) fn pulls(&self) -> MutexGuard<'_, BTreeMap<ReplicaId, Linked>> {
         self.pulls
             .lock()
             .expect("a map of peers cannot be half-changed")

@@ -24,7 +24,7 @@ use super::{
     waiting::Waiting,
 };
 use crate::{
-    copies::Placed,
+    copies::{self, Placed},
     copy::{Copy, Core, Told, UpdateError},
 };
 
@@ -176,13 +176,20 @@ impl Call {
                 None if room => Answered::OnceCovered(query),
                 None => Answered::Now(at_once(overloaded())),
             },
-            Self::Update { copies: 2.., .. } if !room => Answered::Now(at_once(overloaded())),
-            Self::Update { update, copies } => take(core, update, copies),
+            Self::Update { update, copies } => take(core, update, copies, room),
         }
     }
 }
 
-fn take(core: &mut Core<'_>, update: Update<Operation>, copies: u32) -> Answered {
+fn take(core: &mut Core<'_>, update: Update<Operation>, copies: u32, room: bool) -> Answered {
+    if copies > 1 {
+        if let Err(error) = copies::refuse_too_many(core.replica(), copies) {
+            return Answered::Now(at_once(refused(Reason::Invalid, &error)));
+        }
+        if !room {
+            return Answered::Now(at_once(overloaded()));
+        }
+    }
     // Only who waits for copies needs to know the place.
     let prev = (copies > 1).then(|| update.prev.clone());
     let Told { what, after } = match core.update(update) {
