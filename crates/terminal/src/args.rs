@@ -6,7 +6,7 @@ use backfence_client::UserId;
 use backfence_process::{Address, LogArgs};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{ask::Ask, plain::parse_user};
+use crate::{ask::Ask, plain::parse_user, up::Up};
 
 /// Rates movies with Backfence. Without a command, asks what to do until `quit`.
 ///
@@ -148,6 +148,14 @@ pub(crate) enum Command {
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Start a registry, servers and a front end on this machine, and a client.
+    ///
+    /// When the client ends, all that was started is stopped. Ratings are kept: the next
+    /// start goes on with them.
+    #[command(
+        after_help = "Examples:\n  backfence up --replicas 5\n  backfence up --data ml-latest-small --fresh"
+    )]
+    Up(Up),
     /// Print the completions for a shell.
     Completions {
         /// The shell.

@@ -26,6 +26,7 @@ mod signals;
 mod state;
 mod table;
 mod titles;
+mod up;
 mod waiting;
 
 use std::{io::IsTerminal as _, time::Duration};
@@ -67,8 +68,11 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             let sentence = "--json goes with a command, such as: backfence --json find Toy Story";
             Err(Failure::new(Exit::Usage, sentence).into())
         }
-        None if Input::is_a_person() => terminable(talk(&args)).await,
-        None => interruptible(talk(&args)).await.unwrap_or_else(interrupted),
+        None => converse_as(&args).await,
+        Some(Command::Up(what)) => {
+            let what = what.clone();
+            up::up(args, &what).await
+        }
         Some(Command::Completions { shell }) => {
             generate::completions(*shell)?;
             Ok(Exit::Done)
@@ -86,6 +90,14 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             })
         }
     }
+}
+
+/// Asks what to do until `quit`.
+async fn converse_as(args: &Args) -> anyhow::Result<Exit> {
+    if Input::is_a_person() {
+        return terminable(talk(args)).await;
+    }
+    interruptible(talk(args)).await.unwrap_or_else(interrupted)
 }
 
 async fn serve(args: &Args, command: &Command) -> anyhow::Result<Exit> {
@@ -110,7 +122,7 @@ async fn serve(args: &Args, command: &Command) -> anyhow::Result<Exit> {
         Command::Import { file, sessions } => {
             import::import(&client, file, (*sessions).into(), manner.format).await
         }
-        Command::Completions { .. } | Command::Man { .. } => Ok(Exit::Done),
+        Command::Completions { .. } | Command::Man { .. } | Command::Up(_) => Ok(Exit::Done),
     }
 }
 

@@ -110,7 +110,7 @@ impl SessionFile {
             "clock_us": saved.clock.0,
             "next": saved.next + ahead,
         });
-        write_private(&self.path, &format!("{value}\n"))
+        write_private(&self.path, format!("{value}\n"))
             .map_err(|error| self.failure(&error.to_string()))
     }
 

@@ -30,6 +30,10 @@ impl StateDir {
         Some(Self(folder.join("backfence")))
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// The file of lines that were typed, in a folder that is there.
     pub(crate) fn history(&self) -> io::Result<PathBuf> {
         self.make()?;
@@ -76,7 +80,7 @@ impl StateDir {
 
 /// Replaces a file by one that only its owner can read, in one step: whoever reads
 /// it, and whoever is interrupted, finds the old one or the new one.
-pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, contents: impl AsRef<[u8]>) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let temporary = PathBuf::from(name);
@@ -85,7 +89,7 @@ pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&temporary)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(contents.as_ref())?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     sync_folder(path)

@@ -49,7 +49,7 @@ fn completions_and_man_pages_name_every_command() {
     let commands = [
         "find", "view", "average", "rate", "delete", "search", "ratings", "top", "tags", "user",
         "whoami", "session", "status", "change", "members", "digest", "log", "gossip", "at-risk",
-        "retire", "script", "import", "export",
+        "retire", "script", "import", "export", "up",
     ];
     for shell in ["bash", "zsh", "fish", "powershell"] {
         let (code, text, _) = house.run(&["completions", shell], "");
