@@ -122,6 +122,8 @@ pub enum ServerStatus {
     Unreachable,
     /// It belongs to another cluster than the one that the front end serves.
     OtherCluster,
+    /// It has loaded other data than the cluster that the front end serves.
+    OtherData,
     /// Something that a later version says.
     Unknown,
 }
@@ -264,6 +266,7 @@ impl fmt::Display for ServerStatus {
             Self::Offline => "offline",
             Self::Unreachable => "unreachable",
             Self::OtherCluster => "other cluster",
+            Self::OtherData => "other data",
             Self::Unknown => "unknown",
         })
     }

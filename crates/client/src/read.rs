@@ -143,7 +143,8 @@ pub(crate) fn server(server: v1::Server) -> Result<Server, Malformed> {
     Ok(Server {
         server: server.server,
         status: match status(server.status)? {
-            // It is not asked, for it belongs to another.
+            // It is not asked, for it has others, or belongs to another.
+            ServerStatus::Unreachable if !server.fingerprint.is_empty() => ServerStatus::OtherData,
             ServerStatus::Unreachable if !server.cluster.is_empty() => ServerStatus::OtherCluster,
             other => other,
         },

@@ -183,8 +183,21 @@ impl Cluster {
         role: Role,
         change: impl FnOnce(&mut Vec<String>),
     ) -> anyhow::Result<()> {
-        self.launch(role, &[], change)?;
+        self.launch(role, change)?;
         self.wait_until_ready(role)
+    }
+
+    /// The same, and does not [wait](Self::wait_until_ready) until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn launch(
+        &mut self,
+        role: Role,
+        change: impl FnOnce(&mut Vec<String>),
+    ) -> anyhow::Result<()> {
+        self.launch_under(role, &[], change)
     }
 
     /// The same under another program, such as `strace`, which runs ours as itself or
@@ -194,7 +207,7 @@ impl Cluster {
     ///
     /// If it cannot be started, ends, or is not ready in time.
     pub fn restart_under(&mut self, role: Role, wrapper: &[&str]) -> anyhow::Result<()> {
-        self.launch(role, wrapper, |_| {})?;
+        self.launch_under(role, wrapper, |_| {})?;
         self.wait_until_ready(role)
     }
 
@@ -205,7 +218,7 @@ impl Cluster {
     /// If one cannot be started, ends, or is not ready in time.
     pub fn restart_all(&mut self, roles: &[Role]) -> anyhow::Result<()> {
         for &role in roles {
-            self.launch(role, &[], |_| {})?;
+            self.launch(role, |_| {})?;
         }
         roles
             .iter()
@@ -324,7 +337,7 @@ impl Cluster {
         self.restart_all(&roles)
     }
 
-    fn launch(
+    fn launch_under(
         &mut self,
         role: Role,
         wrapper: &[&str],
@@ -348,7 +361,16 @@ impl Cluster {
         Ok(())
     }
 
-    fn wait_until_ready(&mut self, role: Role) -> anyhow::Result<()> {
+    /// Waits until a program that was launched is ready.
+    ///
+    /// # Errors
+    ///
+    /// If it ends, or is not ready in time.
+    ///
+    /// # Panics
+    ///
+    /// If it was never started.
+    pub fn wait_until_ready(&mut self, role: Role) -> anyhow::Result<()> {
         let process = &self.running(role).process;
         let ready = role.ready_line();
         let after_ready = |line: &str| line.strip_prefix(ready).map(str::to_owned);

@@ -6,7 +6,7 @@
 mod support;
 
 use backfence_client::{Error, Session};
-use backfence_cluster::{Cluster, Role, write_small_data};
+use backfence_cluster::{Cluster, Role};
 use support::{change, client, converged, drained, online, rate, session, until, view};
 use tokio::task::JoinSet;
 
@@ -212,48 +212,6 @@ async fn a_session_moves_between_front_ends() {
         matches!(error, Error::Unreachable { .. } | Error::OutOfTime { .. }),
         "{error}"
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn other_data_is_refused_with_both_fingerprints() {
-    let mut cluster = Cluster::builder().replicas(2).start().expect("a cluster");
-    let other = tempfile::tempdir().expect("a temporary folder");
-    write_small_data(other.path(), "Another Movie").expect("it is written");
-    let folder = other.path().display();
-    let stranger = Role::Replica(3);
-    cluster
-        .restart_with(stranger, |args| {
-            args.extend([format!("--movies={folder}/movies.csv")]);
-            let given = args
-                .iter()
-                .position(|arg| arg == "--movies")
-                .expect("it is given");
-            args.drain(given..given + 2);
-        })
-        .expect("it starts");
-    let fingerprint = |role| {
-        cluster
-            .wait_for_log(role, &["fingerprint="])
-            .expect("it is logged");
-        let log = cluster.log(role);
-        let (_, rest) = log.split_once("fingerprint=").expect("it is logged");
-        rest.trim_matches('"')[..32].to_owned()
-    };
-    let (ours, theirs) = (fingerprint(Role::Replica(1)), fingerprint(stranger));
-    assert_ne!(ours, theirs);
-    for role in [Role::Replica(1), stranger] {
-        cluster
-            .wait_for_log(role, &["no gossip", &ours, &theirs])
-            .expect("it is told");
-    }
-    let mut session = session(&cluster, 3).await;
-    rate(&mut session, 1, "0.5").await.expect("it is taken");
-    until("servers 1 and 2 agree", &mut session, async |session| {
-        let servers = session.status().await.ok()?;
-        let value = |at: usize| Some(&servers[at].state.as_ref()?.value_ts);
-        (value(0)? == value(1)? && value(0)? != value(2)?).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,6 +74,10 @@ impl Work<'_> {
         }
     }
 
+    pub(crate) fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
     /// The same, about movies of the data with this fingerprint.
     pub(crate) fn of_data(self, fingerprint: String) -> Self {
         Self {

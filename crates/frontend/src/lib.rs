@@ -17,6 +17,7 @@
 
 mod breaker;
 mod clusters;
+mod data;
 mod deadline;
 mod error;
 mod front_end;

@@ -20,12 +20,13 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use crate::{
     clusters::Clusters,
+    data,
     error::Error,
     front_end::Work,
     link::Unanswered,
     lock,
     memory::Memory,
-    pass::{Failed, Pass},
+    pass::{Failed, Pass, Unserved},
     request,
     server::{Reply, Server},
 };
@@ -52,6 +53,20 @@ pub(crate) struct Served {
 
 /// What each server says, or that it says nothing.
 pub(crate) type Answers<T> = JoinSet<(Arc<Server>, Option<T>)>;
+
+/// Why a try did not end the pass.
+#[derive(Debug)]
+pub(crate) enum Missed {
+    Failed(Failed),
+    /// For a reason that holds for this server alone. It has done nothing.
+    Refused(Refused),
+}
+
+impl From<Failed> for Missed {
+    fn from(failed: Failed) -> Self {
+        Self::Failed(failed)
+    }
+}
 
 #[derive(Debug)]
 struct Table {
@@ -143,35 +158,49 @@ impl Router {
         prev: &Timestamp,
         body: impl Fn() -> Body,
     ) -> Result<Served, Error> {
-        let (mut pass, mut late) = (Pass::new(servers.len()), None);
+        let mut pass = Pass::new(servers.len());
+        // What one has refused that others need not.
+        let mut refused = None;
         loop {
             let now = Instant::now();
             let remaining = work.deadline.saturating_duration_since(now);
             let admits = |at: usize, share| servers[at].admits(now, share);
             let Some(made) = pass.next(remaining, admits) else {
-                return Err(match late {
-                    Some(refused) if !pass.maybe() => Error::Refused(refused),
-                    _ => pass.unserved().into(),
+                let refused = refused.or_else(|| data::differing(servers));
+                return Err(match (refused, pass.unserved()) {
+                    (Some(refused), Unserved::AllBusy | Unserved::Behind { .. }) => {
+                        Error::Refused(refused)
+                    }
+                    (_, unserved) => unserved.into(),
                 });
             };
-            let (server, body) = (&servers[made.at], body());
-            let is_update = matches!(body, Body::Update(_) | Body::CopiedUpdate(_));
-            let failed = match self.ask(server, work.request(body), made.share).await {
-                Ok(reply) => match failure(reply) {
-                    Ok(reply) => match too_late(reply) {
-                        Ok(reply) => return ended(server, reply, pass.maybe()),
-                        Err(refused) => {
-                            late = Some(refused);
-                            Failed::Declined
-                        }
-                    },
-                    Err(failed) => failed,
-                },
-                Err(unanswered) => unserved(unanswered, is_update),
+            let server = &servers[made.at];
+            let failed = match self.attempt(server, work, body(), made.share).await {
+                Ok(reply) => return ended(server, reply, pass.maybe()),
+                Err(Missed::Failed(failed)) => failed,
+                Err(Missed::Refused(why)) => {
+                    refused = Some(why);
+                    Failed::Declined
+                }
             };
             tracing::debug!(server = %server.entry.name, ?failed, "trying the next server");
             pass.heard(failed, prev);
         }
+    }
+
+    /// Asks one server in its turn, unless its data are others.
+    async fn attempt(
+        &self,
+        server: &Arc<Server>,
+        work: &Work<'_>,
+        body: Body,
+        share: Duration,
+    ) -> Result<Reply, Missed> {
+        data::check(server, work.fingerprint())?;
+        let is_update = matches!(body, Body::Update(_) | Body::CopiedUpdate(_));
+        let asked = self.ask(server, work.request(body), share).await;
+        let reply = asked.map_err(|unanswered| unserved(unanswered, is_update))?;
+        of_one_server(failure(reply)?)
     }
 
     /// Sends a request to one server, whatever its state.
@@ -270,12 +299,18 @@ fn failure(reply: Reply) -> Result<Reply, Failed> {
     }
 }
 
-/// What is too late for one server another may know still, or take: their clocks differ.
-fn too_late(reply: Reply) -> Result<Reply, Refused> {
+/// What is too late for one server another may know still, or take: their clocks differ. And
+/// what is of other data for one may be of another's.
+fn of_one_server(reply: Reply) -> Result<Reply, Missed> {
     match reply.outcome {
-        Outcome::Refused(refused) if refused.reason == Reason::TooLate.as_str() => Err(refused),
+        Outcome::Refused(refused) if is_own(&refused) => Err(Missed::Refused(refused)),
         _ => Ok(reply),
     }
+}
+
+fn is_own(refused: &Refused) -> bool {
+    let reason = Reason::read(&refused.reason);
+    matches!(reason, Some(Reason::TooLate | Reason::OtherData))
 }
 
 /// A refusal that another server need not share does not settle an update that

@@ -9,7 +9,7 @@ use backfence_wire::{
 };
 
 use crate::{
-    clusters::{Clusters, Heard},
+    clusters::{Clusters, Heard, Home},
     lock,
 };
 
@@ -20,7 +20,6 @@ pub(crate) struct Said {
     key: u64,
     /// Held for one look or change, never across an await.
     clusters: Arc<Mutex<Clusters>>,
-    fingerprint: Mutex<String>,
 }
 
 impl Said {
@@ -30,7 +29,6 @@ impl Said {
             server,
             key: lock(clusters).enter(),
             clusters: Arc::clone(clusters),
-            fingerprint: Mutex::default(),
         }
     }
 
@@ -44,29 +42,60 @@ impl Said {
     }
 
     /// Takes in a server's Hello. Whether the server may be asked: it is of the cluster that
-    /// this front end serves.
+    /// this front end serves, or may come to be.
     pub(crate) fn hear(&self, hello: v1::Hello) -> bool {
         // Also where a later version brings another.
         let is_settled = hello.standing > i32::from(ClusterStanding::Candidate);
         let cluster = ClusterId::try_from(&hello.cluster[..]).ok();
-        let cluster = cluster.filter(|_| is_settled);
-        lock(&self.fingerprint).clone_from(&hello.fingerprint);
-        let (server, heard) = (&self.server, lock(&self.clusters).hear(self.key, cluster));
-        if let (Heard::Foreign { served, is_news }, Some(cluster)) = (heard, cluster)
-            && is_news
-        {
-            tracing::error!(
+        let home = Home {
+            cluster: cluster.filter(|_| is_settled),
+            fingerprint: hello.fingerprint,
+        };
+        let (server, heard) = (&self.server, lock(&self.clusters).hear(self.key, home));
+        match (heard, cluster) {
+            (Heard::Foreign { is_news: true, .. }, _) if self.has_other_data() => tracing::error!(
+                %server,
+                fingerprint = self.fingerprint(),
+                "it has loaded other data than the cluster that this front end serves: passing it \
+                 over; start it with the same files, or give it a registry of its own"
+            ),
+            (
+                Heard::Foreign {
+                    served,
+                    is_news: true,
+                },
+                Some(cluster),
+            ) => tracing::error!(
                 %server,
                 "it belongs to cluster {cluster}, and this front end serves cluster {served}: \
                  passing it over; give each cluster a registry of its own"
-            );
+            ),
+            _ => {}
         }
         heard == Heard::Ours
     }
 
     /// Of the data that the server has loaded; empty where it has not said it.
     pub(crate) fn fingerprint(&self) -> String {
-        lock(&self.fingerprint).clone()
+        lock(&self.clusters).fingerprint(self.key).to_owned()
+    }
+
+    /// Whether the server may be asked about movies of the data with this fingerprint, if one
+    /// is given. What it has not said it tells itself.
+    pub(crate) fn has_data(&self, fingerprint: &str) -> bool {
+        let clusters = lock(&self.clusters);
+        let own = clusters.fingerprint(self.key);
+        fingerprint.is_empty() || own.is_empty() || own == fingerprint
+    }
+
+    /// Whether no cluster is served yet, and the server differs in its data from another.
+    pub(crate) fn is_differing(&self) -> bool {
+        lock(&self.clusters).differing().contains(&self.key)
+    }
+
+    /// Whether the server has other data than the cluster that is served.
+    pub(crate) fn has_other_data(&self) -> bool {
+        lock(&self.clusters).has_other_data(self.key)
     }
 
     /// The cluster of the server, where it is another than the one that is served.

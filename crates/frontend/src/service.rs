@@ -397,9 +397,17 @@ fn listed(server: &Server, description: Option<DescribeResponse>) -> v1::Server 
         address: server.entry.address.to_string(),
         ..v1::Server::default()
     };
+    if server.said.has_other_data() {
+        return v1::Server {
+            status: ServerStatus::Unreachable.into(),
+            fingerprint: server.said.fingerprint(),
+            ..listed
+        };
+    }
     match description {
         Some(described) => v1::Server {
             status: described.status,
+            fingerprint: described.fingerprint,
             state: described.state,
             cluster: described.cluster,
             build: described.build,

@@ -672,3 +672,39 @@ async fn servers_of_the_first_cluster_are_asked_and_those_of_before() {
     assert_eq!(clusters, [&[][..], &[], &[2; 16], &[]]);
     assert_eq!(listed[2].status(), ServerStatus::Unreachable);
 }
+
+/// Whoever repeats the fingerprint that came with a movie's id is served by servers with the
+/// same data only, and is told which server has others where there is none.
+#[tokio::test]
+async fn a_request_goes_to_servers_whose_data_its_ids_are_of() {
+    let servers = [1, 2].map(|number| (number, Act::Declines));
+    let house = House::new(&servers).await;
+    for (server, data) in [(1, "x"), (2, "y")] {
+        let hello = v1::Hello {
+            fingerprint: data.to_owned(),
+            ..v1::Hello::default()
+        };
+        house.hello(server, Some(hello));
+    }
+    let view = async |fingerprint: &str| {
+        let mut request = view(b"");
+        request.get_mut().fingerprint = fingerprint.to_owned();
+        house.front_end.view(request).await
+    };
+    // Nobody has joined anybody: whose data count is not settled.
+    let undecided = info(view("").await);
+    assert_eq!(undecided.reason, "OTHER_DATA");
+    assert_eq!(undecided.metadata["server"], "2");
+    assert_eq!(house.asked(), [1, 2]);
+    for server in [1, 2] {
+        house.act(server, answers());
+    }
+    for (data, server) in [("x", 1), ("y", 2)] {
+        view(data).await.expect("an answer");
+        assert_eq!(house.asked(), [server]);
+    }
+    let refused = info(view("z").await);
+    assert_eq!(refused.reason, "OTHER_DATA");
+    assert_eq!(refused.metadata["server"], "2");
+    assert_eq!(house.asked(), [0; 0]);
+}

@@ -1,5 +1,6 @@
 //! This replica's copy: the protocol behind one lock, and who waits for it.
 
+mod admission;
 mod age;
 mod core;
 mod exchange;
@@ -24,6 +25,7 @@ use tokio::{
     time::Instant,
 };
 
+use self::admission::Admission;
 pub(crate) use self::{
     core::{Core, UpdateError},
     exchange::NotTaken,
@@ -67,6 +69,8 @@ pub(crate) struct Copy {
     linked: Notify,
     /// What others are to be told anew when it changes.
     identity: watch::Sender<Identity>,
+    /// Whether it may serve, as far as its data go.
+    admission: watch::Sender<Admission>,
     /// How many messages peers were sent.
     events: AtomicU64,
     /// The newest version of the wire that is spoken.
@@ -144,6 +148,7 @@ impl Copy {
             pulls: Mutex::default(),
             linked: Notify::new(),
             identity: watch::Sender::new(identity),
+            admission: watch::Sender::new(Admission::at_start(start.differs)),
             events: AtomicU64::new(0),
             newest: config.limits.version,
         })
@@ -155,6 +160,8 @@ impl Copy {
     pub(crate) fn declines(&self, is_update: bool) -> Option<v1::Declined> {
         if self.is_full() && (is_update || !self.has_reached(self.held().own())) {
             Some(v1::Declined::DiskFull)
+        } else if self.may_not_serve() {
+            Some(v1::Declined::Starting)
         } else if self.offline.load(Ordering::Relaxed) {
             Some(v1::Declined::Offline)
         } else if self.overload_probability > 0.0
@@ -202,8 +209,12 @@ impl Copy {
     }
 
     /// Where all `others` that are registered have said what they have and still nobody
-    /// has been found to join by, they have started together, as a cluster.
-    pub(crate) fn found_with(&self, others: usize) {
+    /// has been found to join by, they have started together, as a cluster. Those with other
+    /// data are none of it.
+    pub(crate) fn found_with<'a>(&self, others: impl Iterator<Item = &'a Address>) {
+        let Some(others) = self.with_same_data(others) else {
+            return;
+        };
         let linked = self.pulls().len() >= others;
         let mut held = self.held();
         if linked && !held.replica.has_joined() {

@@ -62,6 +62,15 @@ impl Place {
         Reserve::new(&self.directory).release();
         Ok(opened)
     }
+
+    /// Removes a store that is of no use to anybody.
+    pub(crate) fn discard(&self) {
+        Reserve::new(&self.directory).release();
+        if let Err(error) = backfence_store::discard(&self.directory) {
+            let directory = self.directory.display();
+            tracing::warn!(%error, %directory, "the new store is left behind; remove it by hand");
+        }
+    }
 }
 
 impl Disk {

@@ -148,6 +148,7 @@ pub(crate) async fn hear_hello(
     let here = &copy.address;
     let refused = |why: String| Err(Status::failed_precondition(why));
     if hello.fingerprint != copy.fingerprint {
+        copy.hear_other_data();
         return refused(format!(
             "replica {own} at {here} was started with other data (fingerprint {}) than replica \
              {id} at {there} (fingerprint {}); start both with the same movies and ratings files",

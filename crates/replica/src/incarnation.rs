@@ -1,12 +1,12 @@
 //! Taking an incarnation that was never used before, and hearing who takes part.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use backfence_gossip::ReplicaId;
 use backfence_process::{Address, Discovery, Environment, Exit, Failure, within};
 use backfence_store::Recovered;
 use backfence_wire::{
-    all,
+    Malformed, all,
     v1::{self, replica_client::ReplicaClient},
 };
 use tokio::task::JoinSet;
@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::{
     PREFIX,
     cluster::{self, Claim, Cluster, Strangers, of_all},
+    data::{Party, Verdict, decide},
     disk::Disk,
 };
 
@@ -28,6 +29,8 @@ pub(crate) struct Start {
     pub(crate) members: Vec<ReplicaId>,
     /// No other replica is registered, or only such of other clusters: this one is the first.
     pub(crate) first: bool,
+    /// Somebody has loaded other data.
+    pub(crate) differs: bool,
     /// Its cluster, so far.
     pub(crate) cluster: Cluster,
     /// Its disk, and what was on it; `None` where nothing is kept.
@@ -41,12 +44,33 @@ pub(crate) struct Stored {
     pub(crate) of: cluster::Disk,
 }
 
-/// Who takes part, as a starting replica hears.
+/// Who takes part, as a replica hears that asks.
 pub(crate) struct HeardOf {
-    /// What each peer that answers says of its cluster, and of whom it has heard.
-    said: Vec<(Claim, Vec<ReplicaId>)>,
+    said: Vec<Said>,
     /// How many others are registered.
     others: usize,
+}
+
+/// What a peer says of itself.
+struct Said {
+    address: Address,
+    party: Party,
+    claim: Claim,
+    /// Of whom it has heard.
+    members: Vec<ReplicaId>,
+}
+
+impl Said {
+    fn read(address: Address, answer: v1::DescribeResponse) -> Result<Self, Malformed> {
+        let claim = Claim::read(&answer.cluster, answer.standing, &answer.fingerprint)?;
+        let party = Party::read(&answer, &claim);
+        Ok(Self {
+            address,
+            party: party.ok_or(Malformed("a description without an id"))?,
+            claim,
+            members: all(answer.members)?,
+        })
+    }
 }
 
 impl HeardOf {
@@ -56,35 +80,53 @@ impl HeardOf {
         discovery: &Discovery,
         own: &Address,
     ) -> anyhow::Result<Self> {
+        let entries = discovery.list(PREFIX).await?.into_values();
+        let addresses = entries.map(|entry| entry.address);
+        let others = addresses.filter(|address| address != own);
+        Ok(Self::ask_all(environment, others).await)
+    }
+
+    /// Asks the replicas at these addresses.
+    pub(crate) async fn ask_all(
+        environment: &Environment,
+        addresses: impl Iterator<Item = Address>,
+    ) -> Self {
         let mut asking = JoinSet::new();
-        for entry in discovery.list(PREFIX).await?.into_values() {
-            if entry.address != *own {
-                let mut peer = ReplicaClient::new(environment.connect(&entry.address));
-                let asked = async move { peer.describe(v1::DescribeRequest {}).await };
-                asking.spawn(within(ASK, asked));
-            }
+        for address in addresses {
+            let mut peer = ReplicaClient::new(environment.connect(&address));
+            let asked = async move { peer.describe(v1::DescribeRequest {}).await };
+            asking.spawn(async move { (address, within(ASK, asked).await) });
         }
         let others = asking.len();
         let mut said = Vec::new();
         while let Some(answer) = asking.join_next().await {
-            if let Ok(Ok(answer)) = answer {
-                let answer = answer.into_inner();
-                let claim = Claim::read(&answer.cluster, answer.standing, &answer.fingerprint);
-                match (claim, all::<_, ReplicaId>(answer.members)) {
-                    (Ok(claim), Ok(members)) => said.push((claim, members)),
+            if let Ok((address, Ok(answer))) = answer {
+                match Said::read(address, answer.into_inner()) {
+                    Ok(read) => said.push(read),
                     // It is refused when it says Hello; here it must stop nobody.
-                    (Err(error), _) | (_, Err(error)) => {
-                        tracing::warn!(%error, "a peer is ignored");
-                    }
+                    Err(error) => tracing::warn!(%error, "a peer is ignored"),
                 }
             }
         }
-        Ok(Self { said, others })
+        Self { said, others }
+    }
+
+    /// What this replica does about those that have loaded other data.
+    pub(crate) fn verdict(&self, own: &Party, is_over: bool) -> Verdict {
+        let parties: Vec<_> = self.said.iter().map(|said| said.party.clone()).collect();
+        decide(own, &parties, self.others - self.said.len(), is_over)
+    }
+
+    /// Where those are that have loaded other data.
+    pub(crate) fn with_other_data(&self, fingerprint: &str) -> BTreeSet<Address> {
+        let differs = |said: &&Said| said.party.fingerprint != fingerprint;
+        let differing = self.said.iter().filter(differs);
+        differing.map(|said| said.address.clone()).collect()
     }
 
     /// Whether somebody knows that the server was retired for good.
     pub(crate) fn has_ended(&self, server: u32) -> bool {
-        let mut heard = self.said.iter().flat_map(|(_, members)| members);
+        let mut heard = self.said.iter().flat_map(|said| &said.members);
         heard.any(|&member| member == ReplicaId::end(server))
     }
 
@@ -103,14 +145,19 @@ impl HeardOf {
         fingerprint: &str,
         stored: Stored,
     ) -> anyhow::Result<Start> {
+        let mut said = self.said;
+        let heard_of = said.len();
+        // Whoever has other data is of another cluster, whatever it is called.
+        said.retain(|said| said.party.fingerprint == fingerprint);
+        let differs = said.len() < heard_of;
         let heard = match stored.of {
             cluster::Disk::Of(_) => None,
-            _ => of_all(self.said.iter().map(|(claim, _)| claim)).map_err(two_clusters)?,
+            _ => of_all(said.iter().map(|said| &said.claim)).map_err(two_clusters)?,
         };
         let cluster = Cluster::new(stored.of, heard, fingerprint, environment);
-        let is_ours = |(claim, _): &(Claim, _)| claim.may_be_of(cluster.id());
-        let (ours, strangers): (Vec<_>, Vec<_>) = self.said.into_iter().partition(is_ours);
-        let members: Vec<_> = ours.into_iter().flat_map(|(_, members)| members).collect();
+        let is_ours = |said: &Said| said.claim.may_be_of(cluster.id());
+        let (ours, strangers): (Vec<_>, Vec<_>) = said.into_iter().partition(is_ours);
+        let members: Vec<_> = ours.into_iter().flat_map(|said| said.members).collect();
         let lives = members.iter().filter(|id| id.server == server);
         let known = lives
             .map(|id| id.incarnation)
@@ -125,6 +172,7 @@ impl HeardOf {
             id: ReplicaId::new(server, incarnation),
             members,
             first: strangers.len() == self.others,
+            differs,
             cluster,
             disk: None,
         })
@@ -137,6 +185,16 @@ fn two_clusters(Strangers { own, other }: Strangers) -> anyhow::Error {
          neither: give each cluster a registry of its own"
     );
     Failure::new(Exit::Refused, sentence).into()
+}
+
+/// The servers with other data are the cluster, and this one is no part of it.
+pub(crate) fn other_data(own: &Party, other: &Party) -> Failure {
+    let sentence = format!(
+        "server {} has loaded other data (fingerprint {}) than server {} (fingerprint {}), so it \
+         cannot take part; start it with the same movies, ratings and tags files",
+        own.server, own.fingerprint, other.server, other.fingerprint
+    );
+    Failure::new(Exit::Usage, sentence)
 }
 
 /// The server was retired by hand, and no life of it may go on.

@@ -12,6 +12,7 @@ mod answer;
 mod cluster;
 mod copies;
 mod copy;
+mod data;
 mod disk;
 #[cfg(test)]
 mod fixture;
@@ -40,6 +41,7 @@ use tonic::service::Routes;
 
 use crate::{
     copy::Copy,
+    data::{Party, Verdict},
     disk::{Disk, Place},
     incarnation::{HeardOf, Start, Stored},
     peers::Peers,
@@ -114,8 +116,9 @@ pub async fn run<L: Listener>(
         cluster = %start.cluster.id(),
         "started"
     );
-    let mut writer = None;
+    let (mut writer, mut new_store) = (None, None);
     if let Some((mut store, place, recovered)) = opened {
+        new_store = recovered.incarnation.is_none().then(|| place.clone());
         store.begin(id.incarnation)?;
         let (disk, thread) = Disk::new(store, place);
         start.disk = Some((disk, recovered));
@@ -126,24 +129,30 @@ pub async fn run<L: Listener>(
     let copy = Arc::new(copy.context("what is stored is no state that a replica can be in")?);
     let failed = writer.map(|writer| writer.run(&copy));
     let entries = discovery.watch(PREFIX);
-    let gossiping =
-        tokio::spawn(Peers::new(copy.clone(), config, environment).run(entries, shutdown.clone()));
+    let peers = Peers::new(copy.clone(), config, environment.clone());
+    let gossiping = tokio::spawn(peers.run(entries.clone(), shutdown.clone()));
     tokio::spawn(copy.clone().age(shutdown.clone()));
     starting.started(copy.clone());
-    tokio::select! {
-        biased;
-        () = copy.joined() => {}
-        () = shutdown.cancelled() => {}
-    }
-    health.ready().await;
-    announce("SERVER READY");
+    let serve = async {
+        copy.joined().await;
+        copy.admitted().await;
+        health.ready().await;
+        announce("SERVER READY");
+        std::future::pending::<()>().await;
+    };
 
     let ended = tokio::select! {
         biased;
+        () = shutdown.cancelled() => Ok(()),
+        error = failure(failed) => return Err(error),
         error = registration.lost() => Err(error.into()),
         for_good = copy.retired() => Err(retired(&id, for_good)),
-        error = failure(failed) => return Err(error),
-        () = shutdown.cancelled() => Ok(()),
+        failure = copy.outnumbered(&environment, entries) => {
+            // Nothing was taken, and what is new is of data that nobody else has.
+            new_store.iter().for_each(Place::discard);
+            Err(failure.into())
+        }
+        () = serve => Ok(()),
     };
     shutdown.cancel();
     registration.leave().await;
@@ -164,12 +173,26 @@ async fn begin(
     address: &Address,
     environment: &Environment,
 ) -> anyhow::Result<(Start, Option<Opened>)> {
+    let heard_of = HeardOf::ask(environment, discovery, address).await?;
+    if !config
+        .data_dir
+        .as_deref()
+        .is_some_and(backfence_store::is_there)
+    {
+        let own = Party {
+            server,
+            fingerprint: base.fingerprint(),
+            has_past: false,
+        };
+        if let Verdict::Leaves { other } = heard_of.verdict(&own, false) {
+            return Err(incarnation::other_data(&own, &other).into());
+        }
+    }
     let opened = open(config, base).await?;
     let stored = opened.as_ref().map(|(.., recovered)| Stored {
         incarnation: recovered.incarnation,
         of: stored_of(recovered),
     });
-    let heard_of = HeardOf::ask(environment, discovery, address).await?;
     let start = heard_of.start(
         environment,
         server,

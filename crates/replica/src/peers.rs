@@ -94,9 +94,9 @@ impl Peers {
     fn found(&self, entries: &watch::Receiver<BTreeMap<Name, Entry>>) {
         let entries = entries.borrow();
         if !entries.is_empty() {
-            let is_other = |entry: &&Entry| entry.address != self.copy.address;
+            let others = entries.values().map(|entry| &entry.address);
             self.copy
-                .found_with(entries.values().filter(is_other).count());
+                .found_with(others.filter(|address| **address != self.copy.address));
         }
     }
 

@@ -133,6 +133,26 @@ impl Directory {
     }
 }
 
+/// Whether a store is in this directory.
+pub fn is_there(directory: &Path) -> bool {
+    // Where that cannot be told, opening it says why.
+    !matches!(directory.join(FILE).try_exists(), Ok(false))
+}
+
+/// Removes the store of a directory, and the directory where nothing else is in it. For one
+/// that has just been made, and turns out to be of no use.
+///
+/// # Errors
+///
+/// If the store cannot be removed.
+pub fn discard(directory: &Path) -> io::Result<()> {
+    fs::remove_file(directory.join(FILE))?;
+    fs::remove_file(directory.join(LOCK))?;
+    // What else is there belongs to somebody else.
+    let _ = fs::remove_dir(directory);
+    Ok(())
+}
+
 /// Whether these are of one file under two names.
 #[cfg(unix)]
 fn is_same(one: &Metadata, other: &Metadata) -> bool {

@@ -46,6 +46,7 @@ mod tables;
 mod watch;
 
 pub use batch::{Batch, Checkpoint};
+pub use create::{discard, is_there};
 pub use error::{OpenError, WriteError};
 pub use migrate::Migrated;
 pub use recover::Recovered;

@@ -225,6 +225,7 @@ impl FrontEnd for Service {
                         newest: 2,
                     }),
                     speaks: 1,
+                    fingerprint: String::new(),
                 }
             });
             Ok(v1::StatusResponse {
