@@ -39,6 +39,8 @@ pub struct Session {
     id: SessionId,
     /// Empty until a front end has given one.
     token: Vec<u8>,
+    /// Of the data that its movies' ids are of; empty where that is not known.
+    fingerprint: String,
     /// A front end has told the time since this session began here.
     opened: bool,
     clock: HybridClock,
@@ -70,6 +72,8 @@ pub struct SavedSession {
     /// The number of its next update, from 1. A smaller one than saved would use
     /// an update id twice.
     pub next: u64,
+    /// See [`Session::fingerprint`].
+    pub fingerprint: String,
 }
 
 impl Session {
@@ -79,6 +83,7 @@ impl Session {
             preferred: None,
             id,
             token: Vec::new(),
+            fingerprint: String::new(),
             opened: false,
             clock: HybridClock::default(),
             began: Instant::now(),
@@ -94,6 +99,7 @@ impl Session {
         session.observe_clock(saved.clock);
         session.token = saved.token;
         session.next = saved.next.max(1);
+        session.fingerprint = saved.fingerprint;
         session
     }
 
@@ -127,7 +133,22 @@ impl Session {
             token: self.token.clone(),
             clock: clock.tick(self.began.elapsed()),
             next: self.next,
+            fingerprint: self.fingerprint.clone(),
         }
+    }
+
+    /// Of the data that the ids are of which the last answer told: of movies that were
+    /// found, searched, listed or ranked. Requests about a movie repeat it, so that a server
+    /// that has loaded other data, where the id may be another movie's, does not serve them.
+    /// Empty before the first such answer, and where a front end does not say it.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// From now on requests are about movies of these data: for ids that are older than the
+    /// last answer, or come from elsewhere. Empty for whatever the servers have loaded.
+    pub fn set_fingerprint(&mut self, fingerprint: impl Into<String>) {
+        self.fingerprint = fingerprint.into();
     }
 
     /// What it has seen, by the servers that made it; nothing before its first
@@ -204,6 +225,9 @@ impl Session {
     {
         let (mut reply, from) = self.call(deadline, effect, request, send).await?;
         self.observe(reply.session(), &from)?;
+        if let Some(fingerprint) = reply.fingerprint() {
+            self.fingerprint = fingerprint;
+        }
         Ok((reply, from))
     }
 

@@ -649,3 +649,39 @@ async fn an_older_front_end_is_told_as_such() {
     let refused = session.top("", 1, 5).await;
     assert_eq!(refused, Err(Error::Unsupported { front_end }));
 }
+
+/// What was found in some data is asked for, and rated, in no others.
+#[tokio::test]
+async fn requests_repeat_the_data_that_their_ids_are_of() {
+    let (world, fake, mut session) = alone().await;
+    let client = client(&[&fake.address]).await;
+    assert_eq!(session.fingerprint(), "");
+    session.find("toy story").await.expect("an answer");
+    assert_eq!(session.fingerprint(), "d1");
+    let resumed = client.resume(session.save());
+    assert_eq!(resumed.fingerprint(), "d1");
+    session
+        .rate(USER, TOY_STORY, rating("1"))
+        .await
+        .expect("it is taken");
+    world.lock().unwrap().data = "d2".to_owned();
+    let outcomes = [
+        session.view(USER, TOY_STORY).await.map(drop),
+        session.average(TOY_STORY).await.map(drop),
+        session.tags(TOY_STORY).await.map(drop),
+        session.delete(USER, TOY_STORY).await.map(drop),
+        session.rate(USER, TOY_STORY, rating("2")).await.map(drop),
+    ];
+    for outcome in outcomes {
+        let Err(Error::Refused { reason, .. }) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(reason, "OTHER_DATA");
+    }
+    assert_eq!(client.fingerprint().await.as_deref(), Ok("d2"));
+    session.find("toy story").await.expect("an answer");
+    session
+        .rate(USER, TOY_STORY, rating("2"))
+        .await
+        .expect("it is taken");
+}

@@ -7,9 +7,9 @@ mod support;
 
 use std::{fs, path::Path};
 
-use backfence_client::ServerStatus;
+use backfence_client::{Error, Resolution, SavedSession, ServerStatus};
 use backfence_cluster::{Cluster, Role, write_small_data};
-use support::{converged, ends, online, rate, run, session, until, view};
+use support::{client, converged, ends, online, rate, run, session, until, view};
 
 /// The file of data that has a row more.
 const KINDS: [&str; 3] = ["movies.csv", "ratings.csv", "tags.csv"];
@@ -168,4 +168,34 @@ async fn a_server_of_another_cluster_with_other_data_is_not_asked() {
         assert_eq!(view(&mut here, 5).await.expect("an answer"), "1.5");
         assert_eq!(two.terminate(stray).expect("it ends"), Some(0));
     }
+}
+
+/// A movie's id goes with the data in which it was found, also to another front end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rating_never_lands_on_a_movie_of_other_data() {
+    let other = tempfile::tempdir().expect("a folder");
+    write(other.path(), Some("movies.csv"));
+    let one = Cluster::builder().replicas(1);
+    let here = one.start().expect("a cluster");
+    let two = Cluster::builder().replicas(1).data(other.path());
+    let there = two.start().expect("another");
+    let mut finder = session(&there, 1).await;
+    let found = finder.find("Sabrina").await.expect("an answer");
+    assert!(matches!(found, Resolution::Found(_)), "{found:?}");
+    // It has seen nothing here.
+    let saved = SavedSession {
+        token: Vec::new(),
+        ..finder.save()
+    };
+    let mut session = client(&here, &[1]).await.resume(saved);
+    let error = rate(&mut session, 1, "0.5")
+        .await
+        .expect_err("it is refused");
+    let Error::Refused { reason, message } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(reason, "OTHER_DATA");
+    assert!(message.contains("server 1 "), "{message}");
+    session.find("toy story").await.expect("an answer");
+    rate(&mut session, 1, "0.5").await.expect("it is taken");
 }

@@ -50,6 +50,8 @@ impl Summary {
 pub(crate) struct Titled {
     pub(crate) movie: Movie,
     pub(crate) label: String,
+    /// Of the data that the movie's id is of.
+    pub(crate) fingerprint: String,
 }
 
 /// What came of a request.

@@ -23,7 +23,7 @@ use crate::{
         journal::{Journal, Past},
         latest::Latest,
         rows::{Row, digest, reader},
-        sending::{Count, Shared, lock, rate_rows},
+        sending::{Count, Shared, loaded, lock, rate_rows},
     },
     output::counted,
 };
@@ -58,7 +58,16 @@ pub(crate) async fn import(
     let opened = Journal::open(beside.clone(), &digest);
     let (mut journal, past) = opened.map_err(|error| cannot_note(&beside, &error))?;
     let past = past.ok_or_else(|| other_file(&beside))?;
-    let sessions = begin(client, sessions, &past, &mut journal)
+    let fingerprint = match &past.fingerprint {
+        Some(fingerprint) => fingerprint.clone(),
+        None => {
+            let fingerprint = loaded(client).await?;
+            let noted = journal.data(&fingerprint);
+            noted.map_err(|error| cannot_note(&beside, &error))?;
+            fingerprint
+        }
+    };
+    let sessions = begin(client, sessions, &past, &fingerprint, &mut journal)
         .map_err(|error| cannot_note(&beside, &error))?;
     let shared = Arc::new(Shared {
         journal: Mutex::new(journal),
@@ -128,6 +137,7 @@ fn begin(
     client: &Client,
     wanted: usize,
     past: &Past,
+    fingerprint: &str,
     journal: &mut Journal,
 ) -> io::Result<Vec<Session>> {
     let mut sessions: Vec<_> = past
@@ -141,12 +151,14 @@ fn begin(
                 token: Vec::new(),
                 clock: past.clock,
                 next: last + 1,
+                fingerprint: fingerprint.to_owned(),
             })
         })
         .collect();
     if sessions.is_empty() {
         for index in 0..wanted {
-            let session = client.session();
+            let mut session = client.session();
+            session.set_fingerprint(fingerprint);
             journal.session(index, session.id())?;
             sessions.push(session);
         }

@@ -157,8 +157,13 @@ pub(crate) async fn resolve(
     let asked = title.trim().to_owned();
     Ok(match session.find(&asked).await? {
         Resolution::Found(movie) => {
+            let fingerprint = session.fingerprint().to_owned();
             let label = label(session, &asked, &movie).await?;
-            Ok(Titled { movie, label })
+            Ok(Titled {
+                movie,
+                label,
+                fingerprint,
+            })
         }
         Resolution::Ambiguous(choices) => Err(Answer::Ambiguous(asked, choices)),
         Resolution::Unknown { near } => Err(Answer::Unknown(asked, near)),
@@ -172,6 +177,8 @@ pub(crate) async fn ask(
     about: About,
 ) -> Result<Answer, Error> {
     let movie = titled.movie.id;
+    // Others may have been found since, by a server with other data.
+    session.set_fingerprint(titled.fingerprint.clone());
     Ok(match about {
         About::Find => Answer::Found(titled),
         About::View(user) => Answer::Viewed(titled, user, session.view(user, movie).await?),

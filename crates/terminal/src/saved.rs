@@ -98,6 +98,7 @@ impl SessionFile {
             token: Vec::new(),
             clock: Time(0),
             next: 1,
+            fingerprint: String::new(),
         };
         self.write(&begun, 0)?;
         Ok(kept)
@@ -109,6 +110,7 @@ impl SessionFile {
             "token": saved.token.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
             "clock_us": saved.clock.0,
             "next": saved.next + ahead,
+            "fingerprint": saved.fingerprint,
         });
         write_private(&self.path, format!("{value}\n"))
             .map_err(|error| self.failure(&error.to_string()))
@@ -146,6 +148,11 @@ fn parse(text: &str) -> Option<SavedSession> {
         token: bytes(value.get("token")?.as_str()?)?,
         clock: Time(value.get("clock_us")?.as_u64()?),
         next: value.get("next")?.as_u64()?,
+        // Absent in files of before 0.3.
+        fingerprint: value
+            .get("fingerprint")
+            .map_or(Some(""), Value::as_str)?
+            .to_owned(),
     })
 }
 

@@ -144,6 +144,13 @@ fn an_import_goes_on_where_it_was_interrupted() {
     let before = server.world.lock().unwrap().taken.len();
     assert!((11..60).contains(&before), "{before}");
 
+    // Its movies are of other data than those that are loaded now.
+    server.world.lock().unwrap().data = "d2".to_owned();
+    let (code, _, stderr) = import();
+    assert!(code == 4 && stderr.contains("OTHER_DATA"), "{stderr}");
+    assert_eq!(server.world.lock().unwrap().taken.len(), before);
+    server.world.lock().unwrap().data = "d1".to_owned();
+
     let (code, stdout, stderr) = import();
     assert_eq!((code, stderr.as_str()), (0, ""));
     assert!(

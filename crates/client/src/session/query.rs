@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use backfence_gossip::ReplicaId;
+use backfence_process::Address;
 use backfence_ratings::{Average, MovieId, UserId, UserRating};
 use backfence_wire::{all, v1};
 use tokio::time::Instant;
@@ -35,10 +36,30 @@ impl Client {
     ///
     /// [`Error`], as every request.
     pub async fn titles(&self, after: Option<MovieId>) -> Result<Page<Title>, Error> {
+        let (titles, from) = self.list_titles(after, 0).await?;
+        read::titles(titles.titles).map_err(|why| wrong(&from, why))
+    }
+
+    /// Of the data that the servers have loaded, for [`Session::set_fingerprint`]: the ids of
+    /// movies are of these. Empty where the front end does not say it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request.
+    pub async fn fingerprint(&self) -> Result<String, Error> {
+        let (titles, _) = self.list_titles(None, 1).await?;
+        Ok(titles.fingerprint)
+    }
+
+    async fn list_titles(
+        &self,
+        after: Option<MovieId>,
+        limit: u32,
+    ) -> Result<(v1::ListTitlesResponse, Address), Error> {
         let after = after.map(|movie| movie.0);
         let request = v1::ListTitlesRequest {
             session: Vec::new(),
-            query: Some(v1::ListTitles { after, limit: 0 }),
+            query: Some(v1::ListTitles { after, limit }),
         };
         let deadline = Instant::now() + self.limit();
         let (mut preferred, progress) = (None, Progress::default());
@@ -46,8 +67,7 @@ impl Client {
         let asked = call.run(request, |mut service, request| async move {
             service.list_titles(request).await
         });
-        let (v1::ListTitlesResponse { titles, .. }, from) = asked.await?;
-        read::titles(titles).map_err(|why| wrong(&from, why))
+        asked.await
     }
 }
 
@@ -78,11 +98,12 @@ impl Session {
         user: UserId,
         movie: MovieId,
     ) -> Result<Option<UserRating>, Error> {
+        let fingerprint = self.fingerprint.clone();
         let request = |session| v1::ViewRequest {
             session,
             user_id: user.0,
             movie_id: movie.0,
-            fingerprint: String::new(),
+            fingerprint,
         };
         let asked = self.ask(request, |mut service, request| async move {
             service.view(request).await
@@ -98,10 +119,11 @@ impl Session {
     ///
     /// [`Error`], as every request; [`Error::UnknownMovie`].
     pub async fn average(&mut self, movie: MovieId) -> Result<Option<Average>, Error> {
+        let fingerprint = self.fingerprint.clone();
         let request = |session| v1::AverageRequest {
             session,
             movie_id: movie.0,
-            fingerprint: String::new(),
+            fingerprint,
         };
         let asked = self.ask(request, |mut service, request| async move {
             service.average(request).await
@@ -189,10 +211,11 @@ impl Session {
     /// [`Error`], as every request; [`Error::UnknownMovie`].
     pub async fn tags(&mut self, movie: MovieId) -> Result<Vec<Tag>, Error> {
         let query = Some(v1::ListTags { movie_id: movie.0 });
+        let fingerprint = self.fingerprint.clone();
         let request = |session| v1::ListTagsRequest {
             session,
             query,
-            fingerprint: String::new(),
+            fingerprint,
         };
         let asked = self.ask(request, |mut service, request| async move {
             service.list_tags(request).await

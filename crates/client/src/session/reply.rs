@@ -6,19 +6,34 @@ use backfence_wire::v1;
 pub(super) trait Reply {
     /// Can be taken once.
     fn session(&mut self) -> Option<v1::Session>;
+
+    /// Of the data that its movies' ids are of; `None` where it tells none. Can be taken
+    /// once.
+    fn fingerprint(&mut self) -> Option<String> {
+        None
+    }
 }
 
 macro_rules! replies {
-    ($($reply:ident)*) => {
+    ($($reply:ident)* ; of movies $($with_ids:ident)*) => {
         $(impl Reply for v1::$reply {
             fn session(&mut self) -> Option<v1::Session> {
                 self.session.take()
+            }
+        })*
+        $(impl Reply for v1::$with_ids {
+            fn session(&mut self) -> Option<v1::Session> {
+                self.session.take()
+            }
+
+            fn fingerprint(&mut self) -> Option<String> {
+                Some(std::mem::take(&mut self.fingerprint))
             }
         })*
     };
 }
 
 replies! {
-    FindResponse ViewResponse AverageResponse UpdateResponse SearchResponse
-    ListRatingsResponse TopResponse ListTagsResponse
+    ViewResponse AverageResponse UpdateResponse ListTagsResponse;
+    of movies FindResponse SearchResponse ListRatingsResponse TopResponse
 }

@@ -223,6 +223,7 @@ impl Session {
         let (user_id, movie_id) = (update.user.0, update.movie.0);
         let (update_id, time_us) = (Some(id.into()), update.time.0);
         let copies = self.client.copies();
+        let fingerprint = self.fingerprint.clone();
         let (reply, from): (v1::UpdateResponse, _) = match update.rating {
             Some(rating) => {
                 let request = v1::RateRequest {
@@ -233,7 +234,7 @@ impl Session {
                     update_id,
                     time_us,
                     copies,
-                    fingerprint: String::new(),
+                    fingerprint,
                 };
                 self.exchange(
                     deadline,
@@ -251,7 +252,7 @@ impl Session {
                     update_id,
                     time_us,
                     copies,
-                    fingerprint: String::new(),
+                    fingerprint,
                 };
                 self.exchange(
                     deadline,

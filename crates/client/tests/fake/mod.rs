@@ -68,6 +68,8 @@ pub(crate) struct World {
     retired: HashSet<u32>,
     count: u64,
     pub(crate) clock: Time,
+    /// Of the data that are loaded: their fingerprint.
+    pub(crate) data: String,
     /// Every update that was taken, and when it is dated.
     pub(crate) taken: BTreeMap<UpdateId, (Time, Operation)>,
     /// How often an update came.
@@ -90,6 +92,7 @@ pub(crate) fn world() -> Shared {
         retired: HashSet::new(),
         count: 0,
         clock: Time(1_000_000_000),
+        data: "d1".to_owned(),
         taken: BTreeMap::new(),
         arrivals: HashMap::new(),
         told: HashMap::new(),
@@ -185,6 +188,15 @@ impl World {
             clock_us: session.clock.0,
             lost: Vec::new(),
         })
+    }
+
+    /// Refuses ids of other data.
+    fn has_data(&self, fingerprint: &str) -> Result<(), Status> {
+        if fingerprint.is_empty() || fingerprint == self.data {
+            return Ok(());
+        }
+        let server = [("server", "1")];
+        Err(said(Code::FailedPrecondition, "OTHER_DATA", &server))
     }
 
     fn known(&self, movie: u32) -> Result<MovieId, Status> {

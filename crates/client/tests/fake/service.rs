@@ -87,7 +87,7 @@ impl FrontEnd for Service {
             Ok(v1::FindResponse {
                 session,
                 resolution: Some(resolution),
-                fingerprint: String::new(),
+                fingerprint: world.data.clone(),
             })
         })
         .await
@@ -99,6 +99,7 @@ impl FrontEnd for Service {
     ) -> Result<Response<v1::ViewResponse>, Status> {
         let request = request.into_inner();
         self.meet(|world| {
+            world.has_data(&request.fingerprint)?;
             let session = world.session(&request.session)?;
             let movie = world.known(request.movie_id)?;
             let rating = world.ratings.view(UserId(request.user_id), movie);
@@ -116,6 +117,7 @@ impl FrontEnd for Service {
     ) -> Result<Response<v1::AverageResponse>, Status> {
         let request = request.into_inner();
         self.meet(|world| {
+            world.has_data(&request.fingerprint)?;
             let session = world.session(&request.session)?;
             let movie = world.known(request.movie_id)?;
             let average = world.ratings.average(movie);
@@ -139,6 +141,7 @@ impl FrontEnd for Service {
             rating: Rating::try_from(request.rating).unwrap(),
         };
         self.meet(|world| {
+            world.has_data(&request.fingerprint)?;
             world.update(
                 &request.session,
                 request.update_id,
@@ -160,6 +163,7 @@ impl FrontEnd for Service {
             movie: MovieId(request.movie_id),
         };
         self.meet(|world| {
+            world.has_data(&request.fingerprint)?;
             world.update(
                 &request.session,
                 request.update_id,
@@ -385,7 +389,7 @@ impl FrontEnd for Service {
             Ok(v1::SearchResponse {
                 session,
                 found: Some(found.into()),
-                fingerprint: String::new(),
+                fingerprint: world.data.clone(),
             })
         })
         .await
@@ -405,7 +409,7 @@ impl FrontEnd for Service {
             Ok(v1::ListTitlesResponse {
                 session: None,
                 titles: Some(v1::Titles { titles, more }),
-                fingerprint: String::new(),
+                fingerprint: world.data.clone(),
             })
         })
     }
@@ -435,7 +439,7 @@ impl FrontEnd for Service {
             Ok(v1::ListRatingsResponse {
                 session,
                 ratings: Some(v1::ListedRatings { ratings, more }),
-                fingerprint: String::new(),
+                fingerprint: world.data.clone(),
             })
         })
         .await
@@ -456,7 +460,7 @@ impl FrontEnd for Service {
             Ok(v1::TopResponse {
                 session,
                 ranking: Some(v1::Ranking { movies }),
-                fingerprint: String::new(),
+                fingerprint: world.data.clone(),
             })
         })
         .await
@@ -468,6 +472,7 @@ impl FrontEnd for Service {
     ) -> Result<Response<v1::ListTagsResponse>, Status> {
         let request = request.into_inner();
         self.meet(|world| {
+            world.has_data(&request.fingerprint)?;
             let session = world.session(&request.session)?;
             let movie = world.known(request.query.unwrap().movie_id)?;
             let tag = |(tag, users): (&str, u64)| v1::Tag {

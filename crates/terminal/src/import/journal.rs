@@ -1,6 +1,7 @@
 //! What an import has sent, kept beside its file.
 //!
-//! A line each, appended as it happens: `session INDEX ID` when a session begins,
+//! A line each, appended as it happens: `data FINGERPRINT` of the data whose movies are
+//! rated, `session INDEX ID` when a session begins,
 //! `sent ROW INDEX SEQUENCE TIME` before an update leaves, `done ROW` after it was
 //! answered. Who is interrupted finds there what to send again, as it was.
 
@@ -27,6 +28,8 @@ pub(crate) struct Sent {
 /// What an interrupted import left.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Past {
+    /// Of the data that the servers had loaded; absent in notes of before 0.3.
+    pub(crate) fingerprint: Option<String>,
     pub(crate) sessions: Vec<SessionId>,
     /// By row, from 0, the updates that were sent and not answered.
     pub(crate) sent: BTreeMap<u64, Sent>,
@@ -76,6 +79,10 @@ impl Journal {
         }
     }
 
+    pub(crate) fn data(&mut self, fingerprint: &str) -> io::Result<()> {
+        self.append(&format!("data {fingerprint}"))
+    }
+
     pub(crate) fn session(&mut self, index: usize, id: SessionId) -> io::Result<()> {
         self.append(&format!("session {index} {id}"))
     }
@@ -116,6 +123,7 @@ impl Past {
 
     fn take(&mut self, words: &[&str]) -> Option<()> {
         match *words {
+            ["data", fingerprint] => self.fingerprint = Some(fingerprint.to_owned()),
             ["session", index, id]
                 if index.parse() == Ok(self.sessions.len()) && id.len() == 32 =>
             {
@@ -168,6 +176,7 @@ mod tests {
         };
         let (mut journal, past) = Journal::open(path.clone(), "d1").unwrap();
         assert_eq!(past, Some(Past::default()));
+        journal.data("f1").unwrap();
         journal.session(0, SessionId(7)).unwrap();
         journal.session(1, SessionId(8)).unwrap();
         journal.sent(0, sent(0, 1, 100)).unwrap();
@@ -178,6 +187,7 @@ mod tests {
 
         let (mut journal, past) = Journal::open(path.clone(), "d1").unwrap();
         let past = past.unwrap();
+        assert_eq!(past.fingerprint.as_deref(), Some("f1"));
         assert_eq!(past.sessions, [SessionId(7), SessionId(8)]);
         assert!(past.is_done(2) && !past.is_done(0) && !past.is_done(9));
         assert_eq!(past.sent.get(&0), Some(&sent(0, 1, 100)));

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use backfence_client::{Error, Prepared, Session, SessionId, UpdateId};
+use backfence_client::{Client, Error, Prepared, Session, SessionId, UpdateId};
 use backfence_process::{Exit, Failure};
 use indicatif::ProgressBar;
 use tokio::{sync::mpsc, time::Instant};
@@ -89,14 +89,11 @@ impl Shared {
         row: Row,
         session: &mut Session,
     ) -> Result<Prepared, Failure> {
-        let begun = Instant::now();
+        let patience = Patience::begin();
         let update = loop {
             match session.prepare(row.user, row.movie, Some(row.rating)).await {
                 Ok(update) => break update,
-                Err(error) if is_passing(&error) && begun.elapsed() < PATIENCE => {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err(error) => return Err(failure(error)),
+                Err(error) => patience.with(error).await.map_err(failure)?,
             }
         };
         let sent = Sent {
@@ -154,18 +151,48 @@ async fn has_given(session: &mut Session, update: &Prepared) -> Result<bool, Fai
     Ok(seen.is_some_and(|seen| seen.update == Some(update.id)))
 }
 
+/// Of the data that the servers have loaded: the ids in the file are taken to be of these.
+pub(super) async fn loaded(client: &Client) -> Result<String, Failure> {
+    let patience = Patience::begin();
+    loop {
+        match client.fingerprint().await {
+            Ok(fingerprint) => return Ok(fingerprint),
+            Err(error) => patience.with(error).await.map_err(failure)?,
+        }
+    }
+}
+
 /// Sends the update until somebody has taken it: it takes effect once.
 async fn persist(session: &mut Session, update: &Prepared) -> Result<(), Error> {
-    let begun = Instant::now();
+    let patience = Patience::begin();
     loop {
         match session.send(update).await {
             Ok(_) => return Ok(()),
-            Err(error) if is_passing(&error) && begun.elapsed() < PATIENCE => {
-                tracing::debug!(%error, "sending an update again");
-                tokio::time::sleep(PAUSE).await;
-            }
-            Err(error) => return Err(error),
+            Err(error) => patience.with(error).await?,
         }
+    }
+}
+
+/// For how long a request is tried again.
+struct Patience {
+    begun: Instant,
+}
+
+impl Patience {
+    fn begin() -> Self {
+        Self {
+            begun: Instant::now(),
+        }
+    }
+
+    /// Waits a moment after an error that passes; gives any other, and one that has lasted.
+    async fn with(&self, error: Error) -> Result<(), Error> {
+        if !is_passing(&error) || self.begun.elapsed() >= PATIENCE {
+            return Err(error);
+        }
+        tracing::debug!(%error, "trying again");
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
     }
 }
 
