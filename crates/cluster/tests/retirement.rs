@@ -176,6 +176,26 @@ async fn a_server_that_runs_is_to_be_stopped_first() {
     );
 }
 
+/// Nobody is there to say so: its own disk does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retired_server_does_not_start_alone() {
+    let mut cluster = Cluster::builder()
+        .data_dirs(true)
+        .start()
+        .expect("a cluster");
+    let mut session = session(&cluster, 3).await;
+    rate(&mut session, 1, "4.5").await.expect("it is taken");
+    converged(&mut session, 3).await;
+    ends(&told(&cluster, &["retire", "3", "--force"]), 0, &[]);
+    assert_eq!(cluster.wait_for_end(GONE).expect("it ends"), Some(4));
+    for role in OTHERS {
+        cluster.kill(role).expect("it is killed");
+    }
+    let finished = run("backfence-replica", &cluster.arguments(GONE));
+    let retired = "server 3 was retired for good";
+    ends(&finished, 4, &[retired, "another --server"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_that_was_retired_is_given_to_nobody() {
     let mut cluster = Cluster::builder().start().expect("a cluster");

@@ -69,12 +69,17 @@ impl<V: Value> Replica<V> {
     ///
     /// # Errors
     ///
-    /// [`MalformedState`] for a state that no replica can be in; nothing is changed.
+    /// [`MalformedState`] for a state that no replica can be in, also where it is what this
+    /// one itself has stored and names a later life of its server; nothing is changed.
     pub fn receive(&mut self, message: Message<V>) -> Result<Received, MalformedState> {
         // What it says may be news that no one else can ever have.
         let from = message.from();
         let mut told = message.members().iter();
         if self.members.is_retired(from) || told.any(|other| other.is_after(from)) {
+            // Of its own disk it cannot leave anything.
+            if from == self.id {
+                return Err(MalformedState::Retired { replica: from });
+            }
             return Ok(Received {
                 retired: true,
                 ..Received::default()

@@ -53,6 +53,7 @@ pub struct Offer<O> {
 }
 
 /// What came of a message.
+#[must_use = "it says what was not taken"]
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Received {
     /// The records that are new here, by origin. They are to be on stable storage

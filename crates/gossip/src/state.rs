@@ -60,6 +60,12 @@ pub enum MalformedState {
         /// That life.
         replica: ReplicaId,
     },
+    /// It is the replica's own, of a life that was before a later one of its server, or before
+    /// its end: nothing may be taken up from there.
+    Retired {
+        /// The replica that was to go on.
+        replica: ReplicaId,
+    },
 }
 
 impl fmt::Display for MalformedState {
@@ -72,6 +78,11 @@ impl fmt::Display for MalformedState {
                 )
             }
             Self::Hole { origin } => write!(f, "the log has a hole among the records of {origin}"),
+            Self::Retired { replica } => write!(
+                f,
+                "what is stored says that {replica} is out: its server was retired, or has started \
+                 anew"
+            ),
             Self::ValueAhead => f.write_str("the value reflects records that were not received"),
         }
     }

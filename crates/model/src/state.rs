@@ -124,7 +124,7 @@ fn introduce(replicas: &mut [Replica<Tally>]) {
             let report = replicas[from].report();
             for (to, replica) in replicas.iter_mut().enumerate() {
                 if to != from {
-                    replica
+                    let _ = replica
                         .receive(Message::Offer(report.clone()))
                         .expect("a report is never malformed");
                 }

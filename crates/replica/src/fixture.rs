@@ -33,5 +33,5 @@ pub(crate) fn report(replica: &mut Replica<Ratings>, from: ReplicaId, has: &[(Re
         horizon: Time::default(),
         settled: Time::default(),
     };
-    replica.receive(Message::Offer(report)).expect("a report");
+    let _ = replica.receive(Message::Offer(report)).expect("a report");
 }

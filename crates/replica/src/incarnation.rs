@@ -40,6 +40,7 @@ pub(crate) struct Start {
 /// What a former life has stored of itself.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Stored {
+    /// The greatest incarnation of this server that it knew of, or the mark of its end.
     pub(crate) incarnation: Option<u64>,
     pub(crate) of: cluster::Disk,
 }

@@ -190,7 +190,7 @@ async fn begin(
     }
     let opened = open(config, base).await?;
     let stored = opened.as_ref().map(|(.., recovered)| Stored {
-        incarnation: recovered.incarnation,
+        incarnation: recovered.latest_of(server),
         of: stored_of(recovered),
     });
     let start = heard_of.start(

@@ -100,6 +100,18 @@ fn members(transaction: &ReadTransaction) -> Result<Vec<ReplicaId>, Unreadable> 
 }
 
 impl Recovered {
+    /// The greatest incarnation of a server that is known, be it a life of this one that began
+    /// in a copy of the directory, or its end.
+    pub fn latest_of(&self, server: u32) -> Option<u64> {
+        let of_state = self.state.iter().flat_map(|state| &state.members);
+        let lives = self.members.iter().chain(of_state);
+        let lives = lives.filter(|life| life.server == server);
+        lives
+            .map(|life| life.incarnation)
+            .chain(self.incarnation)
+            .max()
+    }
+
     /// Shares the stored records out between the log of the state and what came later.
     fn read_records(&mut self, transaction: &ReadTransaction) -> Result<(), Unreadable> {
         let waiting = transaction.open_table(WAITING)?;

@@ -97,7 +97,7 @@ pub(super) fn recover(
         let received = replica.receive(Message::State(Box::new(State { from, ..state })))?;
         warn_of_late(&received.late);
     }
-    replica.receive(Message::Offer(Offer {
+    let received = replica.receive(Message::Offer(Offer {
         from,
         replica_ts: replica_ts.unwrap_or_default(),
         members: recovered.members,
@@ -108,5 +108,9 @@ pub(super) fn recover(
         horizon: Time::default(),
         settled: Time::default(),
     }))?;
+    if received.ignored > 0 {
+        let records = received.ignored;
+        tracing::warn!(records, "stored records were there already");
+    }
     Ok(())
 }

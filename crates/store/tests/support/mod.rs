@@ -54,7 +54,7 @@ pub(crate) fn revive(base: &Arc<Base>, recovered: Recovered) -> State<Ratings> {
         .map(|state| state.replica_ts.clone());
     if let Some(state) = recovered.state {
         let state = Message::State(Box::new(State { from: own, ..state }));
-        replica.receive(state).expect("the core takes the state");
+        let _ = replica.receive(state).expect("the core takes the state");
     }
     let expected = recovered.records.len();
     let received = replica
