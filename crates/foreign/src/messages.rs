@@ -95,6 +95,7 @@ pub fn stored_state(bytes: &[u8]) {
         };
         let _ = read_state(PEER, base(), cut);
     }
+    let _ = backfence_wire::stored::read_block(bytes);
     if let Ok(cell) = decode::<v1::state::Cell>(bytes) {
         let _ = cell.update_id.clone().map(UpdateId::try_from);
         let cut = v1::State {

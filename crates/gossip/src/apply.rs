@@ -92,12 +92,12 @@ impl<V: Value> Replica<V> {
         }
         // An update that was sent to two replicas has two records. It is executed
         // once, but both timestamps count: a session may hold either.
-        let reply = || FirstReply {
+        let reply = FirstReply {
             sequence: id.sequence,
             ts: entry.record.ts(),
             digest: V::digest(update),
         };
-        if self.executed.enter(id, update.time, reply) {
+        if self.executed.enter(id.session, update.time, reply) {
             self.value.apply(update);
         }
         // Of `prev` only entries that are lost for good can be beyond the value. They

@@ -1,27 +1,41 @@
 //! Which updates are reflected in the value.
 
 use alloc::{collections::BTreeMap, vec::Vec};
-use core::ops::RangeInclusive;
+use core::{
+    hash::{Hash, Hasher},
+    ops::RangeInclusive,
+};
 
 use crate::{Digest, SessionId, Time, Timestamp, UpdateId};
 
 /// First replies that are remembered of one session. A session makes one update at a
 /// time, so one would do; the rest are for clients that do not keep to that.
 const REPLIES: usize = 8;
+/// Sequence numbers that a block of digests is for.
+const BLOCK: u64 = 64;
+/// Most runs of sequence numbers that updates of one session may leave: there is a gap
+/// between any two.
+pub(crate) const RUNS: usize = 1024;
 /// In so many parts the table is looked through for what can be forgotten.
 const PARTS: usize = 32;
 
 /// The executed table: which updates are reflected in the value, and what retries of
 /// them are told.
 ///
-/// It grows with the sessions, not with their updates: of each it holds which of its
-/// updates are executed, as runs without gaps, and the first replies to the latest. It
-/// forgets a session when the last of its updates is settled: retries are too late then.
+/// An update is known by its identity: its session, its sequence number and its digest. So
+/// where an id is used for two updates, at two replicas, each is executed once, everywhere.
+///
+/// Of each session the table holds which numbers are executed, as runs without gaps; the first
+/// replies to the latest, with their digests; and the digests of the others, about 18 bytes
+/// each, until their dates are settled. It forgets a session when the last of its updates is
+/// settled: retries are too late then.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct ExecutedTable {
     sessions: BTreeMap<SessionId, Executed>,
     /// Where to look next for sessions to forget.
     next: SessionId,
+    /// How often a block has changed.
+    changes: u64,
 }
 
 /// What is executed of one session.
@@ -30,12 +44,50 @@ pub struct Executed {
     /// The sequence numbers of all executed updates, in ascending order, with a gap
     /// between any two.
     pub runs: Vec<RangeInclusive<u64>>,
-    /// The first replies to the latest of them, at most 8, by sequence number.
+    /// The first replies to the latest of them, at most 8, by sequence number and digest.
     pub replies: Vec<FirstReply>,
     /// The merge of the timestamps first given to the others.
     pub older: Timestamp,
+    /// The digests of the others, but for blocks of which all is settled; by number.
+    pub blocks: Vec<Block>,
     /// The greatest time of them all.
     pub latest: Time,
+    /// Of updates dated before, the digest may be missing: a replica of 0.2 had executed
+    /// them, which forgot it. Such a number counts as executed whatever has it.
+    pub unknown: Time,
+}
+
+/// The digests of executed updates with neighbouring sequence numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Block {
+    /// It is for the 64 sequence numbers from 64 times this on.
+    pub number: u64,
+    /// No update in it has a greater time.
+    pub latest: Time,
+    /// What is to be added to that, and the digest; in ascending order.
+    pub digests: Vec<(u8, Digest)>,
+    /// Which change of the table was its last: of no account to what it is.
+    changed: u64,
+}
+
+impl Block {
+    const fn parts(&self) -> (u64, Time, &Vec<(u8, Digest)>) {
+        (self.number, self.latest, &self.digests)
+    }
+}
+
+impl PartialEq for Block {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Block {}
+
+impl Hash for Block {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
 }
 
 /// What an update was first answered.
@@ -49,71 +101,106 @@ pub struct FirstReply {
     pub digest: Digest,
 }
 
+/// What is known of an update whose number is executed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Found<'a> {
+    /// It is executed itself. The first reply to it, or the merge of the replies to all that
+    /// are as old: that names it too, and nothing that the session has not done.
+    Executed(&'a Timestamp),
+    /// Another has the number, and this one is not executed unless it is settled.
+    Other,
+    /// The digest of what has the number is settled, and forgotten.
+    Forgotten,
+    /// It may be executed: a replica of 0.2 did not keep the digest.
+    Uncompared,
+}
+
+/// What was forgotten since nobody can ask for it any more.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Forgotten {
+    pub(crate) sessions: Vec<SessionId>,
+    /// The blocks, also those of the sessions.
+    pub(crate) blocks: Vec<(SessionId, u64)>,
+}
+
 impl ExecutedTable {
-    pub(crate) fn contains(&self, id: UpdateId) -> bool {
-        let executed = self.sessions.get(&id.session);
-        executed.is_some_and(|executed| executed.contains(id.sequence))
+    /// What is known of an update; `None` where its number is not executed.
+    pub(crate) fn find(
+        &self,
+        id: UpdateId,
+        time: Time,
+        digest: impl FnOnce() -> Digest,
+    ) -> Option<Found<'_>> {
+        let executed = self.sessions.get(&id.session)?;
+        let is_there = executed.contains(id.sequence);
+        is_there.then(|| executed.find(id.sequence, time, digest()))
     }
 
-    /// What a retry of an executed update is told, and the digest of what was executed
-    /// where that is remembered.
-    ///
-    /// It is the first reply, or, where its session has made several since, the merge
-    /// of all replies as old: that names it too, and nothing that the session has not
-    /// done.
-    pub(crate) fn reply(&self, id: UpdateId) -> Option<(Timestamp, Option<Digest>)> {
-        let executed = self.sessions.get(&id.session)?;
-        if !executed.contains(id.sequence) {
-            return None;
-        }
-        Some(match executed.position(id.sequence) {
-            Ok(at) => {
-                let reply = &executed.replies[at];
-                (reply.ts.clone(), Some(reply.digest))
-            }
-            Err(_) => (executed.older.clone(), None),
-        })
+    /// Whether the value reflects an update, as far as can be told.
+    pub(crate) fn contains(
+        &self,
+        id: UpdateId,
+        time: Time,
+        digest: impl FnOnce() -> Digest,
+    ) -> bool {
+        self.find(id, time, digest).is_some_and(Found::is_executed)
     }
 
     /// Enters an update that was made at `time`, with its first reply, unless it is there
     /// already. Whether it was not.
-    pub(crate) fn enter(
-        &mut self,
-        id: UpdateId,
-        time: Time,
-        reply: impl FnOnce() -> FirstReply,
-    ) -> bool {
-        let executed = self.sessions.entry(id.session).or_default();
-        let is_new = !executed.contains(id.sequence);
-        if is_new {
-            executed.latest = executed.latest.max(time);
-            executed.insert(reply());
+    pub(crate) fn enter(&mut self, session: SessionId, time: Time, reply: FirstReply) -> bool {
+        let executed = self.sessions.entry(session).or_default();
+        let (sequence, digest) = (reply.sequence, reply.digest);
+        if executed.contains(sequence) && executed.find(sequence, time, digest).is_executed() {
+            return false;
         }
-        is_new
+        executed.latest = executed.latest.max(time);
+        executed.insert(reply, &mut self.changes);
+        true
     }
 
-    /// Forgets sessions of which all is dated before `settled`, and gives them. It looks at
+    /// Whether an update that is not executed would leave one run more than a session may.
+    pub(crate) fn is_scattered(&self, id: UpdateId) -> bool {
+        let executed = self.sessions.get(&id.session);
+        executed.is_some_and(|executed| {
+            let touches = |sequence: Option<u64>| sequence.is_some_and(|s| executed.contains(s));
+            executed.runs.len() >= RUNS
+                && !touches(id.sequence.checked_sub(1))
+                && !touches(id.sequence.checked_add(1))
+        })
+    }
+
+    /// Forgets sessions of which all is dated before `settled`, and blocks. It looks at
     /// a part of the table, the next each time, so that nobody waits for long.
-    pub(crate) fn forget(&mut self, settled: Time) -> Vec<SessionId> {
+    pub(crate) fn forget(&mut self, settled: Time) -> Forgotten {
         let part = self.sessions.len() / PARTS + 1;
-        let mut from = self.sessions.range(self.next..);
-        let over = from
-            .by_ref()
-            .take(part)
-            .filter(|(_, of)| of.latest < settled)
-            .map(|(&session, _)| session)
-            .collect::<Vec<_>>();
+        let mut from = self.sessions.range_mut(self.next..);
+        let mut forgotten = Forgotten::default();
+        for (&session, of) in from.by_ref().take(part) {
+            let is_over = of.latest < settled;
+            if is_over {
+                forgotten.sessions.push(session);
+            }
+            of.blocks.retain(|block| {
+                let is_kept = !is_over && block.latest >= settled;
+                if !is_kept {
+                    forgotten.blocks.push((session, block.number));
+                }
+                is_kept
+            });
+        }
         self.next = from.next().map_or_else(SessionId::default, |next| *next.0);
-        for session in &over {
+        for session in &forgotten.sessions {
             self.sessions.remove(session);
         }
-        over
+        forgotten
     }
 
     /// Enters all that another replica has executed.
     pub(crate) fn join(&mut self, other: Self) {
         for (session, of) in other.sessions {
-            self.sessions.entry(session).or_default().join(of);
+            let executed = self.sessions.entry(session).or_default();
+            executed.join(of, &mut self.changes);
         }
     }
 
@@ -124,6 +211,10 @@ impl ExecutedTable {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &Executed)> {
         self.sessions.iter().map(|(&session, of)| (session, of))
     }
+
+    pub(crate) const fn changes(&self) -> u64 {
+        self.changes
+    }
 }
 
 impl From<Vec<(SessionId, Executed)>> for ExecutedTable {
@@ -131,9 +222,17 @@ impl From<Vec<(SessionId, Executed)>> for ExecutedTable {
         let mut table = Self::default();
         for (session, of) in sessions {
             // Whoever sent it may name one twice.
-            table.sessions.entry(session).or_default().join(of);
+            let executed = table.sessions.entry(session).or_default();
+            executed.join(of, &mut table.changes);
         }
         table
+    }
+}
+
+impl Found<'_> {
+    /// Whether the value reflects the update, as far as can be told.
+    fn is_executed(self) -> bool {
+        matches!(self, Self::Executed(_) | Self::Uncompared)
     }
 }
 
@@ -143,6 +242,26 @@ impl Executed {
         self.runs
             .get(at)
             .is_some_and(|run| *run.start() <= sequence)
+    }
+
+    /// What is known of an update whose number is executed.
+    fn find(&self, sequence: u64, time: Time, digest: Digest) -> Found<'_> {
+        if let Ok(at) = self.position(sequence, digest) {
+            return Found::Executed(&self.replies[at].ts);
+        }
+        let (number, offset) = block_of(sequence);
+        let block = self.block(number).ok().map(|at| &self.blocks[at]);
+        let digests = block.map_or(&[][..], |block| &block.digests);
+        if digests.binary_search(&(offset, digest)).is_ok() {
+            return Found::Executed(&self.older);
+        }
+        let is_other = digests.iter().any(|(other, _)| *other == offset)
+            || self.replies.iter().any(|reply| reply.sequence == sequence);
+        match is_other {
+            true => Found::Other,
+            false if time < self.unknown => Found::Uncompared,
+            false => Found::Forgotten,
+        }
     }
 
     /// Adds a run, and closes the gaps that it fills.
@@ -159,26 +278,78 @@ impl Executed {
         self.runs.splice(from..to.max(from), [first..=last]);
     }
 
-    fn join(&mut self, other: Self) {
+    fn join(&mut self, other: Self, changes: &mut u64) {
         self.older.merge(&other.older);
         self.latest = self.latest.max(other.latest);
+        self.unknown = self.unknown.max(other.unknown);
         other.runs.into_iter().for_each(|run| self.include(run));
-        other
-            .replies
-            .into_iter()
-            .for_each(|reply| self.insert(reply));
+        for Block {
+            number,
+            latest,
+            digests,
+            ..
+        } in other.blocks
+        {
+            for (offset, digest) in digests {
+                self.keep((number, offset), digest, latest, changes);
+            }
+        }
+        for reply in other.replies {
+            self.insert(reply, changes);
+        }
     }
 
-    fn insert(&mut self, reply: FirstReply) {
+    fn insert(&mut self, reply: FirstReply, changes: &mut u64) {
         self.include(reply.sequence..=reply.sequence);
-        let Err(at) = self.position(reply.sequence) else {
+        let Err(at) = self.position(reply.sequence, reply.digest) else {
             return;
         };
         self.replies.insert(at, reply);
         if self.replies.len() > REPLIES {
             let oldest = self.replies.remove(0);
             self.older.merge(&oldest.ts);
+            let place = block_of(oldest.sequence);
+            self.keep(place, oldest.digest, self.latest, changes);
         }
+    }
+
+    /// Keeps a digest, of an update dated not after `latest`.
+    fn keep(&mut self, (number, offset): (u64, u8), digest: Digest, latest: Time, to: &mut u64) {
+        let at = self.block(number).unwrap_or_else(|at| {
+            let block = Block {
+                number,
+                ..Block::default()
+            };
+            self.blocks.insert(at, block);
+            at
+        });
+        let block = &mut self.blocks[at];
+        block.latest = block.latest.max(latest);
+        if let Err(at) = block.digests.binary_search(&(offset, digest)) {
+            block.digests.insert(at, (offset, digest));
+        }
+        *to += 1;
+        block.changed = *to;
+    }
+
+    /// The same without its blocks, which can be large: what is stored apart from them.
+    #[must_use]
+    pub fn without_blocks(&self) -> Self {
+        Self {
+            runs: self.runs.clone(),
+            replies: self.replies.clone(),
+            older: self.older.clone(),
+            blocks: Vec::new(),
+            latest: self.latest,
+            unknown: self.unknown,
+        }
+    }
+
+    /// The blocks that have changed since the table had [so many
+    /// changes](crate::Replica::executed_changes).
+    pub fn changed_since(&self, changes: u64) -> impl Iterator<Item = &Block> {
+        let is_new = move |block: &&Block| block.changed > changes;
+        self.blocks.iter().filter(is_new)
     }
 
     /// The same, with nothing but the merge of all replies: for one that cannot compare
@@ -191,10 +362,43 @@ impl Executed {
         self
     }
 
-    fn position(&self, sequence: u64) -> Result<usize, usize> {
-        self.replies
-            .binary_search_by_key(&sequence, |reply| reply.sequence)
+    fn position(&self, sequence: u64, digest: Digest) -> Result<usize, usize> {
+        let key = |reply: &FirstReply| (reply.sequence, reply.digest);
+        self.replies.binary_search_by_key(&(sequence, digest), key)
     }
+
+    fn block(&self, number: u64) -> Result<usize, usize> {
+        // The last one is asked for nearly always.
+        match self.blocks.last() {
+            Some(last) if last.number == number => Ok(self.blocks.len() - 1),
+            Some(last) if last.number < number => Err(self.blocks.len()),
+            _ => self
+                .blocks
+                .binary_search_by_key(&number, |block| block.number),
+        }
+    }
+}
+
+impl Block {
+    /// Digests of the 64 sequence numbers from `64 * number` on: what is to be added to that,
+    /// and the digest. `None` where one is out of place; no update in it is dated after
+    /// `latest`.
+    pub fn new(number: u64, latest: Time, digests: Vec<(u8, Digest)>) -> Option<Self> {
+        let is_sound = number <= u64::MAX / BLOCK
+            && digests.is_sorted_by(|one, next| one < next)
+            && digests.last().is_some_and(|last| u64::from(last.0) < BLOCK);
+        is_sound.then_some(Self {
+            number,
+            latest,
+            digests,
+            changed: 0,
+        })
+    }
+}
+
+/// In which block a sequence number is, and where there.
+fn block_of(sequence: u64) -> (u64, u8) {
+    (sequence / BLOCK, (sequence % BLOCK) as u8)
 }
 
 #[cfg(test)]
@@ -220,53 +424,161 @@ mod tests {
             ts: ts(given),
             digest: digest(given),
         };
-        table.enter(UpdateId::new(SESSION, sequence), Time(given), || reply);
+        table.enter(SESSION, Time(given), reply);
     }
 
-    fn reply(table: &ExecutedTable, sequence: u64) -> Option<(u64, Option<u64>)> {
-        let id = UpdateId::new(SESSION, sequence);
-        let reply = table
-            .reply(id)
-            .map(|(ts, digest)| (ts.height().1 as u64, digest));
-        let number = |Digest(bytes)| u128::from_be_bytes(bytes) as u64;
-        let reply = reply.map(|(given, digest)| (given, digest.map(number)));
-        assert_eq!(reply.is_some(), table.contains(id));
-        reply
+    /// What a retry is told of the update that was entered with `given`: its reply, or one that
+    /// covers it.
+    fn reply(table: &ExecutedTable, sequence: u64, given: u64) -> Option<u64> {
+        let (id, digest) = (UpdateId::new(SESSION, sequence), || digest(given));
+        let found = table.find(id, Time(given), digest);
+        let is_known = table.contains(id, Time(given), digest);
+        match found {
+            Some(Found::Executed(ts)) if is_known => Some(ts.height().1 as u64),
+            _ => {
+                assert!(!is_known);
+                None
+            }
+        }
     }
 
     #[test]
     fn what_was_given_first_stays_in_any_order_of_insertion() {
         let mut table = ExecutedTable::default();
-        for (sequence, given) in [(3, 30), (1, 10), (2, 20), (3, 99), (1, 99)] {
+        for (sequence, given) in [(3, 30), (1, 10), (2, 20)] {
             insert(&mut table, sequence, given);
         }
-        for sequence in 1..=3 {
-            let first = sequence * 10;
-            assert_eq!(reply(&table, sequence), Some((first, Some(first))));
+        // The same update once more, with another timestamp.
+        let again = FirstReply {
+            sequence: 3,
+            ts: ts(99),
+            digest: digest(30),
+        };
+        assert!(!table.enter(SESSION, Time(30), again));
+        for (sequence, given) in [(1, 10), (2, 20), (3, 30)] {
+            assert_eq!(reply(&table, sequence, given), Some(given));
         }
-        assert_eq!(reply(&table, 4), None);
-        assert_eq!(table.reply(UpdateId::new(SessionId(8), 1)), None);
+        let find = |sequence| {
+            let id = UpdateId::new(SESSION, sequence);
+            table.find(id, Time(9), || digest(9))
+        };
+        assert_eq!((find(3), find(4)), (Some(Found::Other), None));
+        let other = UpdateId::new(SessionId(8), 1);
+        assert_eq!(table.find(other, Time(9), || digest(9)), None);
     }
 
-    /// [L] 3.2: a cid is forgotten when no message with it can come any more. Here it
-    /// never is, only its reply.
+    /// [L] 3.2: a cid is forgotten when no message with it can come any more.
     #[test]
-    fn of_each_session_the_latest_replies_are_remembered_and_all_that_is_executed() {
+    fn every_update_is_known_until_it_is_settled() {
         let mut table = ExecutedTable::default();
-        for sequence in (1..=1_000).filter(|sequence| *sequence != 500) {
-            insert(&mut table, sequence, sequence);
-        }
-        assert_eq!(reply(&table, 1_000), Some((1_000, Some(1_000))));
-        assert_eq!(reply(&table, 993), Some((993, Some(993))));
-        assert_eq!(reply(&table, 992), Some((992, None)));
-        assert_eq!(reply(&table, 1), Some((992, None)));
-        assert_eq!(reply(&table, 500), None);
+        let all = || (1..=1_000).filter(|sequence| *sequence != 500);
+        all().for_each(|sequence| insert(&mut table, sequence, sequence));
+        assert_eq!(reply(&table, 1_000, 1_000), Some(1_000));
+        assert_eq!(reply(&table, 993, 993), Some(993));
+        all()
+            .take_while(|sequence| *sequence < 993)
+            .for_each(|sequence| assert_eq!(reply(&table, sequence, sequence), Some(992)));
         let of = table.of(SESSION).expect("it is there");
         assert_eq!((of.runs.len(), of.replies.len()), (2, REPLIES));
-        // What comes late is executed, and forgotten at once.
+        // What comes late is executed, and another with the same number is too.
         insert(&mut table, 500, 2_000);
-        assert_eq!(reply(&table, 500), Some((2_000, None)));
+        insert(&mut table, 7, 2_001);
+        assert_eq!(reply(&table, 500, 2_000), Some(2_001));
+        assert_eq!(
+            (reply(&table, 7, 7), reply(&table, 7, 2_001)),
+            (Some(2_001), Some(2_001))
+        );
         assert_eq!(table.of(SESSION).map(|of| of.runs.len()), Some(1));
+
+        // Block 1 ends with 127, of which the reply was forgotten eight later; block 7 holds
+        // one of 2,000, and block 0 one of 2,001.
+        let mut forgotten = Vec::new();
+        (0..2 * PARTS).for_each(|_| forgotten.extend(table.forget(Time(135)).blocks));
+        assert_eq!(forgotten, []);
+        (0..2 * PARTS).for_each(|_| forgotten.extend(table.forget(Time(136)).blocks));
+        assert_eq!(forgotten, [(SESSION, 1)]);
+        (0..2 * PARTS).for_each(|_| forgotten.extend(table.forget(Time(2_000)).blocks));
+        assert_eq!(forgotten.len(), 14, "{forgotten:?}");
+        let find = |sequence| {
+            let id = UpdateId::new(SESSION, sequence);
+            table.find(id, Time(sequence), || digest(sequence))
+        };
+        assert_eq!(find(64), Some(Found::Forgotten));
+        assert_eq!(find(1_000).map(Found::is_executed), Some(true));
+        assert_eq!(
+            (reply(&table, 7, 7), reply(&table, 500, 2_000)),
+            (Some(2_001), Some(2_001))
+        );
+    }
+
+    /// The runs of a session are bounded; an update that makes one longer is taken.
+    #[test]
+    fn a_session_leaves_so_many_gaps() {
+        let mut table = ExecutedTable::default();
+        for number in 1..=RUNS as u64 {
+            let id = UpdateId::new(SESSION, 10 * number);
+            assert!(!table.is_scattered(id));
+            insert(&mut table, 10 * number, number);
+        }
+        for (sequence, scatters) in [
+            (5, true),
+            (9, false),
+            (11, false),
+            (u64::MAX, true),
+            (0, true),
+        ] {
+            let id = UpdateId::new(SESSION, sequence);
+            assert_eq!(table.is_scattered(id), scatters, "{sequence}");
+        }
+        assert!(!table.is_scattered(UpdateId::new(SessionId(8), 5)));
+    }
+
+    /// What comes from a replica of 0.2: the numbers of all, and the digests of a few.
+    #[test]
+    fn what_cannot_be_compared_counts_as_executed() {
+        let executed = Executed {
+            runs: [1..=20].into(),
+            replies: [(19, 5), (20, 6)]
+                .map(|(sequence, given)| FirstReply {
+                    sequence,
+                    ts: ts(given),
+                    digest: digest(given),
+                })
+                .into(),
+            latest: Time(6),
+            unknown: Time(7),
+            ..Executed::default()
+        };
+        let mut table = ExecutedTable::from([(SESSION, executed)].to_vec());
+        for (sequence, given, found) in [
+            (19, 5, Found::Executed(&ts(5))),
+            (19, 6, Found::Other),
+            (18, 6, Found::Uncompared),
+            (18, 7, Found::Forgotten),
+        ] {
+            let (id, digest) = (UpdateId::new(SESSION, sequence), || digest(given));
+            assert_eq!(table.find(id, Time(given), digest), Some(found));
+        }
+        insert(&mut table, 18, 6);
+        assert_eq!(table.of(SESSION).map(|of| of.replies.len()), Some(2));
+        insert(&mut table, 18, 7);
+        assert_eq!(reply(&table, 18, 7), Some(7));
+    }
+
+    #[test]
+    fn blocks_that_have_changed_are_told() {
+        let mut table = ExecutedTable::default();
+        (1..=200).for_each(|sequence| insert(&mut table, sequence, sequence));
+        let before = table.changes();
+        let changed = |table: &ExecutedTable, since| -> Vec<u64> {
+            let of = table.of(SESSION).expect("it is there");
+            of.changed_since(since).map(|block| block.number).collect()
+        };
+        assert_eq!(changed(&table, 0), [0, 1, 2, 3]);
+        assert_eq!(changed(&table, before), []);
+        insert(&mut table, 70, 300);
+        insert(&mut table, 201, 201);
+        assert_eq!(changed(&table, before), [1, 3]);
     }
 
     /// Against a set of numbers: the runs hold the same, whatever is joined.
@@ -294,7 +606,8 @@ mod tests {
             }
             for sequence in 0..30 {
                 let id = UpdateId::new(SESSION, sequence);
-                assert_eq!(table.contains(id), all.contains(&sequence));
+                let found = table.find(id, Time(0), Digest::default);
+                assert_eq!(found.is_some(), all.contains(&sequence));
             }
             let runs = table.of(SESSION).map_or(&[][..], |of| &of.runs);
             let apart = |pair: &[RangeInclusive<u64>]| pair[0].end() + 1 < *pair[1].start();
@@ -322,17 +635,16 @@ mod tests {
                     digest: Digest::default(),
                 };
                 let made = if session % 2 == 0 { 10 * sequence } else { 5 };
-                let id = UpdateId::new(SessionId(session), sequence);
-                table.enter(id, Time(made), || reply);
+                table.enter(SessionId(session), Time(made), reply);
             }
         }
         // The last of an even session is of 20, also where another joins an older part.
         let older = table.of(SessionId(1)).cloned().expect("it is there");
         table.join([(SessionId(2), older)].to_vec().into());
-        assert_eq!(table.forget(Time(5)), []);
+        assert_eq!(table.forget(Time(5)).sessions, []);
         let mut forgotten = BTreeSet::new();
         for _ in 0..2 * PARTS {
-            let part = table.forget(Time(20));
+            let part = table.forget(Time(20)).sessions;
             assert!(part.len() <= 100 / PARTS + 1, "{part:?}");
             forgotten.extend(part);
         }
@@ -340,7 +652,7 @@ mod tests {
         assert!(forgotten.iter().all(|session| session.0 % 2 == 1));
         assert!(table.of(SessionId(3)).is_none() && table.of(SessionId(2)).is_some());
         let rest: Vec<_> = (0..2 * PARTS)
-            .flat_map(|_| table.forget(Time(21)))
+            .flat_map(|_| table.forget(Time(21)).sessions)
             .collect();
         assert_eq!((rest.len(), table.iter().count()), (50, 0));
     }
@@ -351,9 +663,14 @@ mod tests {
         (1..=10).for_each(|sequence| insert(&mut one, sequence, sequence));
         (5..=20).for_each(|sequence| insert(&mut two, sequence, 100 + sequence));
         one.join(two);
-        assert_eq!(reply(&one, 20), Some((120, Some(120))));
-        assert_eq!(reply(&one, 13), Some((113, Some(113))));
-        assert_eq!(reply(&one, 3), Some((112, None)));
-        assert_eq!(reply(&one, 21), None);
+        assert_eq!(reply(&one, 20, 120), Some(120));
+        assert_eq!(reply(&one, 13, 113), Some(113));
+        assert_eq!(reply(&one, 3, 3), Some(112));
+        // Both that had the number 5.
+        assert_eq!(
+            (reply(&one, 5, 5), reply(&one, 5, 105)),
+            (Some(112), Some(112))
+        );
+        assert_eq!(reply(&one, 21, 121), None);
     }
 }

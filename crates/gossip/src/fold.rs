@@ -256,7 +256,7 @@ impl<V: Value> Replica<V> {
     }
 
     /// Makes updates again, with the same ids and times, as records of this replica's own;
-    /// those that are executed, or have other records, it leaves. Gives those that are too
+    /// those that it knows, executed or in other records, it leaves. Gives those that are too
     /// late for it: others may have executed them, and have forgotten that.
     pub(crate) fn make_again(
         &mut self,
@@ -265,7 +265,7 @@ impl<V: Value> Replica<V> {
         let mut late = Vec::new();
         for (_, update) in updates {
             let number = self.replica_ts.count(self.id) + 1;
-            if self.executed.contains(update.id) || self.waiting.find(update.id).is_some() {
+            if self.knows(&update) {
                 continue;
             }
             if update.time < self.horizon {

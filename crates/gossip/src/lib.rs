@@ -20,7 +20,8 @@
 //!   report, lacks. A record is applied when it is *stable*: when all that it
 //!   depends on is reflected in the value. Then the value timestamp grows by it.
 //! - **Retries.** An update keeps its [`UpdateId`] wherever it is sent. A replica
-//!   that knows the id replies as the first time; a value takes each id once.
+//!   that knows it replies as the first time; a value takes each update once. It is known by
+//!   its id and its [`Digest`]: two that bear the same id are two.
 //! - **Concurrent updates** reach replicas in different orders, so the application's
 //!   [`Value::apply`] must not depend on it: let the greatest `(time, id)` win.
 //! - **Discarding.** A record leaves the log when every other replica has reported
@@ -129,8 +130,9 @@
 //!
 //! // It says what it has, and is sent what it lacks: here the whole state, since
 //! // until now the first replica knew of nobody to keep its record for.
-//! here.receive(Message::Offer(there.report()))?;
-//! there.receive(here.message(there.id(), Scope::All))?;
+//! let _ = here.receive(Message::Offer(there.report()))?;
+//! let received = there.receive(here.message(there.id(), Scope::All))?;
+//! assert!(received.joined);
 //! let view = there.query(&session.prev, now)?.expect("it covers the session now");
 //! assert_eq!(view.value.0["greeting"].2, "hello");
 //!
@@ -173,7 +175,7 @@ mod update;
 mod version;
 mod waiting;
 
-pub use executed::{Executed, FirstReply};
+pub use executed::{Block, Executed, FirstReply};
 pub use id::{ReplicaId, SessionId, UpdateId};
 pub use log::LogEntry;
 pub use members::Standing;

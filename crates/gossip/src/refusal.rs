@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::{fmt, time::Duration};
 
-use crate::{ReplicaId, UpdateId};
+use crate::{ReplicaId, UpdateId, executed::RUNS};
 
 /// Why an update or a query was refused. The replica's state is unchanged.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +31,12 @@ pub enum Refusal {
     /// Another update has this id: same cid, other time or operation.
     UpdateIdReused {
         /// The id.
+        id: UpdateId,
+    },
+    /// The updates of the session would leave more gaps between their sequence numbers than
+    /// are remembered. It was not done.
+    TooManyGaps {
+        /// The update.
         id: UpdateId,
     },
     /// This replica is out: a later incarnation of its server has taken its place.
@@ -82,6 +88,11 @@ impl fmt::Display for Refusal {
             Self::UpdateIdReused { id } => {
                 write!(f, "another update with other contents has the id {id}")
             }
+            Self::TooManyGaps { id } => write!(
+                f,
+                "update {id} was not done: its session leaves {RUNS} gaps between the numbers of \
+                 its updates; fill them, or go on with a new session"
+            ),
             Self::Retired { replica } => {
                 write!(
                     f,
@@ -147,6 +158,11 @@ mod tests {
                 Refusal::UpdateIdReused { id },
                 "another update with other contents has the id \
                  0000000000000000000000000000000a:3",
+            ),
+            (
+                Refusal::TooManyGaps { id },
+                "update 0000000000000000000000000000000a:3 was not done: its session leaves 1024 \
+                 gaps between the numbers of its updates; fill them, or go on with a new session",
             ),
             (
                 Refusal::Retired { replica },

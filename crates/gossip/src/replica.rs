@@ -4,8 +4,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::{
-    Digest, LogEntry, Record, Refusal, ReplicaId, Time, Timestamp, Update, UpdateId, Value,
-    executed::ExecutedTable, log::Log, members::Members, waiting::Waiting,
+    LogEntry, Record, Refusal, ReplicaId, Time, Timestamp, Update, Value,
+    executed::{ExecutedTable, Found},
+    log::Log,
+    members::Members,
+    waiting::Waiting,
 };
 
 /// What a replica allows itself. Deployments with the same limits work best
@@ -139,7 +142,7 @@ impl<V: Value> Replica<V> {
     ///
     /// `now` is physical time. A retry is answered with the timestamp of the first
     /// time. One that comes after eight later updates of its session is answered with
-    /// a timestamp that covers it, and is not compared with what was executed.
+    /// a timestamp that covers it. What cannot be compared is refused, never acknowledged.
     ///
     /// # Errors
     ///
@@ -148,17 +151,13 @@ impl<V: Value> Replica<V> {
     /// Ladin et al. 1992, section 3.2, "Processing an update message".
     pub fn update(&mut self, update: Update<V::Operation>, now: Time) -> Result<Accepted, Refusal> {
         let lost = self.lost(&update.prev);
-        if let Some((ts, first)) = self.first_reply(update.id) {
-            return if first.is_none_or(|first| first == V::digest(&update)) {
-                Ok(Accepted {
-                    ts,
-                    clock: self.clock(now),
-                    number: None,
-                    lost,
-                })
-            } else {
-                Err(Refusal::UpdateIdReused { id: update.id })
-            };
+        if let Some(ts) = self.first_reply(&update)? {
+            return Ok(Accepted {
+                ts,
+                clock: self.clock(now),
+                number: None,
+                lost,
+            });
         }
         self.refuse(&update, now)?;
         let number = self.replica_ts.count(self.id) + 1;
@@ -263,14 +262,47 @@ impl<V: Value> Replica<V> {
         self.greatest.max(now)
     }
 
-    /// The reply first given to an update that is executed or waits, and the
-    /// digest of its contents where that is still known.
-    fn first_reply(&self, id: UpdateId) -> Option<(Timestamp, Option<Digest>)> {
-        if let Some(first) = self.executed.reply(id) {
-            return Some(first);
+    /// The reply first given to an update that is executed or waits; `None` for a new one.
+    ///
+    /// What is settled here is dated before the horizon, so of all that could still be taken
+    /// the digest is known.
+    fn first_reply(&self, update: &Update<V::Operation>) -> Result<Option<Timestamp>, Refusal> {
+        let Update { id, time, .. } = *update;
+        let found = self.executed.find(id, time, || V::digest(update));
+        if let Some(Found::Executed(ts)) = found {
+            return Ok(Some(ts.clone()));
         }
-        let entry = self.log.entry(self.waiting.find(id)?)?;
-        Some((entry.record.ts(), Some(V::digest(entry.record.update()))))
+        if let Some(entry) = self.waiting_as(update) {
+            return Ok(Some(entry.record.ts()));
+        }
+        // Dated before this it may have been executed itself.
+        let since = match found {
+            Some(Found::Other) => self.settled,
+            Some(Found::Uncompared) => Time(u64::MAX),
+            Some(Found::Forgotten) => self.horizon,
+            _ if self.waiting.of(id).next().is_some() => self.horizon,
+            _ => return Ok(None),
+        };
+        if time < since {
+            let by = self.horizon.since(time);
+            return Err(Refusal::TooLate { by });
+        }
+        Err(Refusal::UpdateIdReused { id })
+    }
+
+    /// Whether an update is executed, as far as can be told, or waits in another record.
+    pub(crate) fn knows(&self, update: &Update<V::Operation>) -> bool {
+        let digest = || V::digest(update);
+        let is_executed = self.executed.contains(update.id, update.time, digest);
+        is_executed || self.waiting_as(update).is_some()
+    }
+
+    /// A record of the same update that waits.
+    fn waiting_as(&self, update: &Update<V::Operation>) -> Option<&LogEntry<V::Operation>> {
+        let mut waiting = self.waiting.of(update.id).peekable();
+        let digest = waiting.peek().map(|_| V::digest(update))?;
+        let mut entries = waiting.filter_map(|place| self.log.entry(place));
+        entries.find(|entry| V::digest(entry.record.update()) == digest)
     }
 
     fn refuse(&self, update: &Update<V::Operation>, now: Time) -> Result<(), Refusal> {
@@ -287,6 +319,9 @@ impl<V: Value> Replica<V> {
         if update.time < self.horizon {
             let by = self.horizon.since(update.time);
             return Err(Refusal::TooLate { by });
+        }
+        if self.executed.is_scattered(update.id) {
+            return Err(Refusal::TooManyGaps { id: update.id });
         }
         self.refuse_forged(&update.prev)?;
         if self.log.bytes() > self.limits.log_bytes && !self.stable(&update.prev) {

@@ -16,7 +16,7 @@
 
 use alloc::vec::Vec;
 
-use crate::{Replica, SessionId, Time, Timestamp, Update, UpdateId, Value};
+use crate::{Replica, SessionId, Time, Timestamp, Update, UpdateId, Value, executed::Forgotten};
 
 /// The horizon moves in steps of such a part of [`Limits::late`](crate::Limits::late): so
 /// replicas with like clocks come to the same, and what is settled is reckoned rarely.
@@ -32,6 +32,9 @@ pub struct Advanced {
     /// The sessions of which nothing is [executed](Replica::executed) any more. They are to
     /// go from the store with the next checkpoint, not before.
     pub forgotten: Vec<SessionId>,
+    /// The blocks of [digests](crate::Executed::blocks), by session and number, that are gone
+    /// like that: of these sessions, and of others.
+    pub blocks: Vec<(SessionId, u64)>,
 }
 
 impl<V: Value> Replica<V> {
@@ -44,9 +47,11 @@ impl<V: Value> Replica<V> {
         self.horizon = self.horizon.max(Time(horizon.0 - horizon.0 % step));
         let before = self.settled;
         self.settled = before.max(self.settles().unwrap_or_default());
+        let Forgotten { sessions, blocks } = self.executed.forget(self.settled);
         Advanced {
             settled: self.settled > before,
-            forgotten: self.executed.forget(self.settled),
+            forgotten: sessions,
+            blocks,
         }
     }
 
@@ -87,7 +92,8 @@ impl<V: Value> Replica<V> {
     /// executed and forgotten. A replica that remains has no such record for this one; who
     /// comes back with an old disk may.
     pub(crate) fn may_have_forgotten(&self, update: &Update<V::Operation>) -> bool {
-        update.time < self.settled && !self.executed.contains(update.id)
+        let digest = || V::digest(update);
+        update.time < self.settled && !self.executed.contains(update.id, update.time, digest)
     }
 
     /// Gives up what waits here, a peer lacks, and is dated before what is settled there: it

@@ -181,4 +181,10 @@ impl<V: Value> Replica<V> {
     pub fn executed(&self, session: SessionId) -> Option<&Executed> {
         self.executed.of(session)
     }
+
+    /// How often a block of digests has changed: for
+    /// [`Executed::changed_since`](crate::Executed::changed_since).
+    pub const fn executed_changes(&self) -> u64 {
+        self.executed.changes()
+    }
 }

@@ -41,12 +41,11 @@ impl Waiting {
         self.ids.remove(&(id, place));
     }
 
-    /// A waiting record of the update `id`.
-    pub(crate) fn find(&self, id: UpdateId) -> Option<Place> {
+    /// The waiting records of updates with this id.
+    pub(crate) fn of(&self, id: UpdateId) -> impl Iterator<Item = Place> + '_ {
         let all = (ReplicaId::new(0, 0), 0)..=(ReplicaId::new(u32::MAX, u64::MAX), u64::MAX);
         self.ids
             .range((id, *all.start())..=(id, *all.end()))
-            .next()
             .map(|&(_, place)| place)
     }
 

@@ -4,10 +4,17 @@
 //! Dollimore, Kindberg, Blair, 5th edition, 18.4.1; [+] marks rules that the
 //! sources leave open.
 
+#![expect(
+    unused_must_use,
+    reason = "what a test does not look at shows in what it looks at"
+)]
+
 #[path = "rules/bounds.rs"]
 mod bounds;
 #[path = "rules/folding.rs"]
 mod folding;
+#[path = "rules/identity.rs"]
+mod identity;
 #[path = "rules/joining.rs"]
 mod joining;
 #[path = "rules/settling.rs"]

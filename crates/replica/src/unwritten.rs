@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, mem};
 
-use backfence_gossip::{Record, Replica, SessionId};
+use backfence_gossip::{Advanced, Executed, Record, Replica, SessionId};
 use backfence_ratings::{MovieId, Operation, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered};
 use backfence_wire::ClusterId;
@@ -28,6 +28,8 @@ pub(crate) struct Unwritten {
     due: bool,
     /// The next checkpoint replaces everything.
     whole: bool,
+    /// How often the blocks of digests had changed at the last checkpoint.
+    changes: u64,
 }
 
 /// What may be other than in the last checkpoint. It may name something twice.
@@ -35,6 +37,8 @@ pub(crate) struct Unwritten {
 struct Changed {
     cells: Vec<(UserId, MovieId)>,
     sessions: Vec<SessionId>,
+    /// The blocks of digests that are gone.
+    blocks: Vec<(SessionId, u64)>,
 }
 
 impl Changed {
@@ -70,6 +74,7 @@ impl Unwritten {
             changed: Changed::of(waiting.chain(&recovered.records)),
             due: false,
             whole: false,
+            changes: 0,
         }
     }
 
@@ -125,10 +130,11 @@ impl Unwritten {
     pub(crate) fn aged(
         &mut self,
         is_past: bool,
-        forgotten: Vec<SessionId>,
+        advanced: Advanced,
         released: Vec<(UserId, MovieId)>,
     ) {
-        self.changed.sessions.extend(forgotten);
+        self.changed.sessions.extend(advanced.forgotten);
+        self.changed.blocks.extend(advanced.blocks);
         self.changed.cells.extend(released);
         if is_past {
             self.due = true;
@@ -155,6 +161,7 @@ impl Unwritten {
         };
         let changed = mem::replace(&mut self.changed, Changed::of(waiting()));
         self.due = false;
+        let before = mem::replace(&mut self.changes, replica.executed_changes());
         if mem::take(&mut self.whole) {
             return Checkpoint::whole(replica.state());
         }
@@ -162,13 +169,22 @@ impl Unwritten {
         let cells = changed.cells.into_iter();
         let cells = cells.map(|(user, movie)| (movie, user, value.cell(user, movie)));
         let sessions: BTreeSet<_> = changed.sessions.into_iter().collect();
-        let sessions = sessions.into_iter();
-        let executed = sessions.map(|session| (session, replica.executed(session).cloned()));
+        // Those that are gone come first: a block may be there again.
+        let gone = changed.blocks.into_iter().map(|place| (place, None));
+        let mut blocks: Vec<_> = gone.collect();
+        let mut executed = Vec::with_capacity(sessions.len());
+        for session in sessions {
+            let of = replica.executed(session);
+            let changed = of.into_iter().flat_map(|of| of.changed_since(before));
+            blocks.extend(changed.map(|block| ((session, block.number), Some(block.clone()))));
+            executed.push((session, of.map(Executed::without_blocks)));
+        }
         Checkpoint {
             cut: replica.cut(Ratings::new(value.base().clone())),
             waiting: replica.waiting().collect(),
             cells: cells.collect(),
-            executed: executed.collect(),
+            executed,
+            blocks,
             whole: None,
         }
     }
@@ -176,7 +192,7 @@ impl Unwritten {
 
 #[cfg(test)]
 mod tests {
-    use backfence_gossip::{Advanced, Limits, ReplicaId, Time, Timestamp, Update, UpdateId};
+    use backfence_gossip::{Limits, ReplicaId, Time, Timestamp, Update, UpdateId};
 
     use super::*;
     use crate::fixture;
@@ -198,17 +214,17 @@ mod tests {
         unwritten.made(Record::new(own, 1, update).expect("it can be"));
         let (batch, first) = unwritten.take(&replica).expect("a record");
         assert!(batch.records.len() == 1 && batch.checkpoint.is_none());
-        unwritten.aged(false, Vec::new(), Vec::new());
+        unwritten.aged(false, Advanced::default(), Vec::new());
         assert!(unwritten.take(&replica).is_none() && unwritten.position() == first);
 
         let now = made.after(2 * Limits::default().late);
-        let Advanced { settled, forgotten } = replica.advance(now);
+        let advanced = replica.advance(now);
         let released = replica.release(Ratings::release);
         assert_eq!(
-            (settled, &forgotten[..], &released[..]),
+            (advanced.settled, &advanced.forgotten[..], &released[..]),
             (true, &[session][..], &[(user, movie)][..])
         );
-        unwritten.aged(settled, forgotten, released);
+        unwritten.aged(true, advanced, released);
         assert!(unwritten.position() > first, "reports wait for it");
         let (batch, reaches) = unwritten.take(&replica).expect("a checkpoint");
         let checkpoint = batch.checkpoint.expect("it is due");

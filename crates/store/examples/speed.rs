@@ -135,6 +135,7 @@ fn checkpoints(
         batches[last].checkpoint = Some(Checkpoint {
             cells: records.clone().map(cell).collect(),
             executed: latest.map(executed).collect(),
+            blocks: Vec::new(),
             cut,
             waiting: Vec::new(),
             whole: None,
@@ -176,6 +177,8 @@ fn executed(record: &Record<Operation>) -> (SessionId, Option<Executed>) {
             .map(reply)
             .collect(),
         older: record.ts(),
+        blocks: Vec::new(),
+        unknown: Time(0),
         latest: record.update().time,
     };
     (session, Some(executed))
@@ -198,7 +201,7 @@ fn recovery(directory: &Path, base: Arc<Base>, records: u64) -> Result<(), Box<d
     let own = ReplicaId::new(1, 2);
     let mut replica = Replica::new(own, Ratings::new(base), Limits::default());
     // What they depend on is not there, as after a crash of all: they wait.
-    replica.receive(Message::Offer(Offer {
+    let received = replica.receive(Message::Offer(Offer {
         from: own,
         replica_ts: Timestamp::new(),
         members,
@@ -209,6 +212,7 @@ fn recovery(directory: &Path, base: Arc<Base>, records: u64) -> Result<(), Box<d
         horizon: Time::default(),
         settled: Time::default(),
     }))?;
+    assert_eq!(received.ignored, 0);
     let (all, busy) = (start.elapsed().as_secs_f64(), processor() - busy);
     println!(
         "recovery: {records} records in {size} MiB: opened in {opened:.2} s, in the core after \

@@ -1,12 +1,12 @@
 //! What is written, and how.
 
-use backfence_gossip::{Executed, LogEntry, Record, ReplicaId, SessionId, State, Timestamp};
+use backfence_gossip::{Block, Executed, LogEntry, Record, ReplicaId, SessionId, State, Timestamp};
 use backfence_ratings::{Cell, MovieId, Operation, Ratings, UserId};
 use backfence_wire::{ClusterId, stored};
 use redb::{Table, WriteTransaction};
 
 use crate::tables::{
-    CELLS, EXECUTED, MEMBERS, META, Place, RECORDS, WAITING, name, place, place_of,
+    CELLS, DIGESTS, EXECUTED, MEMBERS, META, Place, RECORDS, WAITING, name, place, place_of,
 };
 
 /// What becomes durable at once.
@@ -35,11 +35,14 @@ pub struct Checkpoint {
     pub waiting: Vec<(ReplicaId, u64)>,
     /// The cells that have changed; `None` where there is none any more.
     pub cells: Vec<(MovieId, UserId, Option<Cell>)>,
-    /// What is executed of the sessions of which more is; `None` where all of it is
-    /// forgotten.
+    /// What is executed of the sessions of which more is, without blocks of digests; `None`
+    /// where all of it is forgotten.
     pub executed: Vec<(SessionId, Option<Executed>)>,
+    /// The blocks of digests that have changed, by session and number; `None` where one is
+    /// forgotten.
+    pub blocks: Vec<((SessionId, u64), Option<Block>)>,
     /// The log of the cut, where this replaces all that was stored before: after a
-    /// state was joined. Then `cells` and `executed` hold all that there are.
+    /// state was joined. Then `cells`, `executed` and `blocks` hold all that there are.
     pub whole: Option<Vec<LogEntry<Operation>>>,
 }
 
@@ -48,7 +51,13 @@ impl Checkpoint {
     pub fn whole(state: State<Ratings>) -> Self {
         let cells = state.value.cells();
         let waiting = state.log.iter().filter(|entry| entry.waiting);
-        let executed = state.executed.into_iter();
+        let (mut executed, mut blocks) = (Vec::new(), Vec::new());
+        for (session, mut of) in state.executed {
+            for block in std::mem::take(&mut of.blocks) {
+                blocks.push(((session, block.number), Some(block)));
+            }
+            executed.push((session, Some(of)));
+        }
         Self {
             waiting: waiting
                 .map(|entry| (entry.record.origin(), entry.record.number()))
@@ -56,7 +65,8 @@ impl Checkpoint {
             cells: cells
                 .map(|(movie, user, cell)| (movie, user, Some(cell)))
                 .collect(),
-            executed: executed.map(|(session, of)| (session, Some(of))).collect(),
+            executed,
+            blocks,
             whole: Some(state.log),
             cut: State {
                 log: Vec::new(),
@@ -109,6 +119,7 @@ impl Checkpoint {
             transaction.delete_table(RECORDS)?;
             transaction.delete_table(CELLS)?;
             transaction.delete_table(EXECUTED)?;
+            transaction.delete_table(DIGESTS)?;
             let mut table = transaction.open_table(RECORDS)?;
             put_records(&mut table, log.iter().map(|entry| &entry.record))?;
         }
@@ -116,7 +127,8 @@ impl Checkpoint {
         self.discard(transaction)?;
         self.put_waiting(transaction)?;
         self.put_cells(transaction)?;
-        self.put_executed(transaction)
+        self.put_executed(transaction)?;
+        self.put_blocks(transaction)
     }
 
     fn put_cut(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
@@ -173,6 +185,25 @@ impl Checkpoint {
                 }
                 None => {
                     table.remove(session.0)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put_blocks(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        if self.blocks.is_empty() {
+            return Ok(());
+        }
+        let mut table = transaction.open_table(DIGESTS)?;
+        for ((session, number), block) in &self.blocks {
+            let key = (session.0, *number);
+            match block {
+                Some(block) => {
+                    table.insert(key, stored::block(block).as_slice())?;
+                }
+                None => {
+                    table.remove(key)?;
                 }
             }
         }

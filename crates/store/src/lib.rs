@@ -30,7 +30,8 @@
 //! | `records` | server, incarnation, number | `backfence.v1.Record` |
 //! | `waiting` | server, incarnation, number | |
 //! | `cells` | user, movie | `backfence.v1.State.Cell` |
-//! | `executed` | session | `backfence.v1.State.Executed` |
+//! | `executed` | session | `backfence.v1.State.Executed`, without blocks |
+//! | `digests` | session, number | `backfence.v1.State.Executed.Block` |
 //!
 //! The cut is a `backfence.v1.State` without log, executed and cells.
 

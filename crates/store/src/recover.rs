@@ -5,12 +5,12 @@ use std::sync::Arc;
 use backfence_gossip::{LogEntry, Record, ReplicaId, State, Timestamp};
 use backfence_ratings::{Base, Operation, Ratings};
 use backfence_wire::{ClusterId, stored};
-use redb::{ReadTransaction, ReadableTable as _};
+use redb::{ReadTransaction, ReadableTable as _, TableError};
 
 use crate::{
     Migrated,
     error::Unreadable,
-    tables::{CELLS, EXECUTED, MEMBERS, META, RECORDS, WAITING, name, place_of},
+    tables::{CELLS, DIGESTS, EXECUTED, MEMBERS, META, RECORDS, WAITING, name, place_of},
 };
 
 /// What a directory holds.
@@ -82,11 +82,36 @@ fn with_tables(
         let executed = stored::read_executed(entry?.1.value())?;
         state.executed.push(executed);
     }
+    read_blocks(transaction, &mut state)?;
     for entry in transaction.open_table(CELLS)?.iter()? {
         let (movie, user, cell) = stored::read_cell(entry?.1.value())?;
         state.value.insert(movie, user, cell);
     }
     Ok(state)
+}
+
+/// Adds the digests to what is executed, which is there by session. Where 0.2 has written to
+/// the store since, there may be some of sessions that it has forgotten.
+fn read_blocks(
+    transaction: &ReadTransaction,
+    state: &mut State<Ratings>,
+) -> Result<(), Unreadable> {
+    let table = match transaction.open_table(DIGESTS) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        table => table?,
+    };
+    let mut sessions = state.executed.iter_mut().peekable();
+    for entry in table.iter()? {
+        let (key, bytes) = entry?;
+        let (session, _) = key.value();
+        while sessions.next_if(|(other, _)| other.0 < session).is_some() {}
+        if let Some((other, executed)) = sessions.peek_mut()
+            && other.0 == session
+        {
+            executed.blocks.push(stored::read_block(bytes.value())?);
+        }
+    }
+    Ok(())
 }
 
 fn members(transaction: &ReadTransaction) -> Result<Vec<ReplicaId>, Unreadable> {

@@ -20,6 +20,8 @@ pub(crate) const RECORDS: TableDefinition<'_, Place, &[u8]> = TableDefinition::n
 pub(crate) const WAITING: TableDefinition<'_, Place, ()> = TableDefinition::new("waiting");
 pub(crate) const CELLS: TableDefinition<'_, (u32, u32), &[u8]> = TableDefinition::new("cells");
 pub(crate) const EXECUTED: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("executed");
+/// By session and block number. Stores of 0.2 have no such table.
+pub(crate) const DIGESTS: TableDefinition<'_, (u128, u64), &[u8]> = TableDefinition::new("digests");
 
 /// Names in `meta`.
 pub(crate) mod name {

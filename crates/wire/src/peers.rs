@@ -3,8 +3,8 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use backfence_gossip::{
-    Digest, Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State, Time,
-    UpdateId,
+    Block, Digest, Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State,
+    Time, UpdateId,
 };
 use backfence_ratings::{Base, Cell, MovieId, Operation, Rating, Ratings, UserId};
 
@@ -178,11 +178,37 @@ pub(crate) fn executed(
     };
     v1::state::Executed {
         session: session.0.to_be_bytes().into(),
+        blocks: executed.blocks.iter().map(block).collect(),
+        unknown_us: Some(executed.unknown.0),
         runs: executed.runs.iter().map(run).collect(),
         replies: executed.replies.iter().map(reply).collect(),
         older: Some((&executed.older).into()),
         latest_us: executed.latest.0,
     }
+}
+
+/// A digest, after what is to be added to the first number of its block.
+const ENTRY: usize = 17;
+
+/// Encodes the digests of some executed updates of a session.
+pub(crate) fn block(block: &Block) -> v1::state::executed::Block {
+    let entry = |&(offset, Digest(digest)): &(u8, Digest)| [offset].into_iter().chain(digest);
+    v1::state::executed::Block {
+        number: block.number,
+        latest_us: block.latest.0,
+        digests: block.digests.iter().flat_map(entry).collect(),
+    }
+}
+
+pub(crate) fn read_block(block: v1::state::executed::Block) -> Result<Block, Malformed> {
+    let wrong = Malformed("digests are not in their place");
+    let (entries, rest) = block.digests.as_chunks::<ENTRY>();
+    if !rest.is_empty() {
+        return Err(wrong);
+    }
+    let entry = |&[offset, ref digest @ ..]: &[u8; ENTRY]| (offset, Digest(*digest));
+    let digests = entries.iter().map(entry).collect();
+    Block::new(block.number, Time(block.latest_us), digests).ok_or(wrong)
 }
 
 pub(crate) fn read_executed(
@@ -208,6 +234,7 @@ pub(crate) fn read_executed(
             Err(_) => return Err(Malformed("a digest is not 16 bytes")),
         }
     }
+    let blocks = executed.blocks.into_iter().map(read_block);
     let executed = Executed {
         runs: executed
             .runs
@@ -216,7 +243,14 @@ pub(crate) fn read_executed(
             .collect::<Result<_, _>>()?,
         replies,
         older,
+        blocks: blocks.collect::<Result<_, _>>()?,
         latest: Time(executed.latest_us),
+        // 0.2 kept the digests of replies only.
+        unknown: Time(
+            executed
+                .unknown_us
+                .unwrap_or(executed.latest_us.saturating_add(1)),
+        ),
     };
     Ok((session, executed))
 }

@@ -69,6 +69,8 @@ reasons! {
     TooLate, "TOO_LATE", FailedPrecondition;
     /// Another update has the same id.
     UpdateIdReused, "UPDATE_ID_REUSED", AlreadyExists;
+    /// The numbers of the session's updates would leave too many gaps.
+    TooManyGaps, "TOO_MANY_GAPS", FailedPrecondition;
     /// Too many updates wait for others.
     LogFull, "LOG_FULL", ResourceExhausted;
     /// The server that was asked for does not answer.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backfence_gossip::{Executed, Record, ReplicaId, SessionId, State, Time};
+use backfence_gossip::{Block, Executed, Record, ReplicaId, SessionId, State, Time};
 use backfence_ratings::{Base, Cell, MovieId, Operation, Ratings, UserId};
 
 use crate::{Malformed, Versions, decode, encode, peers, v1};
@@ -71,4 +71,18 @@ pub fn executed(session: SessionId, executed: &Executed) -> Vec<u8> {
 /// [`Malformed`] where any part of it is.
 pub fn read_executed(bytes: &[u8]) -> Result<(SessionId, Executed), Malformed> {
     peers::read_executed(decode(bytes)?)
+}
+
+/// The bytes of a [`v1::state::executed::Block`]: digests of executed updates.
+pub fn block(block: &Block) -> Vec<u8> {
+    encode(&peers::block(block))
+}
+
+/// Reads a [`block`].
+///
+/// # Errors
+///
+/// [`Malformed`] where any part of it is.
+pub fn read_block(bytes: &[u8]) -> Result<Block, Malformed> {
+    peers::read_block(decode(bytes)?)
 }

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backfence_gossip::{Advanced, UpdateId};
+use backfence_gossip::UpdateId;
 use backfence_process::CancellationToken;
 use backfence_ratings::Ratings;
 use tokio::time::{MissedTickBehavior, interval};
@@ -43,11 +43,11 @@ impl Copy {
             replica, unwritten, ..
         } = &mut *held;
         let horizon = replica.horizon();
-        let Advanced { settled, forgotten } = replica.advance(now);
+        let advanced = replica.advance(now);
         let released = replica.release(Ratings::release);
-        let is_past = settled || replica.horizon() > horizon;
+        let is_past = advanced.settled || replica.horizon() > horizon;
         if let Some(unwritten) = unwritten {
-            unwritten.aged(is_past, forgotten, released);
+            unwritten.aged(is_past, advanced, released);
         }
         drop(held);
         if is_past {

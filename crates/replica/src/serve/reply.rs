@@ -22,6 +22,7 @@ pub(super) fn refuse(refusal: &Refusal) -> ServeReply {
         Refusal::TooLate { .. } => Reason::TooLate,
         Refusal::ForgedTimestamp { .. } => Reason::ForgedTimestamp,
         Refusal::UpdateIdReused { .. } => Reason::UpdateIdReused,
+        Refusal::TooManyGaps { .. } => Reason::TooManyGaps,
         Refusal::LogFull { .. } => Reason::LogFull,
         Refusal::TooNew { servers: old, .. } => {
             servers.clone_from(old);
@@ -126,6 +127,7 @@ mod tests {
             0,
             &[],
         );
+        check(Refusal::TooManyGaps { id }, Reason::TooManyGaps, 0, &[]);
         check(Refusal::LogFull { waiting: 9 }, Reason::LogFull, 0, &[]);
         let (needs, servers) = (2, vec![1, 3]);
         check(

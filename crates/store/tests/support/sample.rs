@@ -2,8 +2,8 @@
 //! holds.
 
 use backfence_gossip::{
-    Digest, Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State, Time,
-    Timestamp, Update, UpdateId,
+    Block, Digest, Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State,
+    Time, Timestamp, Update, UpdateId,
 };
 use backfence_ratings::{Cell, MovieId, Operation, Rating, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered, Store, WriteError};
@@ -75,6 +75,13 @@ fn last_older(count: u64) -> u64 {
     count.saturating_sub(8)
 }
 
+/// The digests of the updates up to one.
+fn blocks(last: u64) -> Vec<Block> {
+    let digests = (1..=last).map(|number| (number as u8, Digest([number as u8; 16])));
+    let block = Block::new(0, Time(START), digests.collect());
+    block.into_iter().collect()
+}
+
 /// What is executed of an origin's session after so many updates.
 fn executed(origin: ReplicaId, count: u64) -> (SessionId, Executed) {
     let reply = |number| FirstReply {
@@ -90,6 +97,8 @@ fn executed(origin: ReplicaId, count: u64) -> (SessionId, Executed) {
         runs: vec![1..=count],
         replies: (last_older(count) + 1..=count).map(reply).collect(),
         older,
+        blocks: blocks(last_older(count)),
+        unknown: Time(0),
         latest: record(origin, count).update().time,
     };
     (session(origin), executed)
@@ -217,6 +226,13 @@ pub(crate) fn recovered(format: u32) -> Recovered {
             }
         }
         cluster = None;
+    }
+    if format < 6 {
+        // 0.2 kept the digests of first replies only.
+        for (_, executed) in &mut state.executed {
+            executed.blocks.clear();
+            executed.unknown = Time(executed.latest.0 + 1);
+        }
     }
     Recovered {
         records: after(),

@@ -1,8 +1,11 @@
 //! A call of the store, and what must be found after it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use backfence_gossip::State;
+use backfence_gossip::{Executed, SessionId, State};
 use backfence_ratings::{Base, Ratings};
 use backfence_store::{Batch, Checkpoint, OpenError, Store, WriteError};
 
@@ -77,6 +80,15 @@ pub(crate) fn since(last: &State<Ratings>, now: &State<Ratings>) -> Checkpoint {
     let known: BTreeMap<_, _> = last.executed.iter().cloned().collect();
     let left: BTreeMap<_, _> = now.executed.iter().cloned().collect();
     let forgotten = known.keys().filter(|session| !left.contains_key(session));
+    let blocks = |of: &BTreeMap<SessionId, Executed>| {
+        let blocks = of.iter().flat_map(|(&session, of)| {
+            let numbers = of.blocks.iter().map(|block| block.number);
+            numbers.map(move |number| (session, number))
+        });
+        blocks.collect::<BTreeSet<_>>()
+    };
+    let gone_blocks = &blocks(&known) - &blocks(&left);
+    let gone_blocks = gone_blocks.into_iter().map(|place| (place, None));
     let more = now
         .executed
         .iter()
@@ -84,9 +96,10 @@ pub(crate) fn since(last: &State<Ratings>, now: &State<Ratings>) -> Checkpoint {
     Checkpoint {
         cells: changed.collect(),
         executed: more
-            .map(|(session, of)| (*session, Some(of.clone())))
+            .map(|(session, of)| (*session, Some(of.without_blocks())))
             .chain(forgotten.map(|session| (*session, None)))
             .collect(),
+        blocks: gone_blocks.chain(whole.blocks).collect(),
         whole: None,
         ..whole
     }

@@ -121,6 +121,7 @@ messages! {
     "State" => State,
     "State.Cell" => state::Cell,
     "State.Executed" => state::Executed,
+    "State.Executed.Block" => state::executed::Block,
     "State.Executed.Reply" => state::executed::Reply,
     "State.Executed.Run" => state::executed::Run,
     "State.LogEntry" => state::LogEntry,
