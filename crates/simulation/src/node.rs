@@ -1,6 +1,8 @@
 //! A server: its replica while it lives, its disk, and what waits for the disk.
 
-use backfence_gossip::{Limits, Message, Received, Replica, ReplicaId, Time, Timestamp};
+use backfence_gossip::{
+    Limits, MalformedState, Message, Received, Replica, ReplicaId, Time, Timestamp,
+};
 use fixedbitset::FixedBitSet;
 
 use crate::{disk::Disk, hello::Heard, ledger::Ledger, oracle::Seen, packet::Packet};
@@ -229,22 +231,32 @@ impl Node {
         self.seen = Seen::default();
         self.heard = Heard::default();
         self.limits.version = version;
-        let mut replica = self.recover();
+        // One that was retired does not start.
+        let Some(mut replica) = self.recover() else {
+            return;
+        };
         if replica.needs() > version {
             self.limits.version = replica.needs();
-            replica = self.recover();
+            replica = self.recover().expect("the same disk");
         }
         self.disk = Disk::of(Some(replica.state()));
         self.replica = Some(replica);
     }
 
-    fn recover(&self) -> Replica<Ledger> {
+    fn recover(&self) -> Option<Replica<Ledger>> {
         let mut replica = Replica::new(self.id(), Ledger::default(), self.limits);
         for message in self.disk.messages(self.id()) {
-            replica
-                .receive(message)
-                .expect("the disk holds a state that was");
+            match replica.receive(message) {
+                // Some records are in the checkpoint too.
+                Ok(received) => assert!(!received.retired && !received.outdated),
+                Err(MalformedState::Retired { .. }) => return None,
+                Err(error) => panic!("the disk holds a state that was: {error}"),
+            }
         }
-        replica
+        let had = self.disk.replica_ts();
+        let mut missing = had.beyond(replica.replica_ts());
+        assert!(missing.next().is_none(), "all of its disk is taken");
+        drop(missing);
+        Some(replica)
     }
 }

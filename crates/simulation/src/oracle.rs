@@ -89,6 +89,12 @@ impl Oracle {
         }
     }
 
+    /// Whether two updates have this id.
+    pub(crate) fn is_reused(&self, id: UpdateId) -> bool {
+        let is_it = |truth: &&Truth| truth.write.is_some_and(|write| write.1 == id);
+        self.updates.iter().filter(is_it).count() > 1
+    }
+
     /// A session was told that its update is accepted.
     pub(crate) fn acknowledged(&mut self, index: usize) {
         self.updates[index].acknowledged = true;

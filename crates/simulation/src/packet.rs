@@ -59,9 +59,9 @@ impl Reply {
         }
     }
 
-    pub(crate) fn too_new() -> Self {
+    pub(crate) fn final_refusal() -> Self {
         Self {
-            kind: Kind::TooNew,
+            kind: Kind::RefusedForGood,
             ..Self::refused()
         }
     }
@@ -93,6 +93,7 @@ pub(crate) enum Kind {
     /// No room, the clock is behind, or the replica is retired: the session tries on
     /// or gives up.
     Refused,
-    /// Some who remain do not understand the update: the session gives up.
-    TooNew,
+    /// Some who remain do not understand the update, or another has its id: the session gives
+    /// up.
+    RefusedForGood,
 }

@@ -22,6 +22,25 @@ pub enum Step {
         to: u8,
         cell: u8,
     },
+    /// An idle session makes another write with the id of one that it has made before, so many
+    /// back, with the same time or not.
+    Reuse {
+        session: u8,
+        via: u8,
+        to: u8,
+        cell: u8,
+        back: u8,
+        same_time: bool,
+    },
+    /// An idle session makes a write of which the number is so many powers of two ahead; with
+    /// 0 one that fills a gap.
+    Leap {
+        session: u8,
+        via: u8,
+        to: u8,
+        cell: u8,
+        by: u8,
+    },
     /// A session sends its open request once more, through any front end to any
     /// replica.
     Retry { session: u8, via: u8, to: u8 },
@@ -125,6 +144,49 @@ impl Plan {
             versions: None,
             steps: (0..length).map(|_| weather.step(&mut rng)).collect(),
         }
+        .with_misuse(seed)
+    }
+
+    /// In some runs clients do not keep to what is asked of them. By a generator of its own, so
+    /// that what else happens stays what it was.
+    fn with_misuse(mut self, seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed.rotate_left(32) ^ 0x1d);
+        let most = *pick(&mut rng, &[0, 0, 10, 60]);
+        for _ in 0..most {
+            let at = rng.random_range(0..=self.steps.len());
+            let (session, via, to) = (rng.random(), rng.random(), rng.random());
+            let cell = rng.random_range(0..4);
+            let reuse = Step::Reuse {
+                session,
+                via,
+                to,
+                cell,
+                back: rng.random_range(0..16),
+                same_time: rng.random(),
+            };
+            let leap = Step::Leap {
+                session,
+                via,
+                to,
+                cell,
+                by: rng.random_range(0..8),
+            };
+            let step = if rng.random_range(0..3) < 2 {
+                reuse
+            } else {
+                leap
+            };
+            self.steps.insert(at, step);
+        }
+        self
+    }
+
+    /// The same without what clients do that they are not to.
+    #[must_use]
+    pub fn without_misuse(mut self) -> Self {
+        let is_fair = |step: &Step| !matches!(step, Step::Reuse { .. } | Step::Leap { .. });
+        self.steps.retain(is_fair);
+        self
     }
 }
 

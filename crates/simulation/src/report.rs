@@ -104,6 +104,12 @@ report! {
     forgotten,
     /// Rounds that it took to come to rest.
     rounds;
+    /// Updates with the id of another.
+    reused,
+    /// Updates that were refused for that.
+    clashed,
+    /// Updates with a number that leaves a gap, or fills one.
+    leapt,
     /// Servers that were stopped, and started with whichever program was there.
     replaced,
     /// Lives with an older program than the one before.

@@ -12,7 +12,10 @@ use crate::ledger::Write;
 pub(crate) struct Client {
     pub(crate) session: Session,
     clock: HybridClock,
+    /// The greatest sequence number used.
     sequence: u64,
+    /// The updates of the session: sequence number and time.
+    made: Vec<(u64, Time)>,
     requests: u32,
     pub(crate) open: Option<Request>,
     /// The update that was given up last: it may be sent again all the same.
@@ -32,6 +35,21 @@ pub(crate) struct Request {
 pub(crate) enum Body {
     Query { prev: Timestamp, cell: u8 },
     Update(Update<Write>),
+}
+
+/// Which sequence number an update is given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Named {
+    Next,
+    /// So many beyond the greatest: it leaves a gap.
+    Ahead(u64),
+    /// It fills a gap.
+    Between,
+    /// That of an update of the session so many before, although this is another one.
+    Again {
+        back: usize,
+        same_time: bool,
+    },
 }
 
 impl fmt::Display for Request {
@@ -66,6 +84,7 @@ impl Client {
             session: Session::new(SessionId(number as u128)),
             clock,
             sequence: 0,
+            made: Vec::new(),
             requests: 0,
             open: None,
             given_up: None,
@@ -89,15 +108,43 @@ impl Client {
     }
 
     /// Opens an update: its id and its time are fixed here, once.
-    pub(crate) fn write(&mut self, write: Write, elapsed: Duration) -> Request {
-        self.sequence += 1;
+    pub(crate) fn write(&mut self, write: Write, named: Named, elapsed: Duration) -> Request {
+        let mut time = self.clock.tick(elapsed);
+        let sequence = match named {
+            Named::Next => self.sequence + 1,
+            Named::Ahead(by) => self.sequence.saturating_add(by),
+            Named::Between => self.in_a_gap(),
+            Named::Again { back, same_time } => {
+                let at = self.made.len() - 1 - back % self.made.len();
+                let (sequence, made) = self.made[at];
+                time = if same_time { made } else { time };
+                sequence
+            }
+        };
+        self.sequence = self.sequence.max(sequence);
+        self.made.push((sequence, time));
         let update = Update {
-            id: UpdateId::new(self.session.id, self.sequence),
+            id: UpdateId::new(self.session.id, sequence),
             prev: self.session.prev.clone(),
-            time: self.clock.tick(elapsed),
+            time,
             operation: write,
         };
         self.begin(Body::Update(update))
+    }
+
+    /// Whether it has made an update, of which the id can be used again.
+    pub(crate) const fn has_written(&self) -> bool {
+        !self.made.is_empty()
+    }
+
+    /// The greatest sequence number below the last that is not used, or the next.
+    fn in_a_gap(&self) -> u64 {
+        let is_used = |sequence: &u64| self.made.iter().any(|(made, _)| made == sequence);
+        let below = (1..self.sequence).rev().take(self.made.len() + 1);
+        below
+            .skip_while(is_used)
+            .next()
+            .unwrap_or(self.sequence + 1)
     }
 
     /// Gives the open request up. Says whether there was one.

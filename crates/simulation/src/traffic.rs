@@ -144,9 +144,13 @@ impl World<'_> {
             Err(Refusal::NotJoined { .. }) => Ok(Reply::refused()),
             Err(Refusal::TooNew { .. }) if newer && self.too_old_for_newer(at).is_some() => {
                 self.report.too_new += 1;
-                Ok(Reply::too_new())
+                Ok(Reply::final_refusal())
             }
             Err(Refusal::Retired { .. }) if is_retired => Ok(Reply::refused()),
+            Err(Refusal::UpdateIdReused { id }) if self.oracle.is_reused(id) => {
+                self.report.clashed += 1;
+                Ok(Reply::final_refusal())
+            }
             Err(refusal) => {
                 let what = format!("update {index} was refused: {refusal}");
                 Err(Violation {
@@ -251,7 +255,7 @@ impl World<'_> {
         match &reply.kind {
             Kind::Answer { hoped, .. } => freshness.answered(hoped, &reply.ts),
             Kind::Accepted { .. } => freshness.observe(&reply.ts),
-            Kind::Refused | Kind::TooNew => {}
+            Kind::Refused | Kind::RefusedForGood => {}
         }
     }
 
@@ -279,7 +283,7 @@ impl World<'_> {
                 }
                 return Ok(());
             }
-            Kind::TooNew => {
+            Kind::RefusedForGood => {
                 self.report.given_up += usize::from(current.give_up());
                 return Ok(());
             }

@@ -12,7 +12,7 @@ use crate::{
     packet::Packet,
     plan::{Plan, Step},
     report::Report,
-    session::{Client, Request},
+    session::{Client, Named, Request},
     trace::{Lane, Trace},
     versions::NEW,
 };
@@ -102,7 +102,39 @@ impl<'a> World<'a> {
                 to,
                 cell,
             } => {
-                self.write(client(session), front_end(via), node(to), cell);
+                self.write(
+                    client(session),
+                    front_end(via),
+                    (node(to), cell),
+                    Named::Next,
+                );
+            }
+            Step::Reuse {
+                session,
+                via,
+                to,
+                cell,
+                back,
+                same_time,
+            } => {
+                let back = usize::from(back);
+                let again = Named::Again { back, same_time };
+                if self.clients[client(session)].has_written() {
+                    self.write(client(session), front_end(via), (node(to), cell), again);
+                }
+            }
+            Step::Leap {
+                session,
+                via,
+                to,
+                cell,
+                by,
+            } => {
+                let named = match by {
+                    0 => Named::Between,
+                    by => Named::Ahead(1 << by),
+                };
+                self.write(client(session), front_end(via), (node(to), cell), named);
             }
             Step::Retry { session, via, to } => {
                 self.retry(client(session), front_end(via), node(to));
@@ -202,7 +234,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn write(&mut self, client: usize, via: usize, to: usize, cell: u8) {
+    fn write(&mut self, client: usize, via: usize, (to, cell): (usize, u8), named: Named) {
         if self.clients[client].open.is_none() {
             let elapsed = self.elapsed();
             let index = self.oracle.update(&self.clients[client].observed);
@@ -213,7 +245,12 @@ impl<'a> World<'a> {
                 delete,
                 newer: self.plan.is_newer(index),
             };
-            let request = self.clients[client].write(write, elapsed);
+            let request = self.clients[client].write(write, named, elapsed);
+            match named {
+                Named::Next => {}
+                Named::Ahead(_) | Named::Between => self.report.leapt += 1,
+                Named::Again { .. } => self.report.reused += 1,
+            }
             self.oracle.made(&request);
             self.request(client, via, to, request);
         }
