@@ -86,7 +86,11 @@ impl fmt::Display for Refusal {
                 "the session claims update {claimed} of replica {replica}, which has issued {issued}"
             ),
             Self::UpdateIdReused { id } => {
-                write!(f, "another update with other contents has the id {id}")
+                write!(
+                    f,
+                    "another update with other contents has the id {id}, so this one was not done; \
+                     a session that was put back to an older state cannot go on: begin a new one"
+                )
             }
             Self::TooManyGaps { id } => write!(
                 f,
@@ -157,7 +161,8 @@ mod tests {
             (
                 Refusal::UpdateIdReused { id },
                 "another update with other contents has the id \
-                 0000000000000000000000000000000a:3",
+                 0000000000000000000000000000000a:3, so this one was not done; a session that was \
+                 put back to an older state cannot go on: begin a new one",
             ),
             (
                 Refusal::TooManyGaps { id },
