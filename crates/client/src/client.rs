@@ -7,8 +7,9 @@ use std::{
 };
 
 use backfence_gossip::SessionId;
-use backfence_process::{Address, Discovery, DiscoveryError, Environment};
+use backfence_process::{Address, Discovery, DiscoveryError, Environment, Name};
 use backfence_wire::v1::front_end_client::FrontEndClient;
+use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 
 use crate::{SavedSession, Session};
@@ -18,13 +19,16 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// How long the registry may take to say which front ends there are, once none of
 /// those known answers.
 const REFRESH: Duration = Duration::from_millis(300);
-/// How front ends' names begin, unless they were told otherwise.
-const FRONT_ENDS: &str = "FRONTEND";
+/// How long to look for a front end at first.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long until a registry that knows no front end is asked again. After its own start it
+/// hears within 2 s of those that run.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Where the front ends are to be found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Source {
-    /// Those registered at this registry with a name that begins with `FRONTEND`.
+    /// Those registered at this registry.
     Registry(Address),
     /// These, and no others.
     FrontEnds(Vec<Address>),
@@ -68,21 +72,30 @@ pub(crate) struct FrontEnd {
 }
 
 impl Client {
-    /// Finds the front ends. A registry has 10 s to answer; no front end is dialled
+    /// Finds the front ends. A registry has 10 s to name one; no front end is dialled
     /// before the first request.
     ///
     /// # Errors
     ///
     /// [`ConnectError`] when there is none, or the registry does not say.
     pub async fn connect(environment: &Environment, source: Source) -> Result<Self, ConnectError> {
+        Self::connect_within(environment, source, PATIENCE).await
+    }
+
+    /// The same, in so much time.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_within(
+        environment: &Environment,
+        source: Source,
+        patience: Duration,
+    ) -> Result<Self, ConnectError> {
         let (discovery, addresses) = match source {
             Source::Registry(registry) => {
-                let discovery = Discovery::new(environment, registry.clone());
-                let addresses = list(&discovery).await?;
-                if addresses.is_empty() {
-                    return Err(ConnectError::NoFrontEnd(registry));
-                }
-                (Some(discovery), addresses)
+                let addresses = find(environment, &registry, patience).await?;
+                (Some(Discovery::new(environment, registry)), addresses)
             }
             Source::FrontEnds(addresses) if addresses.is_empty() => {
                 return Err(ConnectError::NoneGiven);
@@ -136,7 +149,8 @@ impl Client {
         &self.shared.environment
     }
 
-    pub(crate) fn limit(&self) -> Duration {
+    /// How long its sessions give each request.
+    pub fn limit(&self) -> Duration {
         self.limit
     }
 
@@ -212,11 +226,33 @@ impl FrontEnd {
     }
 }
 
+/// Asks until there is a front end: a registry that has just started knows none yet.
+async fn find(
+    environment: &Environment,
+    registry: &Address,
+    patience: Duration,
+) -> Result<Vec<Address>, ConnectError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let discovery = Discovery::new(environment, registry.clone()).with_patience(left);
+        let addresses = list(&discovery).await?;
+        if !addresses.is_empty() {
+            return Ok(addresses);
+        }
+        if deadline <= Instant::now() + AGAIN {
+            return Err(ConnectError::NoFrontEnd(registry.clone()));
+        }
+        sleep(AGAIN).await;
+    }
+}
+
 /// In order of their names, each address once.
 async fn list(discovery: &Discovery) -> Result<Vec<Address>, DiscoveryError> {
-    let entries = discovery.list(FRONT_ENDS).await?;
+    let entries = discovery.list("").await?;
     let mut addresses = Vec::with_capacity(entries.len());
-    for entry in entries.into_values() {
+    let front_ends = entries.into_values();
+    for entry in front_ends.filter(|entry| !entry.name.as_str().starts_with(Name::SERVERS)) {
         if !addresses.contains(&entry.address) {
             addresses.push(entry.address);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use backfence_client::{Client, MovieId, Rating, Source, UserId};
 use backfence_cluster::{Cluster, Role};
-use backfence_process::Environment;
+use backfence_process::{Address, CancellationToken, Discovery, Environment, Name, bind};
 
 const TOY_STORY: MovieId = MovieId(1);
 const USER: UserId = UserId(1);
@@ -77,7 +77,8 @@ async fn a_registry_without_front_ends_is_said() {
     let cluster = Cluster::builder().replicas(1).front_ends(0).start();
     let cluster = cluster.unwrap();
     let source = Source::Registry(cluster.registry().parse().unwrap());
-    let error = Client::connect(&Environment::real(), source)
+    let patience = Duration::from_millis(200);
+    let error = Client::connect_within(&Environment::real(), source, patience)
         .await
         .unwrap_err();
     let expected = format!(
@@ -85,4 +86,51 @@ async fn a_registry_without_front_ends_is_said() {
         cluster.registry()
     );
     assert_eq!(error.to_string(), expected);
+}
+
+/// A front end of its own, which ends with the token.
+async fn front_end(registry: &Address, name: Option<&str>) -> CancellationToken {
+    let shutdown = CancellationToken::new();
+    let config = backfence_frontend::Config {
+        registry: registry.clone(),
+        name: name.map(|name| Name::new(name).unwrap()),
+        advertise: None,
+        cluster_key: None,
+    };
+    let listener = bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let running = backfence_frontend::run(listener, config, Environment::real(), shutdown.clone());
+    tokio::spawn(running);
+    shutdown
+}
+
+/// Without a name each takes the next, and a client uses one of any name. It waits for the
+/// first, as for that of a registry that has just started.
+#[tokio::test(flavor = "multi_thread")]
+async fn front_ends_take_names_and_all_are_found() {
+    let cluster = Cluster::builder().replicas(1).front_ends(0).start();
+    let cluster = cluster.unwrap();
+    let registry: Address = cluster.registry().parse().unwrap();
+    let connecting = {
+        let source = Source::Registry(registry.clone());
+        tokio::spawn(async move { Client::connect(&Environment::real(), source).await })
+    };
+    let mut names = Discovery::new(&Environment::real(), registry.clone()).watch("");
+    let mut front_ends = Vec::new();
+    for (given, taken) in [
+        (Some("EDGE1"), "EDGE1"),
+        (None, "FRONTEND"),
+        (None, "FRONTEND2"),
+    ] {
+        front_ends.push(front_end(&registry, given).await);
+        let is_there = |name: &Name| name.as_str() == taken;
+        let there = names.wait_for(|names| names.keys().any(is_there)).await;
+        assert_eq!(there.unwrap().len(), front_ends.len() + 1, "{taken}");
+    }
+    let client = connecting.await.unwrap().unwrap();
+    front_ends.drain(1..).for_each(|stopped| stopped.cancel());
+    names.wait_for(|names| names.len() == 2).await.unwrap();
+    for client in [client, self::client(&cluster).await] {
+        let client = client.with_limit(Duration::from_secs(20));
+        assert!(client.session().view(USER, TOY_STORY).await.is_ok());
+    }
 }

@@ -34,18 +34,25 @@ struct Args {
     /// The address at which clients reach it, if not the one it listens on.
     #[arg(long, env = "BACKFENCE_ADVERTISE", value_name = "ADDR")]
     advertise: Option<Address>,
-    /// The name to register.
-    #[arg(
-        long,
-        env = "BACKFENCE_NAME",
-        default_value = "FRONTEND",
-        value_name = "NAME"
-    )]
-    name: Name,
+    /// The name to register. Without it FRONTEND, or the first of FRONTEND2, FRONTEND3, ...
+    /// that is free.
+    #[arg(long, env = "BACKFENCE_NAME", value_name = "NAME", value_parser = name)]
+    name: Option<Name>,
     #[command(flatten)]
     key: KeyArgs,
     #[command(flatten)]
     log: LogArgs,
+}
+
+fn name(text: &str) -> Result<Name, String> {
+    let name = Name::new(text.to_owned()).map_err(|error| error.to_string())?;
+    match text.starts_with(Name::SERVERS) {
+        true => Err(format!(
+            "names that begin with {} are for servers",
+            Name::SERVERS
+        )),
+        false => Ok(name),
+    }
 }
 
 fn main() -> std::process::ExitCode {

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// What servers are called at the registry, before their number.
-pub(crate) const PREFIX: &str = "SERVER";
+pub(crate) const PREFIX: &str = Name::SERVERS;
 
 /// The servers that the registry lists, in order of their numbers, and what their
 /// replies have taught.

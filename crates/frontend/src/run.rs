@@ -1,10 +1,10 @@
 //! The front end as a program.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use backfence_process::{
-    Address, CancellationToken, ClusterKey, Discovery, Environment, Health, Listener, Name, Wanted,
-    advertised, announce, serve,
+    Address, CancellationToken, ClusterKey, Discovery, DiscoveryError, Environment, Exit, Failure,
+    Health, Listener, Name, Registration, Wanted, advertised, announce, serve,
 };
 use backfence_wire::{MAX_REQUEST, v1::front_end_server::FrontEndServer};
 use tonic::service::Routes;
@@ -15,13 +15,19 @@ use crate::{front_end::FrontEnd, router::PREFIX};
 /// longer one fails, and only it.
 const MAX_RESPONSE: usize = 1 << 20;
 
+/// What a front end is called where no other has that name; the next have a number from 2 on.
+const NAME: &str = "FRONTEND";
+/// So many names are tried.
+const MOST: u32 = 1_000;
+
 /// How a front end is run.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the registry is.
     pub registry: Address,
-    /// The name to register.
-    pub name: Name,
+    /// The name to register; `None` takes `FRONTEND`, or `FRONTEND2` and so on, the first that
+    /// is free.
+    pub name: Option<Name>,
     /// Where clients reach it; `None` is where it listens.
     pub advertise: Option<Address>,
     /// What tokens are sealed with, the same at every front end of the cluster; `None`
@@ -35,8 +41,8 @@ pub struct Config {
 ///
 /// # Errors
 ///
-/// When no registry answers for 10 s, or another living front end has the name or
-/// takes it during an outage of the registry.
+/// When no registry answers for 10 s, or another living front end has the name that was asked
+/// for, or takes it during an outage of the registry.
 pub async fn run<L: Listener>(
     listener: L,
     config: Config,
@@ -68,7 +74,7 @@ pub async fn run<L: Listener>(
     let registration = tokio::select! {
         biased;
         () = shutdown.cancelled() => return Ok(serving.await??),
-        registered = discovery.register(Wanted::Exact(config.name), address) => registered?,
+        registered = register(&discovery, config.name, address) => registered?,
     };
     let announced = async {
         front_end.connected().await;
@@ -94,4 +100,27 @@ pub async fn run<L: Listener>(
     registration.leave().await;
     serving.await??;
     ended
+}
+
+async fn register(
+    discovery: &Discovery,
+    wanted: Option<Name>,
+    address: Address,
+) -> anyhow::Result<Registration> {
+    let exact = async |name| {
+        let registered = discovery.register(Wanted::Exact(name), address.clone());
+        registered.await
+    };
+    if let Some(name) = wanted {
+        return Ok(exact(name).await?);
+    }
+    let numbered = (2..=MOST).map(|number| format!("{NAME}{number}"));
+    for name in iter::once(NAME.to_owned()).chain(numbered) {
+        match exact(Name::new(name)?).await {
+            Err(DiscoveryError::Taken(_)) => {}
+            registered => return Ok(registered?),
+        }
+    }
+    let sentence = format!("{MOST} front ends have the names from {NAME} on; pass --name NAME");
+    Err(Failure::new(Exit::Refused, sentence).into())
 }

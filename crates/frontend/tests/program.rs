@@ -53,6 +53,7 @@ fn a_wrong_command_line_ends_with_2() {
     check(&["--listen", "192.0.2.1:0"], "192.0.2.1:0");
     check(&["--listen", "0.0.0.0:0"], "--advertise");
     check(&["--name", "a b"], "a b");
+    check(&["--name", "SERVER5"], "for servers");
 }
 
 #[test]

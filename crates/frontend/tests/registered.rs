@@ -76,7 +76,7 @@ impl Town {
         let address = address(&listener);
         let config = Config {
             registry: self.registry.clone(),
-            name: Name::new("FRONTEND").unwrap(),
+            name: Some(Name::new("FRONTEND").unwrap()),
             advertise: None,
             cluster_key: ClusterKey::new(&[7; 32]),
         };

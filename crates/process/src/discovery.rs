@@ -42,7 +42,7 @@ pub enum Wanted {
 /// Why the registry did not give what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoveryError {
-    /// Nobody answered for 10 s.
+    /// Nobody answered in time.
     #[error(
         "no registry at http://{registry}: {last}; start backfence-registry there, \
          or pass --registry URL"
@@ -88,10 +88,13 @@ impl DiscoveryError {
 /// Finds other programs, and lets them find this one. Cheap to clone.
 ///
 /// What is asked for once ([`register`](Self::register), [`list`](Self::list),
-/// [`look_up`](Self::look_up)) waits up to 10 s for a registry to answer. What
+/// [`look_up`](Self::look_up)) waits up to 10 s, or another
+/// [patience](Self::with_patience), for a registry to answer. What
 /// goes on ([`Registration`], [`watch`](Self::watch)) outlives any outage of it.
 #[derive(Clone, Debug)]
 pub struct Discovery {
+    /// How long to look for the registry.
+    patience: Duration,
     pub(crate) environment: Environment,
     pub(crate) registry: Address,
     pub(crate) client: RegistryClient<Channel>,
@@ -102,10 +105,17 @@ impl Discovery {
     /// called inside a runtime.
     pub fn new(environment: &Environment, registry: Address) -> Self {
         Self {
+            patience: PATIENCE,
             environment: environment.clone(),
             client: RegistryClient::new(environment.connect(&registry)),
             registry,
         }
+    }
+
+    /// The same, which waits so long for a registry to answer instead of 10 s.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Takes a name for a program that already serves at `address` (the registry
@@ -202,7 +212,7 @@ impl Discovery {
     {
         let mut last = None;
         let mut backoff = Backoff::new(&self.environment);
-        let answer = tokio::time::timeout(PATIENCE, async {
+        let answer = tokio::time::timeout(self.patience, async {
             loop {
                 match within(limit, call(self.client.clone())).await {
                     Err(status) if is_unreachable(&status) => {
@@ -210,7 +220,7 @@ impl Discovery {
                             tracing::warn!(
                                 registry = %self.registry,
                                 reason = reason(&status),
-                                "no registry answers; trying for {PATIENCE:?}"
+                                "no registry answers; trying for {:.1?}", self.patience
                             );
                         }
                         last = Some(status);

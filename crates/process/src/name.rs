@@ -15,6 +15,8 @@ pub struct Name(String);
 pub struct InvalidName(String);
 
 impl Name {
+    /// How the names of servers begin, before their number. All others are front ends.
+    pub const SERVERS: &'static str = "SERVER";
     /// The longest name, in bytes.
     pub const MAX_LEN: usize = 64;
 

@@ -49,7 +49,7 @@ use crate::{
 };
 
 /// What replicas are called at the registry, before their number.
-const PREFIX: &str = "SERVER";
+const PREFIX: &str = Name::SERVERS;
 
 /// How a replica is run.
 #[derive(Clone, Debug)]

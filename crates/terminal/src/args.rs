@@ -47,9 +47,10 @@ pub struct Args {
     /// written the next one reads.
     #[arg(long, env = "BACKFENCE_SESSION", value_name = "FILE", global = true)]
     pub(crate) session: Option<PathBuf>,
-    /// How long a request may take, all its tries together.
-    #[arg(long, env = "BACKFENCE_TIMEOUT", value_name = "TIME", default_value = "2s", value_parser = parse_timeout, global = true)]
-    pub(crate) timeout: Duration,
+    /// How long a request may take, all its tries together, and how long to look for a front
+    /// end before. [default: 2s, and 10s to look]
+    #[arg(long, env = "BACKFENCE_TIMEOUT", value_name = "TIME", value_parser = parse_timeout, global = true)]
+    pub(crate) timeout: Option<Duration>,
     /// How many servers are to have an update before the answer; it says which. An update
     /// that they have not got in time is taken all the same, with code 6.
     #[arg(long, env = "BACKFENCE_COPIES", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), global = true)]

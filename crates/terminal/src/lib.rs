@@ -29,7 +29,7 @@ mod titles;
 mod up;
 mod waiting;
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::io::IsTerminal as _;
 
 use backfence_client::{Client, ConnectError, Session, SessionId, Source};
 use backfence_process::{Environment, Exit, Failure};
@@ -227,9 +227,16 @@ async fn connect(args: &Args) -> anyhow::Result<Client> {
     } else {
         Source::FrontEnds(args.front_ends.clone())
     };
-    let timeout: Duration = args.timeout;
-    match Client::connect(&Environment::real(), source).await {
-        Ok(client) => Ok(client.with_limit(timeout).with_copies(args.copies)),
+    let environment = Environment::real();
+    let connected = match args.timeout {
+        Some(limit) => Client::connect_within(&environment, source, limit).await,
+        None => Client::connect(&environment, source).await,
+    };
+    match connected {
+        Ok(client) => {
+            let limit = args.timeout.unwrap_or_else(|| client.limit());
+            Ok(client.with_limit(limit).with_copies(args.copies))
+        }
         Err(ConnectError::Discovery(error)) => Err(error.into()),
         Err(error) => Err(Failure::new(Exit::Unavailable, error.to_string()).into()),
     }

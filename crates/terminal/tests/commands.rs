@@ -373,3 +373,21 @@ fn ctrl_c_gives_up_what_is_being_asked() {
     let expected = "error: interrupted; what was asked for may still be done\n";
     assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
 }
+
+/// What `--timeout` bounds is everything, from the look for a front end on.
+#[test]
+fn the_time_limit_is_for_the_registry_too() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let mut command = house::program();
+    command.args(["--registry", &format!("http://{address}")]);
+    command.args(["--timeout", "300ms", "find", "Toy Story"]);
+    let (code, stdout, stderr) = house::run(command, "");
+    assert_eq!((code, stdout.as_str()), (5, ""), "{stderr}");
+    assert!(stderr.contains("trying for 300.0ms"), "{stderr}");
+    assert!(
+        stderr.contains(&format!("no registry at http://{address}")),
+        "{stderr}"
+    );
+}

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backfence_process::{Address, CancellationToken, Environment, Name, bind};
+use backfence_process::{Address, CancellationToken, Environment, bind};
 use backfence_ratings::Base;
 
 const MOVIES: &str = "movieId,title,genres\n1,Toy Story (1995),Animation\n";
@@ -32,7 +32,7 @@ pub async fn start() -> Result<Address, Box<dyn std::error::Error>> {
 
     let config = backfence_frontend::Config {
         registry: registry.clone(),
-        name: Name::new("FRONTEND")?,
+        name: None,
         advertise: None,
         cluster_key: None,
     };

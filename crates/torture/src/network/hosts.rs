@@ -94,7 +94,7 @@ pub(crate) fn add(sim: &mut Sim<'_>, seed: u64, replicas: u32, front_ends: u32, 
                 let listener = Hosted::bind(&host, PORT, own.clone()).await?;
                 let config = frontend::Config {
                     registry: address(REGISTRY),
-                    name: Name::new(host.to_uppercase())?,
+                    name: Some(Name::new(host.to_uppercase())?),
                     advertise: Some(address(&host)),
                     cluster_key: None,
                 };
