@@ -97,7 +97,7 @@ pub(crate) async fn drive(urls: &[String], load: &Load) -> anyhow::Result<Measur
     let mut sessions = Vec::new();
     for number in 0..load.sessions {
         let client = clients[number as usize % clients.len()].clone();
-        sessions.push(Driver::new(client, load, number, Arc::clone(&left))?);
+        sessions.push(Driver::new(client, load, number, Arc::clone(&left)).await?);
     }
     let start = Instant::now();
     let until = start + load.length;
@@ -160,14 +160,25 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(
-        client: FrontEndClient<Channel>,
+    /// A session that is to write begins here: update ids go with its token.
+    async fn new(
+        mut client: FrontEndClient<Channel>,
         load: &Load,
         number: u32,
         left: Arc<AtomicU64>,
     ) -> anyhow::Result<Self> {
-        let mut random = StdRng::seed_from_u64(load.seed.wrapping_add(u64::from(number)));
-        let id: [u8; 16] = random.random();
+        let random = StdRng::seed_from_u64(load.seed.wrapping_add(u64::from(number)));
+        let session = match load.what {
+            What::Views => None,
+            What::Rates | What::Mix => {
+                let open = limited(v1::OpenSessionRequest::default());
+                let opened = client.open_session(open).await;
+                opened
+                    .context("no session was opened")?
+                    .into_inner()
+                    .session
+            }
+        };
         let due = load.rate.map(|rate| {
             let every = Duration::from_secs_f64(f64::from(load.sessions) / rate);
             (every, every * number / load.sessions)
@@ -179,10 +190,7 @@ impl Driver {
             movies: Arc::clone(&load.movies),
             random,
             left,
-            session: v1::Session {
-                id: id.into(),
-                ..v1::Session::default()
-            },
+            session: session.unwrap_or_default(),
             sequence: 0,
             times: histogram()?,
             errors: BTreeMap::new(),

@@ -296,6 +296,7 @@ fn viewed() -> v1::ViewResponse {
             id: vec![7; 16],
             clock_us: 1_790_000_000_000_000,
             lost: Vec::new(),
+            digest: vec![7; 16],
         }),
         rating: Some(rating()),
     }

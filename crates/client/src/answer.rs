@@ -87,7 +87,8 @@ pub struct Tag {
 /// An update with all that it takes to send it, once or again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Prepared {
-    /// Its id, for ever.
+    /// Its id, for ever, as answers show it: with [what stands for](crate::Session::id) its
+    /// session.
     pub id: UpdateId,
     /// Its time on the session's clock. The same with every sending.
     pub time: Time,
@@ -102,7 +103,7 @@ pub struct Prepared {
 /// An update that was taken.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Updated {
-    /// Its id, for ever.
+    /// Its id, for ever, as answers show it.
     pub id: UpdateId,
     /// The server that took it.
     pub server: u32,

@@ -132,8 +132,7 @@ impl Client {
         Self { copies, ..self }
     }
 
-    /// A new session, with an id drawn at random. Front ends hear of it with its
-    /// first request.
+    /// A new session. A front end begins it with its first request.
     pub fn session(&self) -> Session {
         let id = SessionId(self.shared.environment.random_u128());
         Session::new(self.clone(), id)

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, future::Future};
 
 use backfence_gossip::{HybridClock, ReplicaId, SessionId, Time, Timestamp, UpdateId};
 use backfence_process::Address;
-use backfence_wire::{Malformed, all, v1, v1::front_end_client::FrontEndClient};
+use backfence_wire::{Malformed, all, session_id, v1, v1::front_end_client::FrontEndClient};
 use tokio::{sync::watch, time::Instant};
 use tonic::{Request, Response, Status, transport::Channel};
 
@@ -23,7 +23,7 @@ use crate::{
 
 /// A session. One request at a time, hence `&mut self`; bulk work uses several.
 ///
-/// The id, the number and the time of an update are fixed here, together, once,
+/// The number and the time of an update are fixed here, together, once,
 /// and stay the same over all tries and front ends. The time goes by what front
 /// ends said, plus what has elapsed since, so a wrong wall clock does no harm.
 ///
@@ -36,7 +36,11 @@ use crate::{
 pub struct Session {
     client: Client,
     preferred: Option<Address>,
+    /// Given by a front end with the first token. Until then drawn, for front ends of 0.2,
+    /// which take it.
     id: SessionId,
+    /// What answers show in its place, once a front end has told it.
+    digest: Option<SessionId>,
     /// Empty until a front end has given one.
     token: Vec<u8>,
     /// Of the data that its movies' ids are of; empty where that is not known.
@@ -63,8 +67,10 @@ struct Losses {
 /// What it takes to [go on](Client::resume) with a session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SavedSession {
-    /// The session.
+    /// The session: a secret, as the token is. It means nothing if the session has not begun.
     pub id: SessionId,
+    /// What answers show in place of the id.
+    pub digest: Option<SessionId>,
     /// What it has seen: opaque, empty if it has not begun.
     pub token: Vec<u8>,
     /// No time that it has seen or given is greater.
@@ -82,6 +88,7 @@ impl Session {
             client,
             preferred: None,
             id,
+            digest: None,
             token: Vec::new(),
             fingerprint: String::new(),
             opened: false,
@@ -96,16 +103,30 @@ impl Session {
 
     pub(crate) fn resume(client: Client, saved: SavedSession) -> Self {
         let mut session = Self::new(client, saved.id);
+        if saved.token.is_empty() {
+            return session;
+        }
         session.observe_clock(saved.clock);
+        session.digest = saved.digest;
         session.token = saved.token;
         session.next = saved.next.max(1);
         session.fingerprint = saved.fingerprint;
         session
     }
 
-    /// Its id, the same for ever.
-    pub fn id(&self) -> SessionId {
-        self.id
+    /// What stands for this session in the ids of its updates, the same for ever: a digest,
+    /// which tells nobody how to go on with it. `None` until a front end has told it.
+    pub fn id(&self) -> Option<SessionId> {
+        self.digest
+    }
+
+    /// Begins it, where that has not happened: every request does so by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as every request.
+    pub async fn open(&mut self) -> Result<(), Error> {
+        self.begin().await.map(drop)
     }
 
     /// Servers that have come back without something that the session had seen: it
@@ -114,7 +135,7 @@ impl Session {
         std::mem::take(&mut self.lost.news)
     }
 
-    /// Begins anew: another id, nothing seen, no update made. For a session whose past
+    /// Begins anew: another session, nothing seen, no update made. For a session whose past
     /// is refused, or waited for in vain. What it has seen it may not see again.
     pub fn reset(&mut self) {
         let begun = self.client.session();
@@ -130,6 +151,7 @@ impl Session {
         let mut clock = self.clock;
         SavedSession {
             id: self.id,
+            digest: self.digest,
             token: self.token.clone(),
             clock: clock.tick(self.began.elapsed()),
             next: self.next,
@@ -170,15 +192,17 @@ impl Session {
         self.progress.watch()
     }
 
-    /// The deadline of a request that begins now. The first one tells a front end
-    /// the session's id, and learns the time: an update must not be dated before.
+    /// The deadline of a request that begins now. The first one has a front end begin the
+    /// session, or go on with it, and learns the time: an update must not be dated before.
     async fn begin(&mut self) -> Result<Instant, Error> {
         let deadline = Instant::now() + self.client.limit();
         if self.opened {
             return Ok(deadline);
         }
+        #[expect(deprecated, reason = "front ends of 0.2 need it")]
         let request = v1::OpenSessionRequest {
             id: self.id.0.to_be_bytes().into(),
+            session: self.token.clone(),
         };
         let (reply, from): (v1::OpenSessionResponse, _) = self
             .call(
@@ -188,8 +212,9 @@ impl Session {
                 |mut service, request| async move { service.open_session(request).await },
             )
             .await?;
-        // A session that goes on elsewhere keeps what it has seen.
-        let seen = std::mem::take(&mut self.token);
+        // A session that goes on keeps what it has seen, also where a front end of 0.2 has
+        // given it another token.
+        let seen = self.token.clone();
         self.observe(reply.session, &from)?;
         if !seen.is_empty() {
             self.token = seen;
@@ -250,9 +275,16 @@ impl Session {
     /// To be done on every reply, to queries as well.
     fn observe(&mut self, session: Option<v1::Session>, from: &Address) -> Result<(), Error> {
         let session = session.ok_or_else(|| wrong(from, Malformed("a reply without session")))?;
-        if session.id != self.id.0.to_be_bytes() || session.token.is_empty() {
+        let id = session_id(&session.id).map_err(|why| wrong(from, why))?;
+        let has_begun = !self.token.is_empty();
+        if session.token.is_empty() || (has_begun && id != self.id) {
             return Err(wrong(from, Malformed("a reply for another session")));
         }
+        let digest = match &session.digest[..] {
+            // Front ends of 0.2 show ids as they are.
+            [] => self.digest.unwrap_or(id),
+            digest => session_id(digest).map_err(|why| wrong(from, why))?,
+        };
         // Room for as many later times as anybody could ask for.
         if session.clock_us > u64::MAX / 2 {
             return Err(wrong(from, Malformed("a clock beyond all time")));
@@ -263,6 +295,7 @@ impl Session {
                 self.lost.news.insert(replica.server);
             }
         }
+        (self.id, self.digest) = (id, Some(digest));
         self.token = session.token;
         self.observe_clock(Time(session.clock_us));
         Ok(())

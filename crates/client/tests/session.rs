@@ -62,7 +62,7 @@ async fn every_request_is_answered() {
     let loaded = session.view(USER, TOY_STORY).await.unwrap().unwrap();
     assert_eq!((loaded.rating, loaded.update), (rating("4"), None));
     let updated = session.rate(USER, TOY_STORY, rating("2.5")).await.unwrap();
-    assert_eq!(updated.id, UpdateId::new(session.id(), 1));
+    assert_eq!(updated.id, UpdateId::new(session.id().unwrap(), 1));
     let seen = session.view(USER, TOY_STORY).await.unwrap().unwrap();
     assert_eq!(
         (seen.rating, seen.update),
@@ -279,7 +279,7 @@ async fn what_ends_with_the_time_says_what_is_known() {
     });
     assert_eq!(session.view(USER, TOY_STORY).await, late);
     fail(&world, [Fault::Hang]);
-    let update_id = UpdateId::new(session.id(), 1);
+    let update_id = UpdateId::new(session.id().unwrap(), 1);
     let unknown = Err(Error::OutcomeUnknown { update_id });
     assert_eq!(session.rate(USER, TOY_STORY, rating("1")).await, unknown);
     fail(&world, [Fault::Hang]);
@@ -460,7 +460,7 @@ async fn what_may_have_been_taken_before_is_never_made_anew() {
     let lost = Fault::SayAfter(tonic::Status::unavailable("gone"));
     fail(&world, std::iter::once(lost).chain((0..99).map(|_| late())));
     let rated = session.rate(USER, TOY_STORY, rating("2")).await;
-    let update_id = UpdateId::new(session.id(), 2);
+    let update_id = UpdateId::new(session.id().unwrap(), 2);
     assert_eq!(
         (rated, count()),
         (Err(Error::OutcomeUnknown { update_id }), 2)
@@ -501,7 +501,8 @@ async fn a_session_goes_on_elsewhere() {
     let (world, _fake, mut session) = alone().await;
     session.rate(USER, TOY_STORY, rating("1")).await.unwrap();
     let saved = session.save();
-    assert_eq!((saved.id, saved.next), (session.id(), 2));
+    assert_eq!((saved.digest, saved.next), (session.id(), 2));
+    assert_ne!(session.id(), Some(saved.id), "it is a secret");
     drop(session);
 
     let other = Fake::start(&world).await;
@@ -589,11 +590,7 @@ async fn a_prepared_update_survives_its_session() {
         .prepare(USER, TOY_STORY, Some(rating("1")))
         .await
         .unwrap();
-    let saved = SavedSession {
-        // Whoever only writes need not have seen anything.
-        token: Vec::new(),
-        ..session.save()
-    };
+    let saved = session.save();
     fail(&world, [Fault::HangAfter]);
     // Its program ends before there is an answer.
     tokio::select! {
@@ -604,16 +601,22 @@ async fn a_prepared_update_survives_its_session() {
 
     let fake = Fake::start(&world).await;
     let client = client(&[&fake.address]).await;
-    let mut session = client.resume(saved);
+    let mut session = client.resume(saved.clone());
     let updated = session.send(&prepared).await.unwrap();
     assert_eq!(updated.id, prepared.id);
     assert_eq!(world.lock().unwrap().taken.len(), 1);
     let next = session.prepare(USER, TOY_STORY, None).await.unwrap();
     assert!(next.id.sequence == 2 && next.time > prepared.time);
 
-    let mut stranger = client.session();
-    let refused = stranger.send(&prepared).await;
-    assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+    // Whoever has no token of it is another session.
+    let without = SavedSession {
+        token: Vec::new(),
+        ..saved
+    };
+    for mut stranger in [client.session(), client.resume(without)] {
+        let refused = stranger.send(&prepared).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+    }
 }
 
 /// Somebody who watches is told what is missing long before the time is over.

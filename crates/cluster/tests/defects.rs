@@ -125,9 +125,8 @@ async fn b8_b9_an_update_sent_again_gets_the_first_reply_and_counts_once() {
     let mut front_end = FrontEndClient::connect(cluster.front_end(1))
         .await
         .expect("a connection");
-    let open = v1::OpenSessionRequest { id: vec![7; 16] };
     let opened = front_end
-        .open_session(open)
+        .open_session(v1::OpenSessionRequest::default())
         .await
         .expect("a session")
         .into_inner();

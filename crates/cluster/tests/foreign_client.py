@@ -3,6 +3,7 @@
 Usage: foreign_client.py HOST:PORT. Ends with 0 if all could be done.
 """
 
+import base64
 import json
 import sys
 
@@ -38,10 +39,11 @@ class FrontEnd:
         )
         reply = stub(request, timeout=10)
         if "session" in method.output_type.fields_by_name:
+            self.session = reply.session
             self.token = reply.session.token
         answer = json_format.MessageToDict(reply, preserving_proto_field_name=True)
         answer.pop("session", None)
-        print(name, json.dumps(fields), "->", json.dumps(answer))
+        print(name, json.dumps(fields, default=str), "->", json.dumps(answer))
         return answer
 
 
@@ -67,6 +69,19 @@ def main(address):
     update = front_end.call("Rate", rating=2.5, **about)
     viewed = front_end.call("View", **about)["rating"]
     assert viewed == {"rating": 2.5, "update_id": update["update_id"]}, viewed
+    # An update of its own, sent twice: its id is told to nobody, but shown by a digest.
+    session = front_end.session
+    own = {"session": session.id, "sequence": 1}
+    own = {"update_id": own, "time_us": session.clock_us + 1, "rating": 2.5}
+    front_end.call("Rate", **own, **about)
+    front_end.call("Rate", **own, **about)
+    viewed = front_end.call("View", **about)["rating"]["update_id"]
+    shown = {"session": base64.b64encode(session.digest).decode(), "sequence": "1"}
+    assert viewed == shown and session.digest != session.id, (viewed, shown)
+    another = FrontEnd(address)
+    another.call("OpenSession")
+    code = refused(another, "Rate", **own, **about)
+    assert code == grpc.StatusCode.INVALID_ARGUMENT, code
     average = front_end.call("Average", movie_id=movie["movie_id"])
     assert average == {"average": 3.0, "ratings": "2"}, average
     front_end.call("Delete", **about)

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use backfence_gossip::{Session, Time, Update, UpdateId};
-use backfence_process::{Backoff, ClusterKey, Entry, Environment, Name};
+use backfence_process::{Backoff, ClusterKey, Entry, Environment, Name, SessionDigests};
 use backfence_ratings::Operation;
 use backfence_wire::v1::{
     self, ServeRequest,
@@ -41,6 +41,8 @@ pub struct FrontEnd {
     pub(crate) environment: Environment,
     /// `None` where tokens are not protected.
     sealer: Option<Sealer>,
+    /// In place of the ids of sessions.
+    digests: SessionDigests,
     entries: watch::Receiver<BTreeMap<Name, Entry>>,
     pub(crate) router: Arc<Router>,
     in_work: Semaphore,
@@ -99,6 +101,7 @@ impl FrontEnd {
         Self {
             environment: environment.clone(),
             sealer: cluster_key.as_ref().map(Sealer::new),
+            digests: SessionDigests::new(cluster_key.as_ref()),
             router: Arc::new(Router::new(environment, entries.clone())),
             entries,
             in_work: Semaphore::new(MAX_IN_WORK),
@@ -162,9 +165,39 @@ impl FrontEnd {
                 None => backfence_wire::token(session),
             },
             id: session.id.0.to_be_bytes().into(),
+            digest: self.digests.session(session.id).0.to_be_bytes().into(),
             clock_us: session.clock.0,
             lost: session.lost.iter().map(|&replica| replica.into()).collect(),
         }
+    }
+
+    /// A rating as any client may read it: it may be of another's update.
+    pub(crate) fn shown_rating(&self, rating: v1::UserRating) -> Result<v1::UserRating, Error> {
+        let update_id = rating.update_id.map(|id| self.shown_id(id)).transpose()?;
+        Ok(v1::UserRating {
+            update_id,
+            ..rating
+        })
+    }
+
+    /// Records as any client may read them.
+    pub(crate) fn shown_records(
+        &self,
+        mut log: v1::LoggedRecords,
+    ) -> Result<v1::LoggedRecords, Error> {
+        for record in &mut log.records {
+            record.update_id = record
+                .update_id
+                .take()
+                .map(|id| self.shown_id(id))
+                .transpose()?;
+        }
+        Ok(log)
+    }
+
+    fn shown_id(&self, id: v1::UpdateId) -> Result<v1::UpdateId, Error> {
+        let id = UpdateId::try_from(id).map_err(|_| Error::WrongAnswer)?;
+        Ok(self.digests.update(id).into())
     }
 
     /// The answer to a query, and the server that gave it.
@@ -217,9 +250,12 @@ impl FrontEnd {
         mut session: Session,
         asked: Asked,
     ) -> Result<v1::UpdateResponse, Error> {
-        let (id, time) = match asked.signature {
-            Some(signature) => signature,
-            None => self.sign(work, &mut session).await?,
+        let (id, time, told) = match asked.signature {
+            Some((id, time)) => (id, time, id),
+            None => {
+                let (id, time) = self.sign(work, &mut session).await?;
+                (id, time, self.digests.update(id))
+            }
         };
         let update = Update {
             id,
@@ -253,7 +289,7 @@ impl FrontEnd {
         }
         Ok(v1::UpdateResponse {
             session: Some(self.carried(&session)),
-            update_id: Some(id.into()),
+            update_id: Some(told.into()),
             server,
             servers,
         })

@@ -22,26 +22,13 @@ pub(crate) fn session(
     environment: &Environment,
 ) -> Result<Session, Error> {
     if token.is_empty() {
-        return Ok(new_session(environment));
+        return Ok(Session::new(SessionId(environment.random_u128())));
     }
     let session = match sealer {
         Some(sealer) => sealer.unseal(token),
         None => backfence_wire::session(token).map_err(NotOurs::Malformed),
     };
     session.map_err(Error::BadToken)
-}
-
-/// A session under the id that the client chose, or a random one.
-pub(crate) fn opened(id: &[u8], environment: &Environment) -> Result<Session, Error> {
-    if id.is_empty() {
-        return Ok(new_session(environment));
-    }
-    let id = backfence_wire::session_id(id).map_err(|error| Error::invalid("id", error))?;
-    Ok(Session::new(id))
-}
-
-fn new_session(environment: &Environment) -> Session {
-    Session::new(SessionId(environment.random_u128()))
 }
 
 /// The metadata `traceparent` in the form of W3C Trace Context, version 00. Empty where
@@ -111,17 +98,30 @@ pub(crate) fn rating(rating: f64) -> Result<Rating, Error> {
     Rating::try_from(rating).map_err(|error| Error::invalid("rating", error))
 }
 
-/// The id and time of an update, if the client has made them.
+/// The id and time of an update, if the client has made them: for the session of the token
+/// that came with them, and no other. Else any client could use up another's ids.
 pub(crate) fn signature(
+    token: &[u8],
+    session: &Session,
     id: Option<v1::UpdateId>,
     time_us: u64,
 ) -> Result<Option<(UpdateId, Time)>, Error> {
+    let foreign = |why: &str| Err(Error::invalid("update_id", why));
     match (id, time_us) {
         (None, 0) => Ok(None),
         (None, _) => Err(Error::invalid("time_us", "it comes with update_id only")),
         (Some(_), 0) => Err(Error::invalid("update_id", "it comes with time_us only")),
         (Some(id), time) => {
             let id = UpdateId::try_from(id).map_err(|error| Error::invalid("update_id", error))?;
+            if token.is_empty() {
+                return foreign("no session token comes with it; open a session first");
+            }
+            if id.session != session.id {
+                return foreign(
+                    "it is of another session than the token; take Session.id of the reply that \
+                     brought the token",
+                );
+            }
             Ok(Some((id, Time(time))))
         }
     }
@@ -176,9 +176,6 @@ mod tests {
                 "{token:?}"
             );
         }
-        for (id, expected) in [(&[][..], ""), (&[7; 16], ""), (&[7; 15], "id")] {
-            assert_eq!(field(opened(id, &environment)), expected, "{id:?}");
-        }
     }
 
     #[test]
@@ -189,6 +186,7 @@ mod tests {
                 sequence,
             })
         };
+        let own = Session::new(SessionId(u128::from_be_bytes([7; 16])));
         for (id, time_us, expected) in [
             (None, 0, ""),
             (id(16, 1), 5, ""),
@@ -198,10 +196,28 @@ mod tests {
             (id(15, 1), 5, "update_id"),
         ] {
             assert_eq!(
-                field(signature(id.clone(), time_us)),
+                field(signature(b"token", &own, id.clone(), time_us)),
                 expected,
                 "{id:?} {time_us}"
             );
+        }
+    }
+
+    #[test]
+    fn an_update_is_of_the_session_of_its_token() {
+        let [own, other] =
+            [7, 8].map(|byte| Session::new(SessionId(u128::from_be_bytes([byte; 16]))));
+        let id = v1::UpdateId::from(UpdateId::new(own.id, 1));
+        for (token, session, expected) in [
+            (&b"token"[..], &own, ""),
+            (b"token", &other, "update_id"),
+            // The session of no token is one that has just begun.
+            (b"", &own, "update_id"),
+        ] {
+            let read = signature(token, session, Some(id.clone()), 5);
+            assert_eq!(field(read), expected, "{token:?} {session:?}");
+            // Those that a front end makes are of a session of its own.
+            assert_eq!(field(signature(token, session, None, 0)), "");
         }
     }
 

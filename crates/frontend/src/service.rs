@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use backfence_gossip::Session;
 use backfence_ratings::{MovieId, Operation, UserId};
 use backfence_wire::v1::{
     self, DescribeResponse, ServerStatus,
@@ -32,14 +33,22 @@ impl Service for FrontEnd {
         request: Request<v1::OpenSessionRequest>,
     ) -> Result<Response<v1::OpenSessionResponse>, Status> {
         let (work, request) = self.admit(request)?;
-        let mut session = request::opened(&request.id, &self.environment)?;
+        let session = self.session(&request.session)?;
         let kind = Kind::Open(v1::query::Open {});
-        match self.query(&work, &mut session, kind).await?.0 {
-            Answer::Opened(_) => Ok(Response::new(v1::OpenSessionResponse {
-                session: Some(self.carried(&session)),
-            })),
-            _ => Err(Error::WrongAnswer.into()),
-        }
+        let mut opened = Session::new(session.id);
+        let (Answer::Opened(_), _) = self.query(&work, &mut opened, kind).await? else {
+            return Err(Error::WrongAnswer.into());
+        };
+        let session = match &request.session[..] {
+            [] => self.carried(&opened),
+            // It was shown nothing, so it has seen no more, and waits for nothing here.
+            _ => v1::Session {
+                clock_us: session.clock.max(opened.clock).0,
+                ..self.carried(&session)
+            },
+        };
+        let session = Some(session);
+        Ok(Response::new(v1::OpenSessionResponse { session }))
     }
 
     async fn find(
@@ -74,7 +83,10 @@ impl Service for FrontEnd {
         match self.query(&work, &mut session, kind).await?.0 {
             Answer::Viewed(viewed) => Ok(Response::new(v1::ViewResponse {
                 session: Some(self.carried(&session)),
-                rating: viewed.rating,
+                rating: viewed
+                    .rating
+                    .map(|rating| self.shown_rating(rating))
+                    .transpose()?,
             })),
             _ => Err(Error::WrongAnswer.into()),
         }
@@ -112,7 +124,8 @@ impl Service for FrontEnd {
             movie: MovieId(request.movie_id),
             rating: request::rating(request.rating)?,
         };
-        let signature = request::signature(request.update_id, request.time_us)?;
+        let (id, time) = (request.update_id, request.time_us);
+        let signature = request::signature(&request.session, &session, id, time)?;
         let asked = Asked {
             signature,
             operation,
@@ -132,7 +145,8 @@ impl Service for FrontEnd {
             user: UserId(request.user_id),
             movie: MovieId(request.movie_id),
         };
-        let signature = request::signature(request.update_id, request.time_us)?;
+        let (id, time) = (request.update_id, request.time_us);
+        let signature = request::signature(&request.session, &session, id, time)?;
         let asked = Asked {
             signature,
             operation,
@@ -190,7 +204,9 @@ impl Service for FrontEnd {
         let limit = if limit == 0 { LOGGED } else { limit };
         let body = Body::Log(serve_request::Log { limit });
         match self.ask_one(&work, server, body).await? {
-            Outcome::Log(log) => Ok(Response::new(v1::LogResponse { log: Some(log) })),
+            Outcome::Log(log) => Ok(Response::new(v1::LogResponse {
+                log: Some(self.shown_records(log)?),
+            })),
             _ => Err(Error::WrongAnswer.into()),
         }
     }
@@ -212,6 +228,9 @@ impl Service for FrontEnd {
         let mut servers = BTreeMap::new();
         while let Some(answered) = answers.join_next().await {
             let (server, updates) = answered.map_err(|_| Error::WrongAnswer)?;
+            let updates = updates
+                .map(|updates| self.shown_records(updates))
+                .transpose()?;
             let server = server.number;
             servers.insert(server, v1::ServerAtRisk { server, updates });
         }

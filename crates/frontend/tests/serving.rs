@@ -5,15 +5,15 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use backfence_frontend::FrontEnd;
-use backfence_gossip::{ReplicaId, Session, SessionId, Time, Timestamp};
-use backfence_process::ClusterKey;
+use backfence_gossip::{ReplicaId, Time, Timestamp, UpdateId};
+use backfence_process::{ClusterKey, SessionDigests};
 use backfence_wire::v1::{
     self, ServerStatus, front_end_server::FrontEnd as _, serve_request::Body,
 };
 use tokio::task::JoinSet;
 use tonic::Request;
 
-use support::{Act, House, LONG, answers, info, rate, ts, view, within};
+use support::{Act, House, LONG, SESSION, answers, info, rate, token, ts, view, within};
 
 /// The reason with which a request ends, or "" where it is served.
 async fn outcome(front_end: &FrontEnd, update: bool) -> String {
@@ -174,8 +174,13 @@ async fn a_client_that_makes_no_ids_gets_some() {
     let updates = house.updates();
     assert_eq!(updates.len(), 3);
     assert_eq!(updates[1], updates[2]);
-    assert_eq!(updates[0].id, first.into_inner().update_id);
-    assert_eq!(updates[1].id, second.into_inner().update_id);
+    let told = [first, second].map(|reply| reply.into_inner().update_id);
+    let digest = |id: &Option<v1::UpdateId>| {
+        let id = UpdateId::try_from(id.clone()?).expect("it is one");
+        Some(SessionDigests::new(None).update(id).into())
+    };
+    // Whoever knew the session of the front end could use up its next numbers.
+    assert_eq!(told, [&updates[0].id, &updates[1].id].map(digest));
     assert_ne!(updates[0].id, updates[1].id);
     assert!(updates[0].time_us > 5_000_000);
     assert!(updates[1].time_us > updates[0].time_us);
@@ -191,9 +196,7 @@ async fn a_client_that_makes_no_ids_gets_some() {
 async fn every_reply_goes_into_the_next_token() {
     let house = House::new(&[(1, Act::Answers(ts([(1, 3)]), 50))]).await;
     let front_end = &house.front_end;
-    let opened = front_end.open_session(within(v1::OpenSessionRequest {
-        id: SESSION.0.to_be_bytes().into(),
-    }));
+    let opened = front_end.open_session(within(v1::OpenSessionRequest::default()));
     let mut carried = opened.await.unwrap().into_inner().session.unwrap();
     check_session(&carried, ts([(1, 3)]), 50);
 
@@ -203,7 +206,13 @@ async fn every_reply_goes_into_the_next_token() {
     check_session(&carried, ts([(1, 3), (2, 4)]), 50);
 
     house.act(1, Act::Answers(ts([(1, 2), (3, 1)]), 60));
-    let rated = front_end.rate(rate(&carried.token)).await.unwrap();
+    let mut request = rate(&carried.token);
+    let session = carried.id;
+    request.get_mut().update_id = Some(v1::UpdateId {
+        session,
+        sequence: 1,
+    });
+    let rated = front_end.rate(request).await.unwrap();
     carried = rated.into_inner().session.unwrap();
     check_session(&carried, ts([(1, 3), (2, 4), (3, 1)]), 60);
 
@@ -621,22 +630,11 @@ async fn a_front_end_is_connected_when_a_server_answers() {
     assert!(matches!(received[0].1.body, Some(Body::Describe(_))));
 }
 
-const SESSION: SessionId = SessionId(3);
-
-/// Of a session that has seen this.
-fn token(prev: Timestamp) -> Vec<u8> {
-    backfence_wire::token(&Session {
-        prev,
-        clock: Time(7),
-        ..Session::new(SESSION)
-    })
-}
-
 fn check_session(carried: &v1::Session, prev: Timestamp, clock: u64) {
     let session = backfence_wire::session(&carried.token).unwrap();
-    assert_eq!((session.id, session.prev), (SESSION, prev));
+    assert_eq!(session.prev, prev);
     assert_eq!((session.clock, carried.clock_us), (Time(clock), clock));
-    assert_eq!(carried.id, SESSION.0.to_be_bytes());
+    assert_eq!(carried.id, session.id.0.to_be_bytes());
 }
 
 fn is_cancel(request: &v1::ServeRequest) -> bool {

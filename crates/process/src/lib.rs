@@ -74,6 +74,7 @@ mod output;
 mod registration;
 mod secret;
 mod serve;
+mod session_digest;
 mod shutdown;
 
 pub use address::{Address, InvalidAddress, advertised};
@@ -90,5 +91,6 @@ pub use output::{OutputError, announce, print};
 pub use registration::Registration;
 pub use secret::{InvalidSecret, Secret};
 pub use serve::{DRAIN, ServeError, serve};
+pub use session_digest::SessionDigests;
 pub use shutdown::shutdown_on_signals;
 pub use tokio_util::sync::CancellationToken;

@@ -81,10 +81,10 @@ pub(crate) enum Answer {
     Top(u64, Vec<Ranked>),
     Tags(Titled, Vec<Tag>),
     User(UserId, Summary),
-    Whoami(Option<UserId>, SessionId, Option<Address>),
+    Whoami(Option<UserId>, Option<SessionId>, Option<Address>),
     Session(SavedSession, Timestamp),
-    /// Another session has begun.
-    Reset(SessionId),
+    /// Another session begins.
+    Reset,
     /// Several movies bear the title that was asked for.
     Ambiguous(String, Vec<Movie>),
     /// None does; these are near.
@@ -170,8 +170,8 @@ impl Answer {
             Self::Whoami(user, session, front_end) => whoami(*user, *session, front_end.as_ref()),
             Self::Session(saved, seen) => about_session(saved, seen),
             Self::AtRisk(servers) => return at_risk(servers, framed),
-            Self::Reset(session) => {
-                format!("Session {session} begins; what the last one had seen it may not see")
+            Self::Reset => {
+                "Another session begins; what the last one had seen it may not see".to_owned()
             }
             Self::Ambiguous(asked, choices) => ambiguous(asked, choices),
             Self::Unknown(asked, near) => unknown(asked, near, framed),
@@ -347,17 +347,21 @@ fn about_user(user: UserId, summary: &Summary) -> String {
     }
 }
 
-fn whoami(user: Option<UserId>, session: SessionId, front_end: Option<&Address>) -> String {
+fn whoami(user: Option<UserId>, session: Option<SessionId>, front_end: Option<&Address>) -> String {
     let user = user.map_or("nobody; pass --user ID".to_owned(), |user| {
         format!("user {user}")
     });
     let front_end = front_end.map_or("none yet".to_owned(), |address| format!("http://{address}"));
+    let session = session.map_or("none yet".to_owned(), |session| session.to_string());
     format!("You are {user}\nSession {session}\nFront end {front_end}")
 }
 
 fn about_session(saved: &SavedSession, seen: &Timestamp) -> String {
     let updates = counted(saved.next - 1, "update");
-    let mut text = format!("Session {} has made {updates}", saved.id);
+    let mut text = match saved.digest {
+        Some(session) => format!("Session {session} has made {updates}"),
+        None => format!("The session, which begins with its first request, has made {updates}"),
+    };
     if seen.iter().next().is_none() {
         return text + "\nIt has seen no updates yet: any server can answer it";
     }

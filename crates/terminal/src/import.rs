@@ -23,7 +23,7 @@ use crate::{
         journal::{Journal, Past},
         latest::Latest,
         rows::{Row, digest, reader},
-        sending::{Count, Shared, loaded, lock, rate_rows},
+        sending::{Count, Shared, loaded, lock, open, rate_rows},
     },
     output::counted,
 };
@@ -67,8 +67,11 @@ pub(crate) async fn import(
             fingerprint
         }
     };
-    let sessions = begin(client, sessions, &past, &fingerprint, &mut journal)
-        .map_err(|error| cannot_note(&beside, &error))?;
+    let sessions = if past.sessions.is_empty() {
+        begin(client, sessions, &fingerprint, &mut journal, &beside).await?
+    } else {
+        go_on(client, &past, &fingerprint)
+    };
     let shared = Arc::new(Shared {
         journal: Mutex::new(journal),
         past,
@@ -132,38 +135,38 @@ fn report(count: Count, format: Format) -> anyhow::Result<Exit> {
     })
 }
 
-/// The sessions that were interrupted go on; else new ones begin.
-fn begin(
+/// So many new sessions, which are noted: their updates can be sent again by their tokens
+/// only.
+async fn begin(
     client: &Client,
     wanted: usize,
-    past: &Past,
     fingerprint: &str,
     journal: &mut Journal,
-) -> io::Result<Vec<Session>> {
-    let mut sessions: Vec<_> = past
-        .sessions
-        .iter()
-        .zip(&past.last)
-        .map(|(&id, last)| {
-            client.resume(SavedSession {
-                id,
-                // It reads nothing, so it need not have seen anything.
-                token: Vec::new(),
-                clock: past.clock,
-                next: last + 1,
-                fingerprint: fingerprint.to_owned(),
-            })
-        })
-        .collect();
-    if sessions.is_empty() {
-        for index in 0..wanted {
-            let mut session = client.session();
-            session.set_fingerprint(fingerprint);
-            journal.session(index, session.id())?;
-            sessions.push(session);
-        }
+    beside: &Path,
+) -> Result<Vec<Session>, Failure> {
+    let mut sessions = Vec::new();
+    for index in 0..wanted {
+        let mut session = client.session();
+        session.set_fingerprint(fingerprint);
+        open(&mut session).await?;
+        let noted = journal.session(index, &session.save());
+        noted.map_err(|error| cannot_note(beside, &error))?;
+        sessions.push(session);
     }
     Ok(sessions)
+}
+
+/// The sessions that were interrupted.
+fn go_on(client: &Client, past: &Past, fingerprint: &str) -> Vec<Session> {
+    let go_on = |(saved, last): (&SavedSession, &u64)| {
+        client.resume(SavedSession {
+            clock: past.clock.max(saved.clock),
+            next: last + 1,
+            fingerprint: fingerprint.to_owned(),
+            ..saved.clone()
+        })
+    };
+    past.sessions.iter().zip(&past.last).map(go_on).collect()
 }
 
 /// Hands the rows to the sessions. All rows of one user and movie go to one session,

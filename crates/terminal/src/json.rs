@@ -91,15 +91,16 @@ fn value(answer: &Answer) -> Value {
         Answer::User(user, summary) => summed_up(*user, summary),
         Answer::Whoami(user, session, front_end) => json!({
             "user_id": user.map(|user| user.0),
-            "session": session.to_string(),
+            "session": session.map(|session| session.to_string()),
             "front_end": front_end.as_ref().map(ToString::to_string),
         }),
         Answer::Session(saved, seen) => json!({
-            "session": saved.id.to_string(),
+            "session": saved.digest.map(|session| session.to_string()),
             "updates": saved.next - 1,
             "seen": timestamp(seen),
         }),
-        Answer::Reset(session) => json!({"session": session.to_string()}),
+        // It begins with its first request.
+        Answer::Reset => json!({"session": null}),
         Answer::Ambiguous(asked, choices) => {
             json!({"error": "ambiguous", "title": asked, "choices": movies(choices)})
         }
@@ -253,7 +254,7 @@ fn timestamp(ts: &Timestamp) -> Value {
         .collect()
 }
 
-/// 32 hexadecimal digits of the session, a colon, the number within it.
+/// 32 hexadecimal digits of what stands for the session, a colon, the number within it.
 fn update_id(id: UpdateId) -> String {
     id.to_string()
 }

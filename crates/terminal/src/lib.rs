@@ -132,11 +132,12 @@ fn reset(args: &Args) -> anyhow::Result<Exit> {
         let sentence = "which session? Pass --session FILE: without it each call begins another";
         return Err(Failure::new(Exit::Usage, sentence).into());
     };
+    // Drawn for programs of 0.2: to others it means nothing before a front end has begun it.
     let session = SessionId(Environment::real().random_u128());
     if let Some(kept) = file.reset(session)? {
         anstream::eprintln!("The last one is kept in {}", kept.display());
     }
-    script::show(args.format(), Answer::Reset(session))
+    script::show(args.format(), Answer::Reset)
 }
 
 /// Shows the servers every second, until it is interrupted.

@@ -110,8 +110,7 @@ impl Request {
                 Ok(Answer::User(user, Summary::new(&ratings)))
             }
             Self::Whoami(user) => {
-                // Whoever has not asked anything yet has no front end.
-                session.status().await?;
+                session.open().await?;
                 Ok(Answer::Whoami(
                     user,
                     session.id(),
@@ -122,7 +121,7 @@ impl Request {
             Self::AtRisk(limit) => Ok(Answer::AtRisk(session.at_risk(limit).await?)),
             Self::Reset => {
                 session.reset();
-                Ok(Answer::Reset(session.id()))
+                Ok(Answer::Reset)
             }
         }
     }

@@ -95,6 +95,7 @@ impl SessionFile {
         };
         let begun = SavedSession {
             id,
+            digest: None,
             token: Vec::new(),
             clock: Time(0),
             next: 1,
@@ -105,15 +106,12 @@ impl SessionFile {
     }
 
     fn write(&self, saved: &SavedSession, ahead: u64) -> Result<(), Failure> {
-        let value = json!({
-            "session": saved.id.to_string(),
-            "token": saved.token.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
-            "clock_us": saved.clock.0,
-            "next": saved.next + ahead,
-            "fingerprint": saved.fingerprint,
+        let next = saved.next + ahead;
+        let text = text(&SavedSession {
+            next,
+            ..saved.clone()
         });
-        write_private(&self.path, format!("{value}\n"))
-            .map_err(|error| self.failure(&error.to_string()))
+        write_private(&self.path, text + "\n").map_err(|error| self.failure(&error.to_string()))
     }
 
     fn failure(&self, why: &str) -> Failure {
@@ -140,11 +138,29 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn parse(text: &str) -> Option<SavedSession> {
+/// A session as a line of JSON without blanks. It is a secret.
+pub(crate) fn text(saved: &SavedSession) -> String {
+    json!({
+        "session": saved.id.to_string(),
+        "digest": saved.digest.map(|digest| digest.to_string()),
+        "token": saved.token.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+        "clock_us": saved.clock.0,
+        "next": saved.next,
+        "fingerprint": saved.fingerprint,
+    })
+    .to_string()
+}
+
+/// Reads a [`text`], also one of 0.2, which has no digest.
+pub(crate) fn parse(text: &str) -> Option<SavedSession> {
     let value: Value = serde_json::from_str(text).ok()?;
-    let id = value.get("session")?.as_str().filter(|id| id.len() == 32)?;
+    let id = |key| {
+        let id = value.get(key)?.as_str().filter(|id| id.len() == 32)?;
+        Some(SessionId(u128::from_str_radix(id, 16).ok()?))
+    };
     Some(SavedSession {
-        id: SessionId(u128::from_str_radix(id, 16).ok()?),
+        id: id("session")?,
+        digest: id("digest"),
         token: bytes(value.get("token")?.as_str()?)?,
         clock: Time(value.get("clock_us")?.as_u64()?),
         next: value.get("next")?.as_u64()?,
@@ -177,11 +193,23 @@ mod tests {
     #[test]
     fn only_a_session_is_read() {
         let good = r#"{"session":"000000000000000000000000000000ff","token":"0aff","clock_us":7,"next":3}"#;
-        let saved = parse(good).unwrap();
-        assert_eq!(
-            (saved.id, saved.token, saved.clock, saved.next),
-            (SessionId(255), vec![10, 255], Time(7), 3)
-        );
+        let of_0_2 = parse(good).unwrap();
+        let expected = SavedSession {
+            id: SessionId(255),
+            digest: None,
+            token: vec![10, 255],
+            clock: Time(7),
+            next: 3,
+            fingerprint: String::new(),
+        };
+        assert_eq!(of_0_2, expected);
+        for digest in [None, Some(SessionId(7))] {
+            let saved = SavedSession {
+                digest,
+                ..of_0_2.clone()
+            };
+            assert_eq!(parse(&text(&saved)), Some(saved));
+        }
         for (part, bad) in [
             ("0aff", "0af"),
             ("0aff", "0aéf"),

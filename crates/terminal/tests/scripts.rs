@@ -91,10 +91,10 @@ fn a_session_in_a_file_goes_on_in_the_next_program() {
         (updates[1].session, 1)
     );
     assert_eq!(updates.len(), 2);
-    let (_, words, _) = with(&["session"]);
+    let (_, old, _) = with(&["session"]);
     assert!(
-        words.contains("It has seen:\n  updates 1 to 2 of server 1"),
-        "{words}"
+        old.contains("It has seen:\n  updates 1 to 2 of server 1"),
+        "{old}"
     );
     #[cfg(unix)]
     {
@@ -122,7 +122,8 @@ fn a_session_in_a_file_goes_on_in_the_next_program() {
     // Nobody is asked, and what was there is kept.
     let (code, begun, stderr) = with(&["--registry", "http://127.0.0.1:1", "session", "reset"]);
     assert_eq!(code, 0, "{stderr}");
-    assert!(begun.starts_with("Session ") && stderr.contains("session.old"));
+    assert!(begun.starts_with("Another session begins"), "{begun}");
+    assert!(stderr.contains("session.old"), "{stderr}");
     assert_eq!(
         fs::read(folder.path().join("session.old")).unwrap(),
         whole[..whole.len() - 9]
@@ -130,25 +131,29 @@ fn a_session_in_a_file_goes_on_in_the_next_program() {
     assert_eq!(with(&["view", "Toy Story"]).0, 0);
     let (_, words, _) = with(&["session"]);
     assert!(
-        begun[..40] == words[..40] && words.contains("0 updates"),
-        "{words}"
+        old[..40] != words[..40] && words.contains("0 updates"),
+        "{old} {words}"
     );
 }
 
 #[test]
 fn a_session_begins_anew_without_leaving() {
     let server = House::new();
-    let ids = "rate toy story 2\nsession\nsession reset\nsession\nrate toy story 3\n";
+    let ids = "rate toy story 2\nsession\nsession reset\nsession\nrate toy story 3\nsession\n";
     let (code, stdout, _) = server.run(&["--user", "1", "-"], ids);
     assert_eq!(code, 0, "{stdout}");
-    let id = |line: usize| stdout.lines().nth(line).unwrap().split(' ').nth(1).unwrap();
-    let line = |text: &str| stdout.lines().position(|line| line.contains(text)).unwrap();
-    let (old, begun, new) = (
-        id(line("1 update")),
-        id(line(" begins")),
-        id(line("0 updates")),
-    );
-    assert!(old != new && begun == new, "{stdout}");
+    let ids: Vec<_> = stdout
+        .lines()
+        .filter(|line| line.contains(" 1 update"))
+        .map(|line| line.split(' ').nth(1).unwrap())
+        .collect();
+    assert!(ids.len() == 2 && ids[0] != ids[1], "{stdout}");
+    for line in [
+        "Another session begins",
+        "begins with its first request, has made 0 updates",
+    ] {
+        assert!(stdout.contains(line), "{stdout}");
+    }
     let sessions: Vec<_> = server
         .world
         .lock()

@@ -11,7 +11,8 @@ use crate::cells::Cell;
 /// What one session did, in its order.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    session: SessionId,
+    /// As update ids name it; `None` until it has made one.
+    session: Option<SessionId>,
     seen: Vec<Noted>,
     /// Every update that was sent, by cell.
     sent: BTreeMap<Cell, Vec<Prepared>>,
@@ -27,9 +28,9 @@ enum Noted {
 }
 
 impl Journal {
-    pub(crate) fn new(session: SessionId) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            session,
+            session: None,
             seen: Vec::new(),
             sent: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
@@ -38,6 +39,7 @@ impl Journal {
     }
 
     pub(crate) fn sent(&mut self, cell: Cell, update: Prepared) {
+        self.session = Some(update.id.session);
         self.sent.entry(cell).or_default().push(update);
     }
 
@@ -74,7 +76,7 @@ pub(crate) struct Journals {
 impl Journals {
     pub(crate) fn new(all: Vec<Journal>) -> Self {
         let places = all.iter().enumerate();
-        let places = places.map(|(place, journal)| (journal.session, place));
+        let places = places.filter_map(|(place, journal)| Some((journal.session?, place)));
         Self {
             places: places.collect(),
             all,
@@ -116,11 +118,11 @@ impl Journals {
         let mut owners = HashMap::new();
         for journal in &self.all {
             for &(replica, number, sequence) in &journal.numbers {
-                let id = UpdateId::new(journal.session, sequence);
+                let id = (journal.session, sequence);
                 let other = *owners.entry((replica, number)).or_insert(id);
                 ensure!(
                     other == id,
-                    "number {number} of {replica} was given to {other} and to {id}"
+                    "number {number} of {replica} was given to {other:?} and to {id:?}"
                 );
             }
         }
@@ -212,7 +214,7 @@ mod tests {
     #[test]
     fn only_what_was_acknowledged_or_read_is_history() {
         let cell = Cell::draw(&mut StdRng::seed_from_u64(1), 0);
-        let (mut one, mut other) = (Journal::new(SessionId(7)), Journal::new(SessionId(8)));
+        let (mut one, mut other) = (Journal::new(), Journal::new());
         for sequence in 1..=3 {
             one.sent(cell, update(7, sequence, cell));
         }
@@ -234,7 +236,7 @@ mod tests {
         let again = Noted::Read(cell, Some(UpdateId::new(SessionId(7), 2)));
         journals.all[1].seen.push(again);
         assert!(check(&journals.history().expect("all was sent")).is_err());
-        let mut thief = Journal::new(SessionId(9));
+        let mut thief = Journal::new();
         thief.acknowledged(cell, &update(9, 1, cell), [number].into_iter());
         thief.read(cell, Some(UpdateId::new(SessionId(7), 9)));
         journals.all.push(thief);

@@ -35,15 +35,15 @@ fn check_cell(
     seen: Option<UserRating>,
     sent: &[(Prepared, bool)],
 ) -> anyhow::Result<()> {
-    let order = |update: &Prepared| (update.time, update.id);
+    // Of two with the same time either may win: the ids that decide are told to nobody.
     let acknowledged = sent.iter().filter(|(_, acknowledged)| *acknowledged);
-    let last = acknowledged.map(|(update, _)| order(update)).max();
+    let last = acknowledged.map(|(update, _)| update.time).max();
     let is_seen = |update: &Prepared| match seen {
         Some(seen) => seen.update == Some(update.id) && update.rating == Some(seen.rating),
         None => update.rating.is_none(),
     };
     let seen_ones = sent.iter().filter(|(update, _)| is_seen(update));
-    let shown = seen_ones.map(|(update, _)| order(update)).max();
+    let shown = seen_ones.map(|(update, _)| update.time).max();
     ensure!(
         shown >= last && (shown.is_some() || seen.is_none()),
         "{cell:?} shows {seen:?}, dated {shown:?}, and the last that was acknowledged is {last:?}"

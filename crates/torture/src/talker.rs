@@ -36,11 +36,10 @@ pub(crate) struct Talker {
 
 impl Talker {
     pub(crate) fn new(client: &Client, seed: u64, number: u32, shared: Arc<Shared>) -> Self {
-        let session = client.session();
         Self {
             client: client.clone(),
-            journal: Journal::new(session.id()),
-            session,
+            journal: Journal::new(),
+            session: client.session(),
             talking: Instant::now(),
             front_end: None,
             random: StdRng::seed_from_u64(seed.wrapping_mul(1 << 16) + u64::from(number)),
@@ -111,7 +110,8 @@ impl Talker {
                 check_rating(cell, seen)?;
                 let update = seen.and_then(|seen| seen.update);
                 self.journal.read(cell, update);
-                let from_other = update.is_some_and(|update| update.session != self.session.id());
+                let from_other =
+                    update.is_some_and(|update| Some(update.session) != self.session.id());
                 if from_other && self.random.random_range(0..4) == 0 {
                     self.answer = Some(cell.partner(shifted(self.talking)));
                 }
@@ -192,7 +192,7 @@ impl Talker {
         let lost = self.session.take_losses();
         ensure!(
             lost.is_empty(),
-            "session {} was told that a past with servers {lost:?} is lost; its token names {}",
+            "session {:?} was told that a past with servers {lost:?} is lost; its token names {}",
             self.session.id(),
             self.session.seen()
         );

@@ -68,12 +68,14 @@ impl Session {
     /// [`Error::OutcomeUnknown`]; [`Error::TooLate`]; [`Error::NotTaken`];
     /// [`Error::CopiesNotMet`]; [`Error::Invalid`] for another session's update.
     pub async fn send(&mut self, update: &Prepared) -> Result<Updated, Error> {
-        if update.id.session != self.id {
-            let why = format!("update {} is not of session {}", update.id, self.id);
+        let deadline = self.begin().await?;
+        // Before the first answer of a front end of 0.3 it was the id itself.
+        let own = [self.digest, Some(self.id)];
+        if !own.contains(&Some(update.id.session)) {
+            let why = format!("update {} is not of this session", update.id);
             return Err(Error::Invalid(why));
         }
         let is_first = self.untaken.take_if(|id| *id == update.id).is_some();
-        let deadline = self.begin().await?;
         let update_id = update.id;
         match self.send_by(deadline, update).await {
             Err(Error::NotTaken) if !is_first => Err(Error::TooLate { update_id }),
@@ -219,7 +221,8 @@ impl Session {
 
     async fn try_once(&mut self, deadline: Instant, update: &Prepared) -> Result<Updated, Error> {
         let effect = Effect::Update(update.id);
-        let (session, id) = (self.token.clone(), update.id);
+        let session = self.token.clone();
+        let id = UpdateId::new(self.id, update.id.sequence);
         let (user_id, movie_id) = (update.user.0, update.movie.0);
         let (update_id, time_us) = (Some(id.into()), update.time.0);
         let copies = self.client.copies();
@@ -263,11 +266,16 @@ impl Session {
                 .await?
             }
         };
-        read::updated(reply, id).map_err(|why| wrong(&from, why))
+        let updated = read::updated(reply, id).map_err(|why| wrong(&from, why))?;
+        Ok(Updated {
+            id: update.id,
+            ..updated
+        })
     }
 
     fn next_update(&mut self, user: UserId, movie: MovieId, rating: Option<Rating>) -> Prepared {
-        let id = UpdateId::new(self.id, self.next);
+        // It has begun, so a front end has told what to show.
+        let id = UpdateId::new(self.digest.unwrap_or(self.id), self.next);
         self.next += 1;
         Prepared {
             id,

@@ -12,7 +12,7 @@ use backfence_gossip::{
     ReplicaId, Session, SessionId, Time, Timestamp, Update, UpdateId, Value as _,
 };
 use backfence_process::Address;
-use backfence_ratings::{Base, MovieId, Operation, Ratings};
+use backfence_ratings::{Base, MovieId, Operation, Ratings, UserId, UserRating};
 use backfence_wire::v1::{self, front_end_server::FrontEndServer};
 use service::Service;
 use tokio::net::TcpListener;
@@ -70,9 +70,11 @@ pub(crate) struct World {
     pub(crate) clock: Time,
     /// Of the data that are loaded: their fingerprint.
     pub(crate) data: String,
-    /// Every update that was taken, and when it is dated.
+    /// Sessions that have begun.
+    sessions: u128,
+    /// Every update that was taken, as it is shown, and when it is dated.
     pub(crate) taken: BTreeMap<UpdateId, (Time, Operation)>,
-    /// How often an update came.
+    /// How often an update came, as it is shown.
     pub(crate) arrivals: HashMap<UpdateId, u32>,
     /// What each session was last told it has seen.
     told: HashMap<SessionId, Timestamp>,
@@ -93,6 +95,7 @@ pub(crate) fn world() -> Shared {
         count: 0,
         clock: Time(1_000_000_000),
         data: "d1".to_owned(),
+        sessions: 0,
         taken: BTreeMap::new(),
         arrivals: HashMap::new(),
         told: HashMap::new(),
@@ -159,6 +162,22 @@ pub(crate) fn said(code: Code, reason: &str, metadata: &[(&str, &str)]) -> Statu
     Status::with_error_details(code, format!("the fake says {reason}"), details)
 }
 
+/// An update as answers show it.
+fn shown(id: UpdateId) -> UpdateId {
+    UpdateId::new(SessionId(!id.session.0), id.sequence)
+}
+
+fn carried(session: &Session) -> v1::Session {
+    let bytes = |id: SessionId| id.0.to_be_bytes().into();
+    v1::Session {
+        token: backfence_wire::token(session),
+        id: bytes(session.id),
+        clock_us: session.clock.0,
+        lost: Vec::new(),
+        digest: bytes(SessionId(!session.id.0)),
+    }
+}
+
 impl World {
     /// One that serves, or none.
     fn serve(&self) -> Result<u32, Status> {
@@ -182,12 +201,32 @@ impl World {
         let now: Timestamp = [(ReplicaId::new(1, 1), self.count)].into_iter().collect();
         session.observe(&now, self.clock);
         self.told.insert(session.id, session.prev.clone());
-        Some(v1::Session {
-            token: backfence_wire::token(&session),
-            id: session.id.0.to_be_bytes().into(),
-            clock_us: session.clock.0,
-            lost: Vec::new(),
-        })
+        Some(carried(&session))
+    }
+
+    fn open(&mut self, token: &[u8]) -> Result<Option<v1::Session>, Status> {
+        if token.is_empty() {
+            self.sessions += 1;
+            let session = Session::new(SessionId(self.sessions));
+            return Ok(self.reply(session));
+        }
+        self.serve()?;
+        let read = backfence_wire::session(token).ok();
+        let known = read.filter(|session| self.told.contains_key(&session.id));
+        let session = known.ok_or_else(|| said(Code::InvalidArgument, "BAD_TOKEN", &[]))?;
+        // A program that was interrupted may go on from an older one.
+        self.told.insert(session.id, session.prev.clone());
+        self.resumed.insert(session.id);
+        Ok(Some(v1::Session {
+            clock_us: session.clock.max(self.clock).0,
+            ..carried(&session)
+        }))
+    }
+
+    fn view(&self, user: u32, movie: MovieId) -> Option<UserRating> {
+        let seen = self.ratings.view(UserId(user), movie)?;
+        let update = seen.update.map(shown);
+        Some(UserRating { update, ..seen })
     }
 
     /// Refuses ids of other data.
@@ -220,8 +259,8 @@ impl World {
         let id = UpdateId::try_from(id.expect("our client sends one")).unwrap();
         let time = Time(time_us);
         assert_eq!(id.session, session.id, "an update of another session");
-        *self.arrivals.entry(id).or_default() += 1;
-        match self.taken.get(&id) {
+        *self.arrivals.entry(shown(id)).or_default() += 1;
+        match self.taken.get(&shown(id)) {
             Some(first) => assert_eq!(*first, (time, operation), "a retry that differs"),
             None => {
                 // What was prepared before is not dated anew.
@@ -229,7 +268,7 @@ impl World {
                     time > session.clock || self.resumed.contains(&session.id),
                     "an update dated before what was seen"
                 );
-                self.taken.insert(id, (time, operation.clone()));
+                self.taken.insert(shown(id), (time, operation.clone()));
                 self.count += 1;
                 self.ratings.apply(&Update {
                     id,

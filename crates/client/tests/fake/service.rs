@@ -2,7 +2,7 @@
 
 use std::sync::MutexGuard;
 
-use backfence_gossip::{ReplicaId, Session, Timestamp};
+use backfence_gossip::{ReplicaId, Timestamp};
 use backfence_ratings::{Listed, MovieId, Operation, Rating, Search, UserId};
 use backfence_wire::v1::{self, front_end_server::FrontEnd};
 use tonic::{Code, Request, Response, Status};
@@ -64,12 +64,9 @@ impl FrontEnd for Service {
         &self,
         request: Request<v1::OpenSessionRequest>,
     ) -> Result<Response<v1::OpenSessionResponse>, Status> {
-        let id = backfence_wire::session_id(&request.get_ref().id).unwrap();
+        let token = request.into_inner().session;
         self.meet(|world| {
-            if world.told.contains_key(&id) {
-                world.resumed.insert(id);
-            }
-            let session = world.reply(Session::new(id));
+            let session = world.open(&token)?;
             Ok(v1::OpenSessionResponse { session })
         })
         .await
@@ -102,7 +99,7 @@ impl FrontEnd for Service {
             world.has_data(&request.fingerprint)?;
             let session = world.session(&request.session)?;
             let movie = world.known(request.movie_id)?;
-            let rating = world.ratings.view(UserId(request.user_id), movie);
+            let rating = world.view(request.user_id, movie);
             Ok(v1::ViewResponse {
                 session: world.reply(session),
                 rating: rating.map(Into::into),

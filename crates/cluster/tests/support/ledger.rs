@@ -287,14 +287,15 @@ impl Ledger {
 
     fn check_cell(&self, cell: Cell, seen: Seen) {
         let sent = &self.sent[&cell];
-        let order = |update: &Prepared| (update.time, update.id);
+        // Of two with the same time either may win: the ids that decide are told to nobody.
+        let order = |update: &Prepared| update.time;
         let is_acknowledged = |update: &&Prepared| self.acknowledged.contains(&update.id);
         let last = sent.iter().filter(is_acknowledged).map(order).max();
         let is_seen = |update: &&Prepared| match seen {
             Some(seen) => seen.update == Some(update.id) && update.rating == Some(seen.rating),
             None => update.rating.is_none(),
         };
-        let shown: Option<(Time, UpdateId)> = sent.iter().filter(is_seen).map(order).max();
+        let shown: Option<Time> = sent.iter().filter(is_seen).map(order).max();
         assert!(
             shown >= last && (shown.is_some() || seen.is_none()),
             "{cell:?} shows {seen:?} of {shown:?}, and {last:?} was acknowledged"

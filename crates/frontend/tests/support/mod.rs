@@ -7,7 +7,7 @@ use std::{
 };
 
 use backfence_frontend::FrontEnd;
-use backfence_gossip::{ReplicaId, Timestamp};
+use backfence_gossip::{ReplicaId, Session, SessionId, Time, Timestamp, UpdateId};
 use backfence_process::{
     Address, CancellationToken, ClusterKey, Entry, Environment, Health, Name, bind, serve,
 };
@@ -289,7 +289,12 @@ fn served(request: &ServeRequest) -> Option<Outcome> {
         Body::Query(query) => match query.kind.as_ref()? {
             Kind::Open(_) => answer(answer::Kind::Opened(answer::Opened {})),
             Kind::Find(_) => answer(answer::Kind::Resolution(v1::Resolution::default())),
-            Kind::View(_) => answer(answer::Kind::Viewed(answer::Viewed { rating: None })),
+            Kind::View(_) => answer(answer::Kind::Viewed(answer::Viewed {
+                rating: Some(v1::UserRating {
+                    rating: 4.5,
+                    update_id: made(1),
+                }),
+            })),
             Kind::Average(_) => answer(answer::Kind::Averaged(answer::Averaged {
                 average: Some(3.5),
                 ratings: 2,
@@ -321,16 +326,25 @@ fn served(request: &ServeRequest) -> Option<Outcome> {
             digest: vec![7; 16],
             ..v1::ValueDigest::default()
         }),
-        Body::Log(asked) => Outcome::Log(v1::LoggedRecords {
-            records: Vec::new(),
-            total: asked.limit.into(),
-        }),
+        Body::Log(asked) => Outcome::Log(logged(asked.limit.into())),
         Body::GossipNow(_) => Outcome::Gossiping(v1::serve_reply::Gossiping {
             peers: vec![ReplicaId::new(2, 1).into()],
         }),
-        Body::AtRisk(_) => Outcome::AtRisk(v1::LoggedRecords::default()),
+        Body::AtRisk(_) => Outcome::AtRisk(logged(1)),
         Body::Cancel(_) => return None,
     })
+}
+
+/// One record, of so many.
+fn logged(total: u64) -> v1::LoggedRecords {
+    let record = v1::LoggedRecord {
+        update_id: made(1),
+        ..v1::LoggedRecord::default()
+    };
+    v1::LoggedRecords {
+        records: vec![record],
+        total,
+    }
 }
 
 /// A timestamp of these counts of servers in their first life.
@@ -354,17 +368,34 @@ pub(crate) fn view(session: &[u8]) -> Request<v1::ViewRequest> {
     })
 }
 
-/// A client's own update 1.
+/// The session of most tests.
+pub(crate) const SESSION: SessionId = SessionId(3);
+
+/// A token of it that has seen this.
+pub(crate) fn token(prev: Timestamp) -> Vec<u8> {
+    backfence_wire::token(&Session {
+        prev,
+        clock: Time(7),
+        ..Session::new(SESSION)
+    })
+}
+
+/// An update that it has made.
+pub(crate) fn made(sequence: u64) -> Option<v1::UpdateId> {
+    Some(UpdateId::new(SESSION, sequence).into())
+}
+
+/// Its update 1, with this token, or with one that has seen nothing.
 pub(crate) fn rate(session: &[u8]) -> Request<v1::RateRequest> {
     within(v1::RateRequest {
-        session: session.to_vec(),
+        session: match session {
+            [] => token(ts([])),
+            session => session.to_vec(),
+        },
         user_id: 1,
         movie_id: 1,
         rating: 4.5,
-        update_id: Some(v1::UpdateId {
-            session: vec![3; 16],
-            sequence: 1,
-        }),
+        update_id: made(1),
         time_us: 1_000,
         copies: 0,
         fingerprint: String::new(),

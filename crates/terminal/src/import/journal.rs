@@ -1,9 +1,10 @@
 //! What an import has sent, kept beside its file.
 //!
 //! A line each, appended as it happens: `data FINGERPRINT` of the data whose movies are
-//! rated, `session INDEX ID` when a session begins,
+//! rated, `session INDEX SAVED` when a session begins,
 //! `sent ROW INDEX SEQUENCE TIME` before an update leaves, `done ROW` after it was
-//! answered. Who is interrupted finds there what to send again, as it was.
+//! answered. Who is interrupted finds there what to send again, as it was. Only its owner
+//! may read it: whoever has a saved session can go on with it.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +13,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use backfence_client::{SessionId, Time};
+use backfence_client::{SavedSession, SessionId, Time};
+
+use crate::saved::{parse, text};
 
 /// The first line names the version and the file that it goes with.
 const VERSION: &str = "backfence import 1";
@@ -30,7 +33,9 @@ pub(crate) struct Sent {
 pub(crate) struct Past {
     /// Of the data that the servers had loaded; absent in notes of before 0.3.
     pub(crate) fingerprint: Option<String>,
-    pub(crate) sessions: Vec<SessionId>,
+    /// As they began; none that 0.2 has noted, which did not note tokens. What such a
+    /// session sent and was not answered is given anew.
+    pub(crate) sessions: Vec<SavedSession>,
     /// By row, from 0, the updates that were sent and not answered.
     pub(crate) sent: BTreeMap<u64, Sent>,
     /// Rows that were answered.
@@ -65,7 +70,11 @@ impl Journal {
         };
         // A last line without its end was cut off: what it tells had not happened.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path)?;
         file.set_len(whole as u64)?;
         let mut journal = Self { path, file };
         let first = format!("{VERSION} {digest}");
@@ -83,8 +92,8 @@ impl Journal {
         self.append(&format!("data {fingerprint}"))
     }
 
-    pub(crate) fn session(&mut self, index: usize, id: SessionId) -> io::Result<()> {
-        self.append(&format!("session {index} {id}"))
+    pub(crate) fn session(&mut self, index: usize, saved: &SavedSession) -> io::Result<()> {
+        self.append(&format!("session {index} {}", text(saved)))
     }
 
     pub(crate) fn sent(&mut self, row: u64, sent: Sent) -> io::Result<()> {
@@ -118,17 +127,29 @@ impl Past {
             let words: Vec<_> = line.split(' ').collect();
             past.take(&words);
         }
+        if past.sessions.iter().any(|saved| saved.token.is_empty()) {
+            return Self {
+                fingerprint: past.fingerprint,
+                done: past.done,
+                ..Self::default()
+            };
+        }
         past
     }
 
     fn take(&mut self, words: &[&str]) -> Option<()> {
         match *words {
             ["data", fingerprint] => self.fingerprint = Some(fingerprint.to_owned()),
-            ["session", index, id]
-                if index.parse() == Ok(self.sessions.len()) && id.len() == 32 =>
-            {
-                self.sessions
-                    .push(SessionId(u128::from_str_radix(id, 16).ok()?));
+            ["session", index, saved] if index.parse() == Ok(self.sessions.len()) => {
+                // 0.2 wrote the id alone.
+                self.sessions.push(parse(saved).unwrap_or(SavedSession {
+                    id: SessionId::default(),
+                    digest: None,
+                    token: Vec::new(),
+                    clock: Time::default(),
+                    next: 1,
+                    fingerprint: String::new(),
+                }));
                 self.last.push(0);
             }
             ["sent", row, session, sequence, time] => {
@@ -176,9 +197,17 @@ mod tests {
         };
         let (mut journal, past) = Journal::open(path.clone(), "d1").unwrap();
         assert_eq!(past, Some(Past::default()));
+        let sessions = [7, 8].map(|id| SavedSession {
+            id: SessionId(id),
+            digest: Some(SessionId(!id)),
+            token: vec![1, 2],
+            clock: Time(9),
+            next: 1,
+            fingerprint: "f1".to_owned(),
+        });
         journal.data("f1").unwrap();
-        journal.session(0, SessionId(7)).unwrap();
-        journal.session(1, SessionId(8)).unwrap();
+        journal.session(0, &sessions[0]).unwrap();
+        journal.session(1, &sessions[1]).unwrap();
         journal.sent(0, sent(0, 1, 100)).unwrap();
         journal.sent(2, sent(1, 1, 101)).unwrap();
         journal.done(2).unwrap();
@@ -188,7 +217,7 @@ mod tests {
         let (mut journal, past) = Journal::open(path.clone(), "d1").unwrap();
         let past = past.unwrap();
         assert_eq!(past.fingerprint.as_deref(), Some("f1"));
-        assert_eq!(past.sessions, [SessionId(7), SessionId(8)]);
+        assert_eq!(past.sessions, sessions);
         assert!(past.is_done(2) && !past.is_done(0) && !past.is_done(9));
         assert_eq!(past.sent.get(&0), Some(&sent(0, 1, 100)));
         assert_eq!((past.clock, past.last), (Time(101), vec![1, 1]));
@@ -199,5 +228,25 @@ mod tests {
         assert_eq!(other, None);
         journal.remove().unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_note_of_0_2_says_what_was_answered() {
+        let session = format!("session 0 {:032x}", 7);
+        let past = Past::read(&format!("{session}\nsent 0 0 1 5\nsent 1 0 2 6\ndone 0\n"));
+        assert!(past.is_done(0) && !past.is_done(1));
+        assert!(past.sessions.is_empty() && past.sent.is_empty(), "{past:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_may_read_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.progress");
+        let (journal, _) = Journal::open(path.clone(), "d1").unwrap();
+        let mode = fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        journal.remove().unwrap();
     }
 }

@@ -53,7 +53,7 @@ pub(super) async fn rate_rows(
             continue;
         }
         let update = match shared.past.sent.get(&row.number) {
-            Some(sent) => again(row, sent, session.id()),
+            Some(sent) => again(row, sent, session.id().unwrap_or_default()),
             None => shared.first(index, row, &mut session).await?,
         };
         let mut given = persist(&mut session, &update).await;
@@ -171,6 +171,15 @@ async fn persist(session: &mut Session, update: &Prepared) -> Result<(), Error> 
             Err(error) => patience.with(error).await?,
         }
     }
+}
+
+/// Begins the session, once somebody answers.
+pub(super) async fn open(session: &mut Session) -> Result<(), Failure> {
+    let patience = Patience::begin();
+    while let Err(error) = session.open().await {
+        patience.with(error).await.map_err(failure)?;
+    }
+    Ok(())
 }
 
 /// For how long a request is tried again.
