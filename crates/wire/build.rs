@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         [
             "backfence/v1/registry.proto",
             "backfence/v1/frontend.proto",
+            "backfence/v1/operator.proto",
             "backfence/v1/replica.proto",
         ],
         [&root],

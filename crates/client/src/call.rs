@@ -3,12 +3,16 @@
 use std::{future::Future, time::Duration};
 
 use backfence_gossip::UpdateId;
-use backfence_process::{Address, Backoff, within};
-use backfence_wire::v1::front_end_client::FrontEndClient;
+use backfence_process::{Address, Backoff, authorization, within};
 use tokio::time::Instant;
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Request, Response, Status};
 
-use crate::{Client, Error, Waiting, client::FrontEnd, failed::Failed, progress::Progress};
+use crate::{
+    Client, Error, Waiting,
+    client::{FrontEnd, Service},
+    failed::Failed,
+    progress::Progress,
+};
 
 /// How long a query may take at first while somebody watches it, and twice as long
 /// each time after: so a front end says early what a session waits for. Nobody who
@@ -24,8 +28,6 @@ pub(crate) enum Effect {
     None,
     /// It takes effect once, however often it is sent.
     Update(UpdateId),
-    /// It turns this server's status round, each time.
-    Change(u32),
     /// Nothing, or the same however often it is sent, at this server and no other.
     One(u32),
 }
@@ -37,6 +39,8 @@ pub(crate) struct Call<'a> {
     preferred: &'a mut Option<Address>,
     deadline: Instant,
     effect: Effect,
+    /// Whether an operator asks.
+    is_operator: bool,
     /// Those that may have got the request, and have not said what came of it.
     unanswered: Vec<Address>,
     /// Those that could not be connected to, and how the last attempt failed.
@@ -60,6 +64,7 @@ impl<'a> Call<'a> {
             preferred,
             deadline,
             effect,
+            is_operator: false,
             unanswered: Vec::new(),
             unreachable: Default::default(),
             behind: None,
@@ -68,11 +73,20 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The same call, by an operator where there is a cluster key.
+    pub(crate) fn by_operator(self) -> Self {
+        let is_operator = true;
+        Self {
+            is_operator,
+            ..self
+        }
+    }
+
     /// Sends the request until it is answered. Says who answered.
-    pub(crate) async fn run<Q: Clone, A, F>(
+    pub(crate) async fn run<S: Service, Q: Clone, A, F>(
         mut self,
         request: Q,
-        send: impl Fn(FrontEndClient<Channel>, Request<Q>) -> F,
+        send: impl Fn(S, Request<Q>) -> F,
     ) -> Result<(A, Address), Error>
     where
         F: Future<Output = Result<Response<A>, Status>>,
@@ -103,12 +117,12 @@ impl<'a> Call<'a> {
 
     /// Asks one front end, again after the wait that a clock ahead asks for. It
     /// gets its share of what is left: those after it must have their turn.
-    async fn ask<Q: Clone, A, F>(
+    async fn ask<S: Service, Q: Clone, A, F>(
         &mut self,
         front_end: &FrontEnd,
         untried: u32,
         request: &Q,
-        send: &impl Fn(FrontEndClient<Channel>, Request<Q>) -> F,
+        send: &impl Fn(S, Request<Q>) -> F,
     ) -> Result<Result<A, Failed>, Error>
     where
         F: Future<Output = Result<Response<A>, Status>>,
@@ -122,7 +136,12 @@ impl<'a> Call<'a> {
             self.tries += 1;
             let mut sent = Request::new(request.clone());
             sent.set_timeout(share);
-            let status = match within(share, send(front_end.service.clone(), sent)).await {
+            if let (Some(key), true) = (self.client.cluster_key(), self.is_operator) {
+                let now = self.client.environment().now();
+                let token = authorization(key, now);
+                sent.metadata_mut().insert("authorization", token);
+            }
+            let status = match within(share, send(S::of(front_end), sent)).await {
                 Ok(response) => return Ok(Ok(response.into_inner())),
                 Err(status) => status,
             };
@@ -157,10 +176,7 @@ impl<'a> Call<'a> {
                 if !self.unanswered.contains(front_end) {
                     self.unanswered.push(front_end.clone());
                 }
-                return match self.effect {
-                    Effect::Change(server) => Err(Error::ChangeUnknown { server }),
-                    Effect::None | Effect::Update(_) | Effect::One(_) => Ok(()),
-                };
+                return Ok(());
             }
             Failed::Behind(error) => {
                 self.progress.behind(&error);
@@ -169,7 +185,7 @@ impl<'a> Call<'a> {
             }
             Failed::Final(error @ (Error::UnknownMovie | Error::Invalid(_))) => return Err(error),
             Failed::Busy => match self.effect {
-                Effect::Change(server) | Effect::One(server) => Error::ServerAway { server },
+                Effect::One(server) => Error::ServerAway { server },
                 Effect::None | Effect::Update(_) => Error::AllBusy,
             },
             Failed::Late => Error::NotTaken,

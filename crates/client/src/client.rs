@@ -7,8 +7,8 @@ use std::{
 };
 
 use backfence_gossip::SessionId;
-use backfence_process::{Address, Discovery, DiscoveryError, Environment, Name};
-use backfence_wire::v1::front_end_client::FrontEndClient;
+use backfence_process::{Address, ClusterKey, Discovery, DiscoveryError, Environment, Name};
+use backfence_wire::v1::{front_end_client::FrontEndClient, operator_client::OperatorClient};
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 
@@ -55,6 +55,7 @@ pub struct Client {
     shared: Arc<Shared>,
     limit: Duration,
     copies: u32,
+    cluster_key: Option<ClusterKey>,
 }
 
 struct Shared {
@@ -68,7 +69,25 @@ struct Shared {
 #[derive(Clone, Debug)]
 pub(crate) struct FrontEnd {
     pub(crate) address: Address,
-    pub(crate) service: FrontEndClient<Channel>,
+    channel: Channel,
+}
+
+/// A service of a front end.
+pub(crate) trait Service {
+    /// That of this front end.
+    fn of(front_end: &FrontEnd) -> Self;
+}
+
+impl Service for FrontEndClient<Channel> {
+    fn of(front_end: &FrontEnd) -> Self {
+        Self::new(front_end.channel.clone())
+    }
+}
+
+impl Service for OperatorClient<Channel> {
+    fn of(front_end: &FrontEnd) -> Self {
+        Self::new(front_end.channel.clone())
+    }
 }
 
 impl Client {
@@ -114,6 +133,7 @@ impl Client {
             }),
             limit: LIMIT,
             copies: 1,
+            cluster_key: None,
         })
     }
 
@@ -130,6 +150,17 @@ impl Client {
     #[must_use]
     pub fn with_copies(self, copies: u32) -> Self {
         Self { copies, ..self }
+    }
+
+    /// The same client, whose sessions show front ends with this key that an operator
+    /// asks, where one has to: see `operator.proto`.
+    #[must_use]
+    pub fn with_cluster_key(self, key: ClusterKey) -> Self {
+        let cluster_key = Some(key);
+        Self {
+            cluster_key,
+            ..self
+        }
     }
 
     /// A new session. A front end begins it with its first request.
@@ -151,6 +182,10 @@ impl Client {
     /// How long its sessions give each request.
     pub fn limit(&self) -> Duration {
         self.limit
+    }
+
+    pub(crate) fn cluster_key(&self) -> Option<&ClusterKey> {
+        self.cluster_key.as_ref()
     }
 
     pub(crate) fn copies(&self) -> u32 {
@@ -219,7 +254,7 @@ impl fmt::Debug for Client {
 impl FrontEnd {
     fn new(environment: &Environment, address: Address) -> Self {
         Self {
-            service: FrontEndClient::new(environment.connect(&address)),
+            channel: environment.connect(&address),
             address,
         }
     }

@@ -67,16 +67,6 @@ pub enum Error {
         /// Those that have it.
         servers: Vec<u32>,
     },
-    /// A change of status was sent, but nobody said that it was done. To send it
-    /// again could undo it.
-    #[error(
-        "it is not known whether the status of server {server} has changed: no answer has come; \
-         ask for the status before you try again"
-    )]
-    ChangeUnknown {
-        /// The server.
-        server: u32,
-    },
     /// There is no such movie.
     #[error("there is no movie with that id; find one by its title first")]
     UnknownMovie,
@@ -120,8 +110,8 @@ pub enum Error {
     /// A front end or a replica will not do it.
     #[error("refused ({reason}): {message}")]
     Refused {
-        /// Such as `BAD_TOKEN`, `FORGED_TIMESTAMP`, `UPDATE_ID_REUSED`, `LOG_FULL`
-        /// or `CLOCK_AHEAD`.
+        /// Such as `BAD_TOKEN`, `FORGED_TIMESTAMP`, `UPDATE_ID_REUSED`, `LOG_FULL`,
+        /// `CLOCK_AHEAD` or `NO_OPERATOR_TOKEN`.
         reason: String,
         /// The front end's sentence.
         message: String,

@@ -1,5 +1,6 @@
 //! A session: what one user has seen, and the ids of what they did.
 
+mod operate;
 mod query;
 mod reply;
 mod update;
@@ -18,6 +19,7 @@ use reply::Reply;
 use crate::{
     Client, Error, Waiting,
     call::{Call, Effect},
+    client::Service,
     progress::Progress,
 };
 
@@ -254,6 +256,22 @@ impl Session {
             self.fingerprint = fingerprint;
         }
         Ok((reply, from))
+    }
+
+    /// What an operator asks, of whichever service.
+    async fn operate<S: Service, Q: Clone, A, F>(
+        &mut self,
+        effect: Effect,
+        request: Q,
+        send: impl Fn(S, Request<Q>) -> F,
+    ) -> Result<(A, Address), Error>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let deadline = Instant::now() + self.client.limit();
+        let (preferred, progress) = (&mut self.preferred, &self.progress);
+        let call = Call::new(&self.client, preferred, deadline, effect, progress);
+        call.by_operator().run(request, send).await
     }
 
     async fn call<Q: Clone, A, F>(

@@ -69,6 +69,11 @@ impl Cluster {
         format!("http://{}", self.registry)
     }
 
+    /// The file of its key, which makes an operator.
+    pub fn key(&self) -> PathBuf {
+        self.folder().join(KEY)
+    }
+
     /// A front end, as `http://host:port`.
     ///
     /// # Panics
@@ -301,7 +306,7 @@ impl Cluster {
             Role::Registry => {}
         }
         if let Role::FrontEnd(_) = role {
-            flag("cluster-key", &self.folder().join(KEY).display());
+            flag("cluster-key", &self.key().display());
         }
         args
     }

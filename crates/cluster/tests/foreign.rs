@@ -27,6 +27,7 @@ fn a_foreign_client_can_do_all_that_ours_does() {
     let finished = Command::new(python)
         .arg(script)
         .arg(cluster.address(Role::FrontEnd(1)))
+        .arg(cluster.key())
         .output()
         .expect("it was run before");
     let said = text(&finished);

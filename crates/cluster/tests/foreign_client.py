@@ -1,11 +1,14 @@
 """A client that knows nothing of Backfence but what reflection tells it.
 
-Usage: foreign_client.py HOST:PORT. Ends with 0 if all could be done.
+Usage: foreign_client.py HOST:PORT KEYFILE. Ends with 0 if all could be done.
 """
 
 import base64
+import hashlib
+import hmac
 import json
 import sys
+import time
 
 import grpc
 from google.protobuf import json_format, message_factory
@@ -20,12 +23,20 @@ SERVICE = "backfence.v1.FrontEnd"
 class FrontEnd:
     """Calls by name, with dictionaries as messages, in one session."""
 
-    def __init__(self, address):
+    def __init__(self, address, key):
+        self.key = key
         self.channel = grpc.insecure_channel(address)
         database = ProtoReflectionDescriptorDatabase(self.channel)
         assert SERVICE in database.get_services(), database.get_services()
         self.service = DescriptorPool(database).FindServiceByName(SERVICE)
         self.token = b""
+
+    def operator(self):
+        """What operator.proto says that shows who has the key."""
+        now = str(int(time.time()))
+        message = b"backfence operator token" + now.encode()
+        code = hmac.new(self.key, message, hashlib.sha256).hexdigest()
+        return (("authorization", f"Bearer bf1.{now}.{code}"),)
 
     def call(self, name, **fields):
         method = self.service.methods_by_name[name]
@@ -37,7 +48,7 @@ class FrontEnd:
             request_serializer=type(request).SerializeToString,
             response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
         )
-        reply = stub(request, timeout=10)
+        reply = stub(request, timeout=10, metadata=self.operator())
         if "session" in method.output_type.fields_by_name:
             self.session = reply.session
             self.token = reply.session.token
@@ -56,8 +67,9 @@ def refused(front_end, name, **fields):
     raise AssertionError(f"{name} {fields} was not refused: {answer}")
 
 
-def main(address):
-    front_end = FrontEnd(address)
+def main(address, keyfile):
+    with open(keyfile, "rb") as file:
+        front_end = FrontEnd(address, file.read())
     front_end.call("OpenSession")
     assert front_end.token
     movie = front_end.call("Find", title="toy story")["resolution"]["found"]
@@ -78,7 +90,7 @@ def main(address):
     viewed = front_end.call("View", **about)["rating"]["update_id"]
     shown = {"session": base64.b64encode(session.digest).decode(), "sequence": "1"}
     assert viewed == shown and session.digest != session.id, (viewed, shown)
-    another = FrontEnd(address)
+    another = FrontEnd(address, front_end.key)
     another.call("OpenSession")
     code = refused(another, "Rate", **own, **about)
     assert code == grpc.StatusCode.INVALID_ARGUMENT, code
@@ -99,4 +111,4 @@ def main(address):
     assert code == grpc.StatusCode.INVALID_ARGUMENT, code
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

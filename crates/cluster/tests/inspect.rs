@@ -7,7 +7,7 @@ mod support;
 
 use backfence_client::Server;
 use backfence_cluster::{Cluster, Role};
-use support::{ends, rate, run, session, until};
+use support::{ends, rate, session, told, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_and_digests_tell_who_lacks_something() {
@@ -45,21 +45,19 @@ async fn logs_and_digests_tell_who_lacks_something() {
         (servers.len() == 3 && servers.iter().all(empty)).then_some(())
     })
     .await;
-    let front_end = cluster.front_end(1);
-    let told = |words: &[&str]| run("backfence", &[&["--frontend", &front_end], words].concat());
-    let digest = told(&["digest"]);
+    let digest = told(&cluster, &["digest"]);
     ends(&digest, 0, &[]);
     assert!(
         digest.stdout.contains("All servers hold the same"),
         "{digest:?}"
     );
-    let log = told(&["log", "3"]);
+    let log = told(&cluster, &["log", "3"]);
     assert!(
         log.stdout.contains("The log of server 3 is empty"),
         "{log:?}"
     );
     ends(
-        &told(&["gossip", "9"]),
+        &told(&cluster, &["gossip", "9"]),
         3,
         &["there is no server 9", "1, 2, 3"],
     );

@@ -9,19 +9,13 @@ mod support;
 use std::{collections::BTreeSet, time::Duration};
 
 use backfence_client::{Error, Membership, Server, ServerStatus, Session};
-use backfence_cluster::{Cluster, Finished, Role};
-use support::{change, client, converged, drained, ends, rate, run, session, until, view};
+use backfence_cluster::{Cluster, Role};
+use support::{change, client, converged, drained, ends, rate, run, session, told, until, view};
 
 const GONE: Role = Role::Replica(3);
 const OTHERS: [Role; 2] = [Role::Replica(1), Role::Replica(2)];
 /// Two servers that do not answer may come before the third one.
 const LIMIT: Duration = Duration::from_secs(20);
-
-/// What the program for people makes of it.
-fn told(cluster: &Cluster, words: &[&str]) -> Finished {
-    let front_end = cluster.front_end(1);
-    run("backfence", &[&["--frontend", &front_end], words].concat())
-}
 
 /// A session with an update that only server 3 had: the others are halted until it
 /// gossips with neither, and it is gone before they go on.

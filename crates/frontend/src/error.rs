@@ -8,7 +8,7 @@ use thiserror::Error;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::{pass::Unserved, seal::NotOurs};
+use crate::{guard::Denied, pass::Unserved, seal::NotOurs};
 
 const DOMAIN: &str = "backfence";
 
@@ -38,6 +38,8 @@ pub(crate) enum Error {
          (`backfence session reset`)"
     )]
     BadToken(NotOurs),
+    #[error(transparent)]
+    Denied(#[from] Denied),
     #[error("{}", .0.message)]
     Refused(Refused),
     #[error("a server gave an answer that fits no such request; is it of another version?")]
@@ -61,6 +63,7 @@ impl Error {
             Self::Invalid { .. } => Reason::Invalid,
             Self::BadToken(NotOurs::OtherKey { .. }) => Reason::OtherClusterKey,
             Self::BadToken(_) => Reason::BadToken,
+            Self::Denied(denied) => denied.reason(),
             Self::Refused(refused) => return &refused.reason,
             Self::WrongAnswer => Reason::WrongAnswer,
         };

@@ -21,6 +21,7 @@ use tonic::Request;
 use crate::{
     deadline::deadline,
     error::Error,
+    guard::{Act, Guard},
     request,
     router::{Router, Served},
     seal::Sealer,
@@ -39,6 +40,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct FrontEnd {
     pub(crate) environment: Environment,
+    guard: Guard,
     /// `None` where tokens are not protected.
     sealer: Option<Sealer>,
     /// In place of the ids of sessions.
@@ -92,16 +94,19 @@ impl Work<'_> {
 impl FrontEnd {
     /// A front end for the servers among these entries, which may change. Nobody
     /// is asked before the first request. Requests must come inside a runtime. With a
-    /// key it takes no tokens but those of front ends that have the same.
+    /// key it takes no tokens but those of front ends that have the same, and operators
+    /// need it. Without one more is open where it `is_local`: only this machine reaches it.
     pub fn new(
         environment: &Environment,
         entries: watch::Receiver<BTreeMap<Name, Entry>>,
         cluster_key: Option<ClusterKey>,
+        is_local: bool,
     ) -> Self {
         Self {
             environment: environment.clone(),
             sealer: cluster_key.as_ref().map(Sealer::new),
             digests: SessionDigests::new(cluster_key.as_ref()),
+            guard: Guard::new(cluster_key, is_local),
             router: Arc::new(Router::new(environment, entries.clone())),
             entries,
             in_work: Semaphore::new(MAX_IN_WORK),
@@ -151,6 +156,17 @@ impl FrontEnd {
             _place: self.in_work.try_acquire().map_err(|_| Error::AllBusy)?,
         };
         Ok((work, request.into_inner()))
+    }
+
+    /// The same for what operators do.
+    pub(crate) fn admit_operator<T>(
+        &self,
+        act: Act,
+        request: Request<T>,
+    ) -> Result<(Work<'_>, T), Error> {
+        let now = self.environment.now();
+        self.guard.allows(act, request.metadata(), now)?;
+        self.admit(request)
     }
 
     pub(crate) fn session(&self, token: &[u8]) -> Result<Session, Error> {

@@ -4,9 +4,12 @@ use std::{iter, sync::Arc};
 
 use backfence_process::{
     Address, CancellationToken, ClusterKey, Discovery, DiscoveryError, Environment, Exit, Failure,
-    Health, Listener, Name, Registration, Wanted, advertised, announce, serve,
+    Health, Listener, Name, Registration, Wanted, advertised, announce, is_loopback, serve,
 };
-use backfence_wire::{MAX_REQUEST, v1::front_end_server::FrontEndServer};
+use backfence_wire::{
+    MAX_REQUEST,
+    v1::{front_end_server::FrontEndServer, operator_server::OperatorServer},
+};
 use tonic::service::Routes;
 
 use crate::{front_end::FrontEnd, router::PREFIX};
@@ -49,26 +52,35 @@ pub async fn run<L: Listener>(
     environment: Environment,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let address = advertised(config.advertise, listener.local_addr()?)?;
+    let listening = listener.local_addr()?;
+    let address = advertised(config.advertise, listening)?;
     let discovery = Discovery::new(&environment, config.registry);
     match &config.cluster_key {
         Some(key) => tracing::info!(key = %key.name(), "session tokens are protected"),
         None => tracing::warn!(
-            "session tokens are not protected: whoever reaches this front end can claim any past; \
-             --cluster-key FILE protects them"
+            "session tokens are not protected: whoever reaches this front end can claim any past, \
+             and nobody is an operator; --cluster-key FILE protects them"
         ),
     }
     let entries = discovery.watch(PREFIX);
-    let front_end = Arc::new(FrontEnd::new(&environment, entries, config.cluster_key));
+    let front_end = Arc::new(FrontEnd::new(
+        &environment,
+        entries,
+        config.cluster_key,
+        is_loopback(listening),
+    ));
     let service = FrontEndServer::from_arc(Arc::clone(&front_end))
         .max_decoding_message_size(MAX_REQUEST)
         .max_encoding_message_size(MAX_RESPONSE);
-    let health = Health::new(&["backfence.v1.FrontEnd"]).await;
+    let operators = OperatorServer::from_arc(Arc::clone(&front_end))
+        .max_decoding_message_size(MAX_REQUEST)
+        .max_encoding_message_size(MAX_RESPONSE);
+    let health = Health::new(&["backfence.v1.FrontEnd", "backfence.v1.Operator"]).await;
 
     // Stops serving on every way out of here.
     let stop = shutdown.child_token();
     let _stop_at_the_end = stop.clone().drop_guard();
-    let routes = Routes::new(service);
+    let routes = Routes::new(service).add_service(operators);
     let mut serving = tokio::spawn(serve(listener, routes, health.clone(), stop.clone()));
 
     let registration = tokio::select! {

@@ -9,7 +9,7 @@ use backfence_wire::v1::{
     answer::Kind as Answer,
     front_end_server::FrontEnd as Service,
     query::Kind,
-    serve_reply::{Gossiping, Outcome, Retired, UnknownServer},
+    serve_reply::Outcome,
     serve_request::{self, Body},
 };
 use tokio::time::Instant;
@@ -18,13 +18,10 @@ use tonic::{Request, Response, Status, async_trait};
 use crate::{
     error::Error,
     front_end::{Asked, DESCRIBE, FrontEnd},
-    members::Members,
+    guard::Act,
     request,
     server::Server,
 };
-
-/// Records of a log that are shown where nobody says how many.
-const LOGGED: u32 = 100;
 
 #[async_trait]
 impl Service for FrontEnd {
@@ -159,7 +156,8 @@ impl Service for FrontEnd {
         &self,
         request: Request<v1::ChangeStatusRequest>,
     ) -> Result<Response<v1::ChangeStatusResponse>, Status> {
-        let (work, v1::ChangeStatusRequest { server, wanted }) = self.admit(request)?;
+        let (work, v1::ChangeStatusRequest { server, wanted }) =
+            self.admit_operator(Act::ChangeStatus, request)?;
         backfence_wire::wanted(wanted).map_err(|error| Error::invalid("wanted", error))?;
         let body = Body::ChangeStatus(serve_request::ChangeStatus { wanted });
         match self.ask_one(&work, server, body).await? {
@@ -167,87 +165,6 @@ impl Service for FrontEnd {
                 from: changed.from,
                 to: changed.to,
             })),
-            _ => Err(Error::WrongAnswer.into()),
-        }
-    }
-
-    async fn digest(
-        &self,
-        request: Request<v1::DigestRequest>,
-    ) -> Result<Response<v1::DigestResponse>, Status> {
-        let (work, _) = self.admit(request)?;
-        // So that there is time to tell what the others say.
-        let limit = work.deadline.saturating_duration_since(Instant::now()) / 2;
-        let body = Body::Digest(serve_request::Digest {});
-        let request = work.request(body);
-        let mut digests = self
-            .router
-            .ask_all(request, limit, |outcome| match outcome {
-                Outcome::ValueDigest(value) => Some(value),
-                _ => None,
-            });
-        let mut servers = BTreeMap::new();
-        while let Some(answered) = digests.join_next().await {
-            let (server, value) = answered.map_err(|_| Error::WrongAnswer)?;
-            let server = server.number;
-            servers.insert(server, v1::ServerDigest { server, value });
-        }
-        let servers = servers.into_values().collect();
-        Ok(Response::new(v1::DigestResponse { servers }))
-    }
-
-    async fn log(
-        &self,
-        request: Request<v1::LogRequest>,
-    ) -> Result<Response<v1::LogResponse>, Status> {
-        let (work, v1::LogRequest { server, limit }) = self.admit(request)?;
-        let limit = if limit == 0 { LOGGED } else { limit };
-        let body = Body::Log(serve_request::Log { limit });
-        match self.ask_one(&work, server, body).await? {
-            Outcome::Log(log) => Ok(Response::new(v1::LogResponse {
-                log: Some(self.shown_records(log)?),
-            })),
-            _ => Err(Error::WrongAnswer.into()),
-        }
-    }
-
-    async fn at_risk(
-        &self,
-        request: Request<v1::AtRiskRequest>,
-    ) -> Result<Response<v1::AtRiskResponse>, Status> {
-        let (work, v1::AtRiskRequest { limit }) = self.admit(request)?;
-        // A page of each has to fit into one response.
-        let limit = if limit == 0 { LOGGED } else { limit };
-        let body = Body::AtRisk(serve_request::AtRisk { limit });
-        let time = work.deadline.saturating_duration_since(Instant::now()) / 2;
-        let request = work.request(body);
-        let mut answers = self.router.ask_all(request, time, |outcome| match outcome {
-            Outcome::AtRisk(updates) => Some(updates),
-            _ => None,
-        });
-        let mut servers = BTreeMap::new();
-        while let Some(answered) = answers.join_next().await {
-            let (server, updates) = answered.map_err(|_| Error::WrongAnswer)?;
-            let updates = updates
-                .map(|updates| self.shown_records(updates))
-                .transpose()?;
-            let server = server.number;
-            servers.insert(server, v1::ServerAtRisk { server, updates });
-        }
-        let servers = servers.into_values().collect();
-        Ok(Response::new(v1::AtRiskResponse { servers }))
-    }
-
-    async fn gossip(
-        &self,
-        request: Request<v1::GossipRequest>,
-    ) -> Result<Response<v1::GossipResponse>, Status> {
-        let (work, v1::GossipRequest { server }) = self.admit(request)?;
-        let body = Body::GossipNow(serve_request::GossipNow {});
-        match self.ask_one(&work, server, body).await? {
-            Outcome::Gossiping(Gossiping { peers }) => {
-                Ok(Response::new(v1::GossipResponse { peers }))
-            }
             _ => Err(Error::WrongAnswer.into()),
         }
     }
@@ -267,43 +184,6 @@ impl Service for FrontEnd {
         }
         let servers = servers.into_values().collect();
         Ok(Response::new(v1::StatusResponse { servers }))
-    }
-
-    async fn members(
-        &self,
-        request: Request<v1::MembersRequest>,
-    ) -> Result<Response<v1::MembersResponse>, Status> {
-        let (work, _) = self.admit(request)?;
-        let limit = work.deadline.saturating_duration_since(Instant::now());
-        let limit = limit.min(DESCRIBE);
-        let mut descriptions = self.router.describe_all(&work.traceparent, limit);
-        let mut members = Members::default();
-        while let Some(described) = descriptions.join_next().await {
-            let (_, description) = described.map_err(|_| Error::WrongAnswer)?;
-            if let Some(description) = description {
-                members.add(description).map_err(|_| Error::WrongAnswer)?;
-            }
-        }
-        let members = members.into();
-        Ok(Response::new(v1::MembersResponse { members }))
-    }
-
-    async fn retire(
-        &self,
-        request: Request<v1::RetireRequest>,
-    ) -> Result<Response<v1::RetireResponse>, Status> {
-        let (work, request) = self.admit(request)?;
-        let asked = request.server;
-        let served = self.router.retire(&work, request).await?;
-        match served.reply.outcome {
-            Outcome::Retired(Retired { already }) => {
-                Ok(Response::new(v1::RetireResponse { already }))
-            }
-            Outcome::UnknownServer(UnknownServer { known }) => {
-                Err(Error::UnknownServer { asked, known }.into())
-            }
-            _ => Err(Error::WrongAnswer.into()),
-        }
     }
 
     async fn search(
@@ -408,6 +288,53 @@ impl Service for FrontEnd {
             _ => Err(Error::WrongAnswer.into()),
         }
     }
+
+    async fn members(
+        &self,
+        _: Request<v1::MembersRequest>,
+    ) -> Result<Response<v1::MembersResponse>, Status> {
+        Err(moved("Members"))
+    }
+
+    async fn digest(
+        &self,
+        _: Request<v1::DigestRequest>,
+    ) -> Result<Response<v1::DigestResponse>, Status> {
+        Err(moved("Digest"))
+    }
+
+    async fn log(&self, _: Request<v1::LogRequest>) -> Result<Response<v1::LogResponse>, Status> {
+        Err(moved("Log"))
+    }
+
+    async fn at_risk(
+        &self,
+        _: Request<v1::AtRiskRequest>,
+    ) -> Result<Response<v1::AtRiskResponse>, Status> {
+        Err(moved("AtRisk"))
+    }
+
+    async fn gossip(
+        &self,
+        _: Request<v1::GossipRequest>,
+    ) -> Result<Response<v1::GossipResponse>, Status> {
+        Err(moved("Gossip"))
+    }
+
+    async fn retire(
+        &self,
+        _: Request<v1::RetireRequest>,
+    ) -> Result<Response<v1::RetireResponse>, Status> {
+        Err(moved("Retire"))
+    }
+}
+
+/// Where a method has gone that was here until version 0.2.
+fn moved(method: &str) -> Status {
+    Status::unimplemented(format!(
+        "{method} is a method of backfence.v1.Operator now; call it there, with an operator token \
+         (operator.proto), or use a newer client"
+    ))
 }
 
 fn listed(server: &Server, description: Option<DescribeResponse>) -> v1::Server {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use backfence_frontend::Config;
 use backfence_gossip::Limits;
 use backfence_process::{
-    Address, CancellationToken, ClusterKey, Discovery, Environment, Name, bind,
+    Address, CancellationToken, ClusterKey, Discovery, Environment, Name, authorization, bind,
 };
 use backfence_ratings::Base;
 use backfence_wire::{
@@ -78,7 +78,7 @@ impl Town {
             registry: self.registry.clone(),
             name: Some(Name::new("FRONTEND").unwrap()),
             advertise: None,
-            cluster_key: ClusterKey::new(&[7; 32]),
+            cluster_key: Some(key()),
         };
         let shutdown = self.shutdown.child_token();
         let environment = self.environment.clone();
@@ -120,8 +120,19 @@ async fn online(client: &mut FrontEndClient<Channel>, wanted: usize) {
         .expect("they never were");
 }
 
+fn key() -> ClusterKey {
+    ClusterKey::new(&[7; 32]).expect("it is long enough")
+}
+
+fn by_operator<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let token = authorization(&key(), Environment::real().now());
+    request.metadata_mut().insert("authorization", token);
+    request
+}
+
 async fn change(client: &mut FrontEndClient<Channel>, server: u32) {
-    let changed = client.change_status(v1::ChangeStatusRequest { server, wanted: 0 });
+    let changed = client.change_status(by_operator(v1::ChangeStatusRequest { server, wanted: 0 }));
     changed.await.unwrap();
 }
 
@@ -203,10 +214,10 @@ async fn a_status_is_set_once_however_often_and_turned_round_each_time() {
         (Online, Offline, Online),
         (Online, Online, Online),
     ] {
-        let changed = client.change_status(v1::ChangeStatusRequest {
+        let changed = client.change_status(by_operator(v1::ChangeStatusRequest {
             server: 1,
             wanted: wanted.into(),
-        });
+        }));
         let changed = changed.await.unwrap().into_inner();
         assert_eq!((changed.from(), changed.to()), (from, to), "{wanted:?}");
         let status = client.status(v1::StatusRequest {}).await.unwrap();

@@ -5,10 +5,11 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use backfence_frontend::FrontEnd;
-use backfence_gossip::{ReplicaId, Time, Timestamp, UpdateId};
+use backfence_gossip::{Time, Timestamp, UpdateId};
 use backfence_process::{ClusterKey, SessionDigests};
 use backfence_wire::v1::{
-    self, ServerStatus, front_end_server::FrontEnd as _, serve_request::Body,
+    self, ServerStatus, front_end_server::FrontEnd as _, operator_server::Operator,
+    serve_request::Body,
 };
 use tokio::task::JoinSet;
 use tonic::Request;
@@ -531,20 +532,19 @@ async fn a_traceparent_goes_to_the_server() {
         let front_end = &house.front_end;
         front_end.view(with(sent, view(b""))).await.unwrap();
         front_end.rate(with(sent, rate(b""))).await.unwrap();
-        let (server, wanted, force, limit) = (1, 0, true, 1);
+        let (server, wanted, limit) = (1, 0, 1);
         let change = within(v1::ChangeStatusRequest { server, wanted });
         front_end.change_status(with(sent, change)).await.unwrap();
-        let retire = within(v1::RetireRequest { server, force });
-        front_end.retire(with(sent, retire)).await.unwrap();
         let log = within(v1::LogRequest { server, limit });
-        front_end.log(with(sent, log)).await.unwrap();
+        Operator::log(&**front_end, with(sent, log)).await.unwrap();
         let status = within(v1::StatusRequest {});
         front_end.status(with(sent, status)).await.unwrap();
         let digest = within(v1::DigestRequest {});
-        front_end.digest(with(sent, digest)).await.unwrap();
-        let received = house.until(|received| received.len() >= 7).await;
+        let asked = Operator::digest(&**front_end, with(sent, digest));
+        asked.await.unwrap();
+        let received = house.until(|received| received.len() >= 6).await;
         let arrived: Vec<_> = received.iter().map(|(_, r)| &r.traceparent[..]).collect();
-        assert_eq!(arrived, [expected; 7], "{sent:?}");
+        assert_eq!(arrived, [expected; 6], "{sent:?}");
         house.asked();
     };
     check(Some(good), good).await;
@@ -552,68 +552,6 @@ async fn a_traceparent_goes_to_the_server() {
     check(Some(&good.to_uppercase()), "").await;
     check(Some(&format!("{good}-and-more")), "").await;
     check(Some("nonsense"), "").await;
-}
-
-/// Another server than the one in question does it; that one says why not where there
-/// is no other.
-#[tokio::test]
-async fn a_server_is_retired_by_another() {
-    let retire = |server| {
-        let force = true;
-        within(v1::RetireRequest { server, force })
-    };
-    for (acts, server, asked, expected) in [
-        (vec![answers(), answers()], 1, vec![2], ""),
-        (vec![answers(), answers()], 2, vec![1], ""),
-        (vec![answers(), answers()], 7, vec![1], ""),
-        (vec![Act::Breaks, answers()], 7, vec![1, 2], ""),
-        (
-            vec![Act::Refuses("RETIRES_ITSELF"), Act::Declines],
-            1,
-            vec![2, 1],
-            "RETIRES_ITSELF",
-        ),
-        (vec![], 1, vec![], "ALL_BUSY"),
-    ] {
-        let servers: Vec<_> = (1..).zip(acts).collect();
-        let house = House::new(&servers).await;
-        let retired = house.front_end.retire(retire(server)).await;
-        let reason =
-            retired.map_or_else(|status| info::<()>(Err(status)).reason, |_| String::new());
-        assert_eq!((reason.as_str(), house.asked()), (expected, asked));
-    }
-}
-
-#[tokio::test]
-async fn members_are_listed_with_who_answers() {
-    let house = House::new(&[(1, answers()), (2, Act::Absent)]).await;
-    let members = house.front_end.members(within(v1::MembersRequest {})).await;
-    let members = members.unwrap().into_inner().members;
-    let listed = members.iter().map(|member| (member.id, member.status()));
-    let first = Some(ReplicaId::new(1, 1).into());
-    assert_eq!(listed.collect::<Vec<_>>(), [(first, ServerStatus::Online)]);
-}
-
-#[tokio::test]
-async fn an_operator_sees_digests_and_logs_and_has_servers_gossip() {
-    let house = House::new(&[(1, answers()), (2, Act::Absent)]).await;
-    let digests = house.front_end.digest(within(v1::DigestRequest {})).await;
-    let servers = digests.unwrap().into_inner().servers.into_iter();
-    let answered = servers.map(|said| (said.server, said.value.map(|value| value.digest)));
-    assert_eq!(
-        answered.collect::<Vec<_>>(),
-        [(1, Some(vec![7; 16])), (2, None)]
-    );
-    for (limit, asked) in [(0, 100), (5, 5)] {
-        let log = v1::LogRequest { server: 1, limit };
-        let log = house.front_end.log(within(log)).await.unwrap();
-        assert_eq!(log.into_inner().log.unwrap().total, asked);
-    }
-    let gossip = |server| house.front_end.gossip(within(v1::GossipRequest { server }));
-    let peers = gossip(1).await.unwrap().into_inner().peers;
-    assert_eq!(peers, [ReplicaId::new(2, 1).into()]);
-    assert_eq!(info(gossip(2).await).reason, "SERVER_AWAY");
-    assert_eq!(info(gossip(3).await).reason, "UNKNOWN_SERVER");
 }
 
 #[tokio::test]

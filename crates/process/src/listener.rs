@@ -38,6 +38,11 @@ impl Listener for TcpListener {
     }
 }
 
+/// Whether only this machine reaches who listens on this address.
+pub fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
 /// Why one cannot listen on an address. Ends a program with
 /// [`Exit::Usage`](crate::Exit::Usage).
 #[derive(Debug, thiserror::Error)]

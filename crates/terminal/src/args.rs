@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
 
 use backfence_client::UserId;
-use backfence_process::{Address, LogArgs};
+use backfence_process::{Address, KeyArgs, LogArgs};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{ask::Ask, plain::parse_user, up::Up};
@@ -18,7 +18,8 @@ use crate::{ask::Ask, plain::parse_user, up::Up};
     version,
     after_help = AFTER_HELP,
     // Lines about the registry and the like would stand between the answers.
-    mut_arg("level", |level| level.default_value("warn"))
+    mut_arg("level", |level| level.default_value("warn")),
+    mut_arg("cluster_key", |key| key.global(true).help(KEY_HELP).long_help(KEY_HELP))
 )]
 pub struct Args {
     /// The registry that knows the front ends.
@@ -68,10 +69,15 @@ pub struct Args {
     #[arg(long, env = "BACKFENCE_NO_HISTORY")]
     pub(crate) no_history: bool,
     #[command(flatten)]
+    pub(crate) key: KeyArgs,
+    #[command(flatten)]
     pub(crate) log: LogArgs,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
+
+const KEY_HELP: &str = "The cluster's secret, a file, for what operators do: change, members, \
+digest, log, at-risk, gossip, retire. By default that of a cluster which `backfence up` runs on this machine";
 
 const AFTER_HELP: &str = "\
 Examples:

@@ -32,7 +32,7 @@ mod waiting;
 use std::io::IsTerminal as _;
 
 use backfence_client::{Client, ConnectError, Session, SessionId, Source};
-use backfence_process::{Environment, Exit, Failure};
+use backfence_process::{ClusterKey, Environment, Exit, Failure, KeyError};
 
 pub use args::Args;
 pub use converse::{Ended, converse};
@@ -222,12 +222,28 @@ fn open(client: &Client, file: Option<&SessionFile>) -> Result<Session, Failure>
     }
 }
 
+/// The key that is named, or else the one that a cluster of this user's has left for
+/// whoever asks there.
+fn cluster_key(args: &Args) -> Result<Option<ClusterKey>, KeyError> {
+    if args.key.cluster_key.is_some() {
+        return args.key.read();
+    }
+    let file = StateDir::of_user().and_then(|state| state.key(&place(args)));
+    let key = file.as_deref().map(ClusterKey::read).transpose();
+    // Most of what is asked needs none.
+    Ok(key.unwrap_or_else(|error| {
+        tracing::warn!("{error}");
+        None
+    }))
+}
+
 async fn connect(args: &Args) -> anyhow::Result<Client> {
     let source = if args.front_ends.is_empty() {
         Source::Registry(args.registry.clone())
     } else {
         Source::FrontEnds(args.front_ends.clone())
     };
+    let key = cluster_key(args)?;
     let environment = Environment::real();
     let connected = match args.timeout {
         Some(limit) => Client::connect_within(&environment, source, limit).await,
@@ -236,7 +252,11 @@ async fn connect(args: &Args) -> anyhow::Result<Client> {
     match connected {
         Ok(client) => {
             let limit = args.timeout.unwrap_or_else(|| client.limit());
-            Ok(client.with_limit(limit).with_copies(args.copies))
+            let client = client.with_limit(limit).with_copies(args.copies);
+            Ok(match key {
+                Some(key) => client.with_cluster_key(key),
+                None => client,
+            })
         }
         Err(ConnectError::Discovery(error)) => Err(error.into()),
         Err(error) => Err(Failure::new(Exit::Unavailable, error.to_string()).into()),

@@ -90,9 +90,7 @@ pub(crate) fn failure(error: Error) -> Failure {
         Error::Behind { .. } | Error::OutOfTime { .. } | Error::CopiesNotMet { .. } => {
             Exit::OutOfTime
         }
-        Error::OutcomeUnknown { .. } | Error::TooLate { .. } | Error::ChangeUnknown { .. } => {
-            Exit::OutcomeUnknown
-        }
+        Error::OutcomeUnknown { .. } | Error::TooLate { .. } => Exit::OutcomeUnknown,
         Error::UnknownMovie | Error::UnknownServer { .. } => Exit::NotFound,
         Error::Invalid(_) | Error::Refused { .. } | Error::Unsupported { .. } => Exit::Refused,
         _ => Exit::Internal,
@@ -190,7 +188,6 @@ mod tests {
             servers: vec![1],
         };
         check(copies, Exit::OutOfTime);
-        check(Error::ChangeUnknown { server: 1 }, Exit::OutcomeUnknown);
         check(Error::UnknownMovie, Exit::NotFound);
         check(Error::Invalid(String::new()), Exit::Refused);
     }

@@ -36,8 +36,32 @@ impl StateDir {
 
     /// The file of lines that were typed, in a folder that is there.
     pub(crate) fn history(&self) -> io::Result<PathBuf> {
-        self.make()?;
+        make(&self.0)?;
         Ok(self.0.join("history"))
+    }
+
+    /// The key of the cluster at this place, where one that runs there has
+    /// [lent](Self::lend) it.
+    pub(crate) fn key(&self, place: &str) -> Option<PathBuf> {
+        let file = self.key_file(place);
+        file.exists().then_some(file)
+    }
+
+    /// Lends a cluster's key to this user's clients, by the places that they ask.
+    pub(crate) fn lend(&self, key: &Path, places: &[&str]) -> io::Result<Lent> {
+        make(&self.0.join("keys"))?;
+        let key = fs::read(key)?;
+        let mut lent = Lent(Vec::new());
+        for place in places {
+            let file = self.key_file(place);
+            write_private(&file, &key)?;
+            lent.0.push(file);
+        }
+        Ok(lent)
+    }
+
+    fn key_file(&self, place: &str) -> PathBuf {
+        self.0.join("keys").join(place.replace(':', "_"))
     }
 
     /// Whether somebody has been to this registry, or these front ends, before.
@@ -56,9 +80,7 @@ impl StateDir {
             .iter()
             .map(|place| place.clone() + "\n")
             .collect();
-        let written = self
-            .make()
-            .and_then(|()| write_private(&self.0.join("places"), &text));
+        let written = make(&self.0).and_then(|()| write_private(&self.0.join("places"), &text));
         if let Err(error) = written {
             tracing::debug!(%error, "cannot remember the place");
         }
@@ -68,14 +90,28 @@ impl StateDir {
         let text = fs::read_to_string(self.0.join("places")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
+}
 
-    fn make(&self) -> io::Result<()> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.0)
+/// A cluster's key, where clients find it. Dropped, it is taken back.
+#[derive(Debug)]
+pub(crate) struct Lent(Vec<PathBuf>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        for file in &self.0 {
+            if let Err(error) = fs::remove_file(file) {
+                tracing::warn!(%error, "cannot remove the key {}", file.display());
+            }
+        }
     }
+}
+
+fn make(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 /// Replaces a file by one that only its owner can read, in one step: whoever reads

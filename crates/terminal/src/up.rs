@@ -3,7 +3,10 @@
 mod folder;
 mod server;
 
-use std::{net::TcpListener, path::PathBuf};
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
 
 use backfence_process::{Environment, Exit, Failure, announce};
 
@@ -58,7 +61,7 @@ fn probability(text: &str) -> Result<f64, String> {
 /// # Errors
 ///
 /// A [`Failure`] where something cannot be started, and all that a client ends with.
-pub(crate) async fn up(args: Args, up: &Up) -> anyhow::Result<Exit> {
+pub(crate) async fn up(mut args: Args, up: &Up) -> anyhow::Result<Exit> {
     let data = Data::read(&up.data)?;
     refuse_taken(up.port)?;
     refuse_taken(up.port + 1)?;
@@ -77,6 +80,12 @@ pub(crate) async fn up(args: Args, up: &Up) -> anyhow::Result<Exit> {
         folder.path().display()
     ));
     let key = folder.key(&Environment::real())?;
+    args.key.cluster_key = Some(PathBuf::from(&key));
+    let places = [up.port, up.port + 1].map(|port| format!("127.0.0.1:{port}"));
+    // For other clients of this user. Without a home they have to name it.
+    let _lent = StateDir::of_user()
+        .map(|state| state.lend(Path::new(&key), &places.each_ref().map(String::as_str)))
+        .transpose()?;
     let mut running = Running::new(up.restart);
     let ended = terminable(async {
         start(up, &data, &folder, &key, &mut running).await?;

@@ -38,6 +38,8 @@ fn the_session_is_as_it_is_shown() {
     let mut command = program();
     command
         .args(["--registry", &cluster.registry()])
+        .arg("--cluster-key")
+        .arg(cluster.key())
         .env("XDG_STATE_HOME", state.path())
         .env("TERM", "xterm")
         .env("NO_COLOR", "1");

@@ -47,7 +47,7 @@ const ALL: [&[&str]; 13] = [
     &["ratings"],
     &["top"],
     &["status"],
-    &["change", "1"],
+    &["change", "1", "offline"],
     &["members"],
     &["digest"],
     &["log", "1"],

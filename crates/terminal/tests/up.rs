@@ -146,8 +146,10 @@ fn a_folder_of_something_else_is_refused_and_stays_as_it_is() {
     );
 
     let words = ["--data", same.to_str().unwrap(), "--fresh", "--no-client"];
-    let mut running = Terminal::start(user.up(&words));
+    let port = two_free_ports().to_string();
+    let mut running = Terminal::start(user.up(&[&words[..], &["--port", &port]].concat()));
     running.sees("CLIENT CAN NOW CONNECT");
+    another_client_is_an_operator(&user, &port);
     let taken = kept.join("fresh-1");
     let words = [
         "--state",
@@ -158,6 +160,23 @@ fn a_folder_of_something_else_is_refused_and_stays_as_it_is() {
     refused(&words, &["in use by another cluster", "--state"]);
     running.types("\x03");
     running.ends_with(0);
+    let mut keys = fs::read_dir(kept.join("keys")).unwrap();
+    assert!(keys.next().is_none(), "it has taken its key away");
+}
+
+/// The same user's, in another terminal: it finds the key by the address that it asks.
+/// Where it looks elsewhere, it finds none.
+fn another_client_is_an_operator(user: &User, port: &str) {
+    let registry = format!("http://127.0.0.1:{port}");
+    for (home, expected, named) in [("state", 0, ""), ("elsewhere", 4, "NO_OPERATOR_TOKEN")] {
+        let mut client = program();
+        client
+            .args(["--registry", &registry, "digest"])
+            .env("XDG_STATE_HOME", user.home.path().join(home));
+        let (code, _, told) = run(client, "");
+        assert_eq!(code, expected, "{told}");
+        assert!(told.contains(named), "{told}");
+    }
 }
 
 #[test]

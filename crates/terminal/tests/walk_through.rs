@@ -16,6 +16,8 @@ fn program(cluster: &Cluster) -> Command {
     let mut command = Command::new(PROGRAM);
     command
         .args(["--registry", &cluster.registry()])
+        .arg("--cluster-key")
+        .arg(cluster.key())
         .env_remove("BACKFENCE_FRONTEND")
         .env_remove("BACKFENCE_USER")
         .env("TERM", "xterm")

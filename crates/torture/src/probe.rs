@@ -8,7 +8,7 @@ use std::{
 use anyhow::{bail, ensure};
 use backfence_client::{Client, Server, ServerStatus, Source, Timestamp};
 use backfence_cluster::{Cluster, Role};
-use backfence_process::Environment;
+use backfence_process::{ClusterKey, Environment};
 use tokio::time::{Instant, sleep};
 
 /// Between two looks.
@@ -21,10 +21,11 @@ const KNOWN: Duration = Duration::from_secs(30);
 /// A client that finds front ends again after they have moved.
 pub(crate) async fn client(cluster: &Cluster) -> anyhow::Result<Client> {
     let registry = Source::Registry(cluster.registry().parse()?);
+    let key = ClusterKey::read(&cluster.key())?;
     let deadline = Instant::now() + KNOWN;
     loop {
         match Client::connect(&Environment::real(), registry.clone()).await {
-            Ok(client) => return Ok(client),
+            Ok(client) => return Ok(client.with_cluster_key(key)),
             Err(error) if Instant::now() > deadline => return Err(error.into()),
             Err(_) => sleep(AGAIN).await,
         }

@@ -85,6 +85,12 @@ reasons! {
     StillRunning, "STILL_RUNNING", FailedPrecondition;
     /// The server to be retired is away.
     NeedsForce, "NEEDS_FORCE", FailedPrecondition;
+    /// The call is for operators, and has no token of one.
+    NoOperatorToken, "NO_OPERATOR_TOKEN", Unauthenticated;
+    /// The operator token was not made with the cluster's key.
+    BadOperatorToken, "BAD_OPERATOR_TOKEN", Unauthenticated;
+    /// The operator token is of another time than now.
+    ExpiredOperatorToken, "EXPIRED_OPERATOR_TOKEN", Unauthenticated;
     /// A replica gave an answer that fits no such request.
     WrongAnswer, "WRONG_ANSWER", Internal;
 }

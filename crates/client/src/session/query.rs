@@ -1,17 +1,14 @@
 //! What can be asked.
 
-use std::collections::BTreeMap;
-
-use backfence_gossip::ReplicaId;
 use backfence_process::Address;
 use backfence_ratings::{Average, MovieId, UserId, UserRating};
-use backfence_wire::{all, v1};
+use backfence_wire::{v1, v1::front_end_client::FrontEndClient};
 use tokio::time::Instant;
+use tonic::transport::Channel;
 
-use super::{Session, named, wrong};
+use super::{Session, wrong};
 use crate::{
-    Client, Error, Found, Log, Member, Page, Ranked, Rated, Resolution, Server, Tag, Title,
-    ValueDigest,
+    Client, Error, Found, Page, Ranked, Rated, Resolution, Server, Tag, Title,
     call::{Call, Effect},
     progress::Progress,
     read,
@@ -64,9 +61,12 @@ impl Client {
         let deadline = Instant::now() + self.limit();
         let (mut preferred, progress) = (None, Progress::default());
         let call = Call::new(self, &mut preferred, deadline, Effect::None, &progress);
-        let asked = call.run(request, |mut service, request| async move {
-            service.list_titles(request).await
-        });
+        let asked = call.run(
+            request,
+            |mut service: FrontEndClient<Channel>, request| async move {
+                service.list_titles(request).await
+            },
+        );
         asked.await
     }
 }
@@ -241,110 +241,5 @@ impl Session {
             .await?;
         let servers: Result<Vec<_>, _> = reply.servers.into_iter().map(read::server).collect();
         servers.map_err(|why| wrong(&from, why))
-    }
-
-    /// A digest of every server's value, by number; `None` for one that does not answer.
-    /// Servers at rest whose digests are equal hold equal values.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request.
-    pub async fn digest(&mut self) -> Result<BTreeMap<u32, Option<ValueDigest>>, Error> {
-        let deadline = Instant::now() + self.client.limit();
-        let (reply, from): (v1::DigestResponse, _) = self
-            .call(
-                deadline,
-                Effect::None,
-                v1::DigestRequest {},
-                |mut service, request| async move { service.digest(request).await },
-            )
-            .await?;
-        let servers = reply.servers.into_iter().map(read::server_digest);
-        let servers: Result<_, _> = servers.collect();
-        servers.map_err(|why| wrong(&from, why))
-    }
-
-    /// What a server's log holds, at most `limit` records and 1000: the oldest of each
-    /// origin first.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request; [`Error::UnknownServer`]; [`Error::ServerAway`].
-    pub async fn log(&mut self, server: u32, limit: u32) -> Result<Log, Error> {
-        let deadline = Instant::now() + self.client.limit();
-        let request = v1::LogRequest { server, limit };
-        let asked: Result<(v1::LogResponse, _), _> = self
-            .call(
-                deadline,
-                Effect::One(server),
-                request,
-                |mut service, request| async move { service.log(request).await },
-            )
-            .await;
-        let (reply, from) = asked.map_err(|error| named(error, server))?;
-        read::log(reply.log).map_err(|why| wrong(&from, why))
-    }
-
-    /// Updates that one server only has, as far as it has heard, by its number and at most
-    /// `limit` of each and 1000; `None` for one that does not answer. The total counts
-    /// those too that it can no longer name.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request.
-    pub async fn at_risk(&mut self, limit: u32) -> Result<BTreeMap<u32, Option<Log>>, Error> {
-        let deadline = Instant::now() + self.client.limit();
-        let (reply, from): (v1::AtRiskResponse, _) = self
-            .call(
-                deadline,
-                Effect::None,
-                v1::AtRiskRequest { limit },
-                |mut service, request| async move { service.at_risk(request).await },
-            )
-            .await?;
-        let servers = reply.servers.into_iter().map(read::server_at_risk);
-        let servers: Result<_, _> = servers.collect();
-        servers.map_err(|why| wrong(&from, why))
-    }
-
-    /// Has a server exchange everything with each peer that it has a stream to, now;
-    /// these are they. It has begun then, and goes on by itself.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request; [`Error::UnknownServer`]; [`Error::ServerAway`].
-    pub async fn gossip(&mut self, server: u32) -> Result<Vec<ReplicaId>, Error> {
-        let deadline = Instant::now() + self.client.limit();
-        let request = v1::GossipRequest { server };
-        let asked: Result<(v1::GossipResponse, _), _> = self
-            .call(
-                deadline,
-                Effect::One(server),
-                request,
-                |mut service, request| async move { service.gossip(request).await },
-            )
-            .await;
-        let (reply, from) = asked.map_err(|error| named(error, server))?;
-        all(reply.peers).map_err(|why| wrong(&from, why))
-    }
-
-    /// Every replica that a server which answers has heard of, by server and life: the
-    /// retired too.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request.
-    pub async fn members(&mut self) -> Result<Vec<Member>, Error> {
-        let deadline = Instant::now() + self.client.limit();
-        let (reply, from): (v1::MembersResponse, _) = self
-            .call(
-                deadline,
-                Effect::None,
-                v1::MembersRequest {},
-                |mut service, request| async move { service.members(request).await },
-            )
-            .await?;
-        let members: Result<Vec<_>, _> = reply.members.into_iter().map(read::member).collect();
-        members.map_err(|why| wrong(&from, why))
     }
 }

@@ -1,15 +1,14 @@
-//! What changes something: ratings, a server's status, and who takes part.
+//! What changes ratings.
 
 use std::time::Duration;
 
 use backfence_gossip::UpdateId;
-use backfence_process::Address;
 use backfence_ratings::{MovieId, Rating, UserId};
-use backfence_wire::{Malformed, v1};
+use backfence_wire::v1;
 use tokio::time::Instant;
 
-use super::{Session, named, wrong};
-use crate::{Error, Prepared, StatusChange, Updated, WantedStatus, call::Effect, read};
+use super::{Session, wrong};
+use crate::{Error, Prepared, Updated, call::Effect, read};
 
 /// With less time left a wait for copies is not begun again.
 const WORTHWHILE: Duration = Duration::from_millis(100);
@@ -85,92 +84,6 @@ impl Session {
             }
             sent => sent,
         }
-    }
-
-    /// Turns a server's status round: online to offline for front ends, and back.
-    /// For testing. It is sent again only when it has not left, since twice is not
-    /// at all.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request; [`Error::UnknownServer`];
-    /// [`Error::ChangeUnknown`].
-    pub async fn change_status(&mut self, server: u32) -> Result<StatusChange, Error> {
-        let changed = self.change(
-            server,
-            v1::ServerStatus::Unspecified,
-            Effect::Change(server),
-        );
-        let (reply, from) = changed.await?;
-        read::status_change(reply).map_err(|why| wrong(&from, why))
-    }
-
-    /// Sets a server's status, for testing. Twice is the same as once, so it is sent
-    /// again until it is answered: what it was before may then be what it is now.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request; [`Error::UnknownServer`]; [`Error::WrongAnswer`] where
-    /// the server, or the front end, is of a version before 0.2, which turns the status
-    /// round.
-    pub async fn set_status(
-        &mut self,
-        server: u32,
-        wanted: WantedStatus,
-    ) -> Result<StatusChange, Error> {
-        let wanted = match wanted {
-            WantedStatus::Online => v1::ServerStatus::Online,
-            WantedStatus::Offline => v1::ServerStatus::Offline,
-        };
-        let changed = self.change(server, wanted, Effect::One(server));
-        let (reply, from) = changed.await?;
-        if reply.to() != wanted {
-            let why = "the status is not what was asked for: the server turned it round";
-            return Err(wrong(&from, Malformed(why)));
-        }
-        read::status_change(reply).map_err(|why| wrong(&from, why))
-    }
-
-    /// Retires a server for good: what only it has is lost, and its number is never used
-    /// again. Without `force` it is only looked at, and refused with what is known of
-    /// it. Whether it was not retired yet; where an answer was lost and it was asked
-    /// again, that is unknown, and `false`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as every request; [`Error::UnknownServer`]; [`Error::Refused`] for
-    /// `STILL_RUNNING`, `NEEDS_FORCE` or `RETIRES_ITSELF`.
-    pub async fn retire(&mut self, server: u32, force: bool) -> Result<bool, Error> {
-        let deadline = Instant::now() + self.client.limit();
-        let request = v1::RetireRequest { server, force };
-        let retired = self
-            .call(
-                deadline,
-                Effect::None,
-                request,
-                |mut service, request| async move { service.retire(request).await },
-            )
-            .await;
-        let (reply, _) = retired.map_err(|error| named(error, server))?;
-        Ok(!reply.already)
-    }
-
-    async fn change(
-        &mut self,
-        server: u32,
-        wanted: v1::ServerStatus,
-        effect: Effect,
-    ) -> Result<(v1::ChangeStatusResponse, Address), Error> {
-        let deadline = Instant::now() + self.client.limit();
-        let wanted = wanted.into();
-        let request = v1::ChangeStatusRequest { server, wanted };
-        let changed = self.call(
-            deadline,
-            effect,
-            request,
-            |mut service, request| async move { service.change_status(request).await },
-        );
-        changed.await.map_err(|error| named(error, server))
     }
 
     async fn update(

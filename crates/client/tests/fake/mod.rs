@@ -1,6 +1,7 @@
 //! A front end in memory, for tests of clients: it keeps the contract of
 //! `frontend.proto` over one copy of the ratings, and fails when told to.
 
+mod operator;
 mod service;
 
 use std::{
@@ -13,7 +14,7 @@ use backfence_gossip::{
 };
 use backfence_process::Address;
 use backfence_ratings::{Base, MovieId, Operation, Ratings, UserId, UserRating};
-use backfence_wire::v1::{self, front_end_server::FrontEndServer};
+use backfence_wire::v1::{self, front_end_server::FrontEndServer, operator_server::OperatorServer};
 use service::Service;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -124,11 +125,13 @@ impl Fake {
         let service = Service {
             world: Arc::clone(world),
         };
+        let service = Arc::new(service);
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         tokio::spawn(async move {
             let serving = tonic::transport::Server::builder()
-                .add_service(FrontEndServer::new(service))
+                .add_service(FrontEndServer::from_arc(Arc::clone(&service)))
+                .add_service(OperatorServer::from_arc(service))
                 .serve_with_incoming(TcpListenerStream::new(listener));
             tokio::select! {
                 served = serving => served.unwrap(),

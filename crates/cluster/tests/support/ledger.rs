@@ -12,7 +12,7 @@ use backfence_client::{
     UserRating,
 };
 use backfence_cluster::Cluster;
-use backfence_process::Environment;
+use backfence_process::{ClusterKey, Environment};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -92,11 +92,12 @@ impl Load {
 /// A client that finds its front ends again after they have moved.
 pub(crate) async fn registered(cluster: &Cluster) -> Client {
     let registry = Source::Registry(cluster.registry().parse().expect("an address"));
+    let key = ClusterKey::read(&cluster.key()).expect("it has one");
     let deadline = Instant::now() + PATIENCE;
     loop {
         // A registry that came back hears of them again a little later.
         match Client::connect(&Environment::real(), registry.clone()).await {
-            Ok(client) => return client,
+            Ok(client) => return client.with_cluster_key(key),
             Err(error) if Instant::now() > deadline => panic!("{error}"),
             Err(_) => {}
         }

@@ -13,7 +13,7 @@ use backfence_client::{
     Client, Error, MovieId, Rating, ReplicaState, Server, ServerStatus, Session, Source, UserId,
 };
 use backfence_cluster::{Cluster, Finished, Role};
-use backfence_process::Environment;
+use backfence_process::{ClusterKey, Environment};
 
 pub(crate) const TOY_STORY: MovieId = MovieId(1);
 pub(crate) const JUMANJI: MovieId = MovieId(2);
@@ -23,7 +23,7 @@ pub(crate) const UNRATED: MovieId = MovieId(8);
 /// How long a condition may take to come true; a program, to end.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A client of these front ends.
+/// A client of these front ends, as an operator.
 pub(crate) async fn client(cluster: &Cluster, front_ends: &[u32]) -> Client {
     let address = |&n: &u32| {
         cluster
@@ -33,7 +33,10 @@ pub(crate) async fn client(cluster: &Cluster, front_ends: &[u32]) -> Client {
     };
     let source = Source::FrontEnds(front_ends.iter().map(address).collect());
     let connected = Client::connect(&Environment::real(), source).await;
-    connected.expect("front ends are named")
+    let key = ClusterKey::read(&cluster.key()).expect("it has one");
+    connected
+        .expect("front ends are named")
+        .with_cluster_key(key)
 }
 
 /// A session through the first front end, once that sees all replicas.
@@ -124,6 +127,14 @@ pub(crate) async fn view(session: &mut Session, user: u32) -> Result<String, Err
 
 pub(crate) fn stars(rating: &str) -> Rating {
     rating.parse().expect("a rating")
+}
+
+/// What the program for people makes of it, as an operator.
+pub(crate) fn told(cluster: &Cluster, words: &[&str]) -> Finished {
+    let (front_end, key) = (cluster.front_end(1), cluster.key());
+    let key = key.to_str().expect("it is text");
+    let options = ["--frontend", &front_end, "--cluster-key", key];
+    run("backfence", &[&options, words].concat())
 }
 
 /// Runs a program to its end.

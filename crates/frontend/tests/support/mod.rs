@@ -1,5 +1,7 @@
 //! Replicas that do as they are told, and a front end before them.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -68,12 +70,12 @@ impl House {
         Self::with_key(servers, None).await
     }
 
-    /// The same with a front end that seals tokens.
+    /// The same with a front end that seals tokens, and has operators.
     pub(crate) async fn with_key(servers: &[(u32, Act)], key: Option<ClusterKey>) -> Self {
         let environment = Environment::seeded(7);
         let (entries, receiver) = watch::channel(BTreeMap::new());
         let mut house = Self {
-            front_end: Arc::new(FrontEnd::new(&environment, receiver, key)),
+            front_end: Arc::new(FrontEnd::new(&environment, receiver, key, true)),
             entries,
             received: watch::channel(Vec::new()).0,
             acts: BTreeMap::new(),

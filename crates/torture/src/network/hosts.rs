@@ -5,7 +5,7 @@ use std::{cell::Cell as Count, rc::Rc, sync::Arc, time::Duration};
 use backfence_client::Time;
 use backfence_frontend as frontend;
 use backfence_gossip::Limits;
-use backfence_process::{Address, CancellationToken, Environment, Name};
+use backfence_process::{Address, CancellationToken, ClusterKey, Environment, Name};
 use backfence_ratings::Base;
 use backfence_replica as replica;
 use turmoil::Sim;
@@ -96,7 +96,7 @@ pub(crate) fn add(sim: &mut Sim<'_>, seed: u64, replicas: u32, front_ends: u32, 
                     registry: address(REGISTRY),
                     name: Some(Name::new(host.to_uppercase())?),
                     advertise: Some(address(&host)),
-                    cluster_key: None,
+                    cluster_key: Some(key()),
                 };
                 let shutdown = CancellationToken::new();
                 frontend::run(listener, config, environment(seed, &own), shutdown).await?;
@@ -104,4 +104,9 @@ pub(crate) fn add(sim: &mut Sim<'_>, seed: u64, replicas: u32, front_ends: u32, 
             }
         });
     }
+}
+
+/// What makes an operator.
+pub(super) fn key() -> ClusterKey {
+    ClusterKey::new(&[7; ClusterKey::SHORTEST]).expect("it is long enough")
 }

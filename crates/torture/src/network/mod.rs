@@ -167,7 +167,7 @@ async fn client(seed: u64, number: u64, resets: &Resets) -> Client {
     let registry = Source::Registry(hosts::address(REGISTRY));
     loop {
         match Client::connect(&environment, registry.clone()).await {
-            Ok(client) => return client,
+            Ok(client) => return client.with_cluster_key(hosts::key()),
             Err(_) => sleep(Duration::from_millis(100)).await,
         }
     }
