@@ -225,7 +225,7 @@ impl Router {
         traceparent: &str,
         limit: Duration,
     ) -> Answers<DescribeResponse> {
-        let request = request::traced(traceparent, Body::Describe(DescribeRequest {}));
+        let request = request::traced(traceparent, Body::Describe(DescribeRequest::default()));
         self.ask_all(request, limit, |outcome| match outcome {
             Outcome::Description(description) => Some(description),
             _ => None,

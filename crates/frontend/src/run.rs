@@ -54,7 +54,8 @@ pub async fn run<L: Listener>(
 ) -> anyhow::Result<()> {
     let listening = listener.local_addr()?;
     let address = advertised(config.advertise, listening)?;
-    let discovery = Discovery::new(&environment, config.registry);
+    let discovery =
+        Discovery::new(&environment, config.registry).with_key(config.cluster_key.as_ref());
     match &config.cluster_key {
         Some(key) => tracing::info!(key = %key.name(), "session tokens are protected"),
         None => tracing::warn!(
@@ -80,7 +81,9 @@ pub async fn run<L: Listener>(
     // Stops serving on every way out of here.
     let stop = shutdown.child_token();
     let _stop_at_the_end = stop.clone().drop_guard();
-    let routes = Routes::new(service).add_service(operators);
+    let routes = Routes::new(service)
+        .add_service(operators)
+        .add_service(discovery.presence());
     let mut serving = tokio::spawn(serve(listener, routes, health.clone(), stop.clone()));
 
     let registration = tokio::select! {

@@ -40,7 +40,12 @@ impl Town {
             shutdown: CancellationToken::new(),
         };
         let (environment, shutdown) = (town.environment.clone(), town.shutdown.clone());
-        tokio::spawn(backfence_registry::run(listener, environment, shutdown));
+        tokio::spawn(backfence_registry::run(
+            listener,
+            backfence_registry::Config::default(),
+            environment,
+            shutdown,
+        ));
         town
     }
 

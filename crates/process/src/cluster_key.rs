@@ -56,6 +56,28 @@ pub struct KeyArgs {
     pub cluster_key: Option<PathBuf>,
 }
 
+/// The key of a program that takes part in the cluster. For `#[command(flatten)]`.
+#[derive(Clone, Debug, Args)]
+pub struct NodeKeyArgs {
+    #[command(flatten)]
+    key: KeyArgs,
+    /// Take part also with programs that have no cluster key, while one after the other is
+    /// given it. Nothing is protected until all run without this
+    #[arg(long, env = "BACKFENCE_ACCEPT_KEYLESS", requires = "cluster_key")]
+    pub accept_keyless: bool,
+}
+
+impl NodeKeyArgs {
+    /// The key, if a file was named.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`].
+    pub fn read(&self) -> Result<Option<ClusterKey>, KeyError> {
+        self.key.read()
+    }
+}
+
 /// Why a file gives no key.
 #[derive(Debug, Error)]
 pub enum KeyError {

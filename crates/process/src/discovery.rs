@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, future::Future, time::Duration};
 
-use backfence_wire::v1::{self, registry_client::RegistryClient};
+use backfence_wire::v1::{
+    self, registered_server::Registered, registered_server::RegisteredServer,
+    registry_client::RegistryClient,
+};
 use tokio::sync::watch;
 use tonic::{Code, Status, transport::Channel};
 
 use crate::{
-    Address, Backoff, Environment, Exit, InvalidAddress, InvalidName, Name, Registration, follow,
-    is_unreachable, within,
+    Address, Backoff, ClaimKey, Claimed, ClusterKey, Environment, Exit, InvalidAddress,
+    InvalidName, Name, Registration, follow, is_unreachable, presence::Presence, within,
 };
 
 /// How long a program looks for its registry before it gives up.
@@ -98,6 +101,7 @@ pub struct Discovery {
     pub(crate) environment: Environment,
     pub(crate) registry: Address,
     pub(crate) client: RegistryClient<Channel>,
+    pub(crate) presence: Presence,
 }
 
 impl Discovery {
@@ -109,6 +113,7 @@ impl Discovery {
             environment: environment.clone(),
             client: RegistryClient::new(environment.connect(&registry)),
             registry,
+            presence: Presence::default(),
         }
     }
 
@@ -118,8 +123,30 @@ impl Discovery {
         Self { patience, ..self }
     }
 
+    /// The same for a program of a cluster with this key: it shows that it has it when it
+    /// takes a name.
+    #[must_use]
+    pub fn with_key(mut self, key: Option<&ClusterKey>) -> Self {
+        self.presence.key = key.map(ClaimKey::new);
+        self
+    }
+
+    /// What a program has to serve where it registers: the registry asks there who it is. A
+    /// program that does not counts as one before 0.3.
+    pub fn presence(&self) -> RegisteredServer<impl Registered + use<>> {
+        self.presence.service()
+    }
+
+    /// Shows that this program has the cluster's key, if it has one.
+    pub(crate) fn sign<T: Claimed>(&self, mut request: T) -> T {
+        if let Some(key) = &self.presence.key {
+            key.sign(&mut request);
+        }
+        request
+    }
+
     /// Takes a name for a program that already serves at `address` (the registry
-    /// dials it when another wants the name), and keeps it.
+    /// asks there who it is, see [`presence`](Self::presence)), and keeps it.
     ///
     /// # Errors
     ///
@@ -233,6 +260,10 @@ impl Discovery {
         match answer.await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(self.refusal(&status)),
+            // The registry answers, but who asks could not be reached where it says.
+            Err(_) if last.as_ref().is_some_and(is_said) => {
+                Err(self.refusal(&last.expect("there is one")))
+            }
             Err(_) => Err(DiscoveryError::NoRegistry {
                 registry: self.registry.clone(),
                 last: last.map_or_else(|| "no answer".to_owned(), |status| reason(&status)),
@@ -267,6 +298,11 @@ impl Discovery {
         let by_name = |entry| self.entry(entry).map(|entry| (entry.name.clone(), entry));
         entries.into_iter().map(by_name).collect()
     }
+}
+
+/// Whether the registry itself says that nobody answers where the name is to be.
+fn is_said(status: &Status) -> bool {
+    std::error::Error::source(status).is_none() && status.code() == Code::Unavailable
 }
 
 /// Why a message from the wire is no [`Entry`].

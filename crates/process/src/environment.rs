@@ -148,6 +148,11 @@ impl Environment {
         self.rng().random()
     }
 
+    /// 32 random bytes, for what is used once.
+    pub fn nonce(&self) -> [u8; 32] {
+        self.rng().random()
+    }
+
     /// True with probability `p`; out of 0 to 1, with the nearer of the two.
     pub fn chance(&self, p: f64) -> bool {
         self.rng().random_bool(p.clamp(0.0, 1.0))

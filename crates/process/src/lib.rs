@@ -41,8 +41,10 @@
 //! ) -> anyhow::Result<()> {
 //!     let address = advertised(None, listener.local_addr()?)?;
 //!     let health = Health::new(&["backfence.v1.Hello"]).await;
-//!     let serving = tokio::spawn(serve(listener, Routes::default(), health.clone(), shutdown.clone()));
 //!     let discovery = Discovery::new(&environment, "127.0.0.1:7400".parse()?);
+//!     // The registry asks at the address who is there.
+//!     let routes = Routes::new(discovery.presence());
+//!     let serving = tokio::spawn(serve(listener, routes, health.clone(), shutdown.clone()));
 //!     let wanted = Wanted::Numbered(Name::new("HELLO")?);
 //!     let registration = discovery.register(wanted, address).await?;
 //!     health.ready().await;
@@ -60,6 +62,7 @@
 
 mod address;
 mod call;
+mod claim;
 mod cluster_key;
 mod connection;
 mod discovery;
@@ -71,6 +74,8 @@ mod listener;
 mod logging;
 mod name;
 mod output;
+mod presence;
+mod proof;
 mod registration;
 mod role;
 mod secret;
@@ -80,7 +85,8 @@ mod shutdown;
 
 pub use address::{Address, InvalidAddress, advertised};
 pub use call::{Backoff, is_unreachable, within};
-pub use cluster_key::{ClusterKey, Domain, KeyArgs, KeyError, KeyName, Subkey};
+pub use claim::{ClaimKey, Claimed};
+pub use cluster_key::{ClusterKey, Domain, KeyArgs, KeyError, KeyName, NodeKeyArgs, Subkey};
 pub use discovery::{Discovery, DiscoveryError, Entry, InvalidEntry, Wanted};
 pub use environment::{Connecting, Connector, Environment, Io};
 pub use exit::{Exit, Failure, main};
@@ -89,6 +95,7 @@ pub use listener::{BindError, Listener, bind, is_loopback};
 pub use logging::{LogArgs, LogFormat, LogLevel};
 pub use name::{InvalidName, Name};
 pub use output::{OutputError, announce, print};
+pub use proof::{Answer, Callee, Caller, NodeKey, Nonce, Owed, Rpc, Unproved};
 pub use registration::Registration;
 pub use role::{BadToken, Connection, Role, authorization, role};
 pub use secret::{InvalidSecret, Secret};

@@ -49,8 +49,11 @@ impl Registration {
             instance,
             lease_ms: 0,
             secret: secret.to_bytes(),
+            code: Vec::new(),
         };
-        let granted = discovery.register_first(request).await?;
+        discovery.presence.enter(instance, secret);
+        let granted = discovery.register_first(discovery.sign(request)).await;
+        let granted = granted.inspect_err(|_| discovery.presence.leave(instance))?;
         let entry = granted.entry.ok_or_else(|| discovery.wrong("no entry"))?;
         let name = discovery.entry(entry)?.name;
         let (sender, lost) = watch::channel(None);
@@ -104,7 +107,9 @@ impl Registration {
             name: self.name.to_string(),
             instance: self.instance,
             secret: self.secret.to_bytes(),
+            code: Vec::new(),
         };
+        let request = self.discovery.sign(request);
         let mut client = self.discovery.client.clone();
         if let Err(status) = within(LEAVE, client.unregister(request)).await {
             tracing::debug!(reason = reason(&status), "left without a farewell");
@@ -115,6 +120,7 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.keeper.abort();
+        self.discovery.presence.leave(self.instance);
     }
 }
 
@@ -178,7 +184,9 @@ impl Keeper {
             name: self.name.to_string(),
             instance: self.instance,
             secret: self.secret.to_bytes(),
+            code: Vec::new(),
         };
+        let request = self.discovery.sign(request);
         let mut client = self.discovery.client.clone();
         within(RENEW, client.renew(request)).await.map(|_| ())
     }
@@ -191,7 +199,9 @@ impl Keeper {
             instance: self.instance,
             lease_ms: 0,
             secret: self.secret.to_bytes(),
+            code: Vec::new(),
         };
+        let request = self.discovery.sign(request);
         let granted = self.discovery.register_once(request).await?;
         self.lease = lease_of(granted.lease_ms);
         self.held = true;

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
 use crate::Environment;
 
 /// 16 random bytes that only a process and its registry know. Who renews a name, moves it
@@ -27,6 +30,26 @@ impl Secret {
         let length = bytes.len();
         let bytes = bytes.try_into().map_err(|_| InvalidSecret { length })?;
         Ok(Some(Self(bytes)))
+    }
+
+    /// The code of a message, with this secret as its key.
+    pub fn code(self, message: &[u8]) -> [u8; 32] {
+        self.mac(message).finalize().into_bytes().into()
+    }
+
+    /// Whether this is the message's code. A wrong one takes as long as the right one.
+    pub fn verifies(self, message: &[u8], code: &[u8]) -> bool {
+        self.mac(message).verify_slice(code).is_ok()
+    }
+
+    fn mac(self, message: &[u8]) -> Hmac<Sha256> {
+        let mac = Hmac::new_from_slice(&self.0).expect("any length makes a key");
+        mac.chain_update(message)
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     pub(crate) fn to_bytes(self) -> Vec<u8> {

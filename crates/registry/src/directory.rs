@@ -45,6 +45,17 @@ pub enum Denied {
     Full,
 }
 
+/// With what a name is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// None for a program before 0.2.
+    pub secret: Option<Secret>,
+    /// Who asks has shown that it is the program at its address.
+    pub shown: bool,
+    /// How long it wants the name.
+    pub lease: Lease,
+}
+
 /// The names, without a clock or a socket: `now` is, throughout, the reading of
 /// one stopwatch that the caller keeps. An entry whose lease has run out is not
 /// there any more, whether [`expire`](Self::expire) has been called or not.
@@ -59,6 +70,8 @@ struct Held {
     entry: Entry,
     /// None for a program before 0.2.
     secret: Option<Secret>,
+    /// It has shown that it is the program at its address.
+    shown: bool,
     lease: Lease,
     /// The first moment at which it is not held any more.
     until: Duration,
@@ -73,11 +86,13 @@ impl Held {
 
 impl Directory {
     /// Takes a name, renews it (the same instance and secret), or moves it to
-    /// another address (likewise). A holder at the address of the newcomer has
-    /// gone, or the newcomer could not listen there. `dead` is a holder that was
-    /// found dead: it loses the name, unless that has changed hands meanwhile.
+    /// another address (likewise). `shown` is a newcomer that is known to be the program at
+    /// its address: a holder there has gone. So it has where it had shown itself, and the
+    /// newcomer has not: the program there cannot, so it is another. `dead` is a holder that
+    /// was found dead: it loses the name, unless that has changed hands meanwhile.
     ///
-    /// A program before 0.2 has no secret. Its instance counts alone.
+    /// A program before 0.2 has no secret. Its instance counts alone. One before 0.3 cannot
+    /// show itself.
     ///
     /// # Errors
     ///
@@ -85,15 +100,18 @@ impl Directory {
     pub fn register(
         &mut self,
         entry: Entry,
-        secret: Option<Secret>,
-        lease: Lease,
+        Claim {
+            secret,
+            shown,
+            lease,
+        }: Claim,
         dead: Option<&Entry>,
         now: Duration,
     ) -> Result<(), Denied> {
         let holder = self.find(&entry.name, now);
         if let Some(holder) = holder {
             let yields = holder.is_held_by(entry.instance, secret)
-                || holder.entry.address == entry.address
+                || holder.entry.address == entry.address && (shown || holder.shown)
                 || dead == Some(&holder.entry);
             if !yields {
                 return Err(Denied::Clash {
@@ -113,11 +131,32 @@ impl Directory {
             Held {
                 entry,
                 secret,
+                shown,
                 lease,
                 until,
             },
         );
         Ok(())
+    }
+
+    /// The claim of a holder that asks for what it has, at the same address.
+    pub fn renews(&self, entry: &Entry, asked: Claim, now: Duration) -> Option<Claim> {
+        let held = self.find(&entry.name, now)?;
+        let same = held.entry == *entry && held.is_held_by(entry.instance, asked.secret);
+        same.then_some(Claim {
+            shown: held.shown,
+            ..asked
+        })
+    }
+
+    /// What the holder of a name has claimed it with.
+    pub fn claim(&self, name: &Name, now: Duration) -> Option<Claim> {
+        let claim = |held: &Held| Claim {
+            secret: held.secret,
+            shown: held.shown,
+            lease: held.lease,
+        };
+        self.find(name, now).map(claim)
     }
 
     /// Prolongs a lease by its length from now. False when who asks does not hold
@@ -236,7 +275,15 @@ mod tests {
         secret: Option<Secret>,
         now: u64,
     ) -> Result<(), Denied> {
-        directory.register(entry.clone(), secret, Lease::DEFAULT, None, ms(now))
+        directory.register(entry.clone(), claim(secret, true), None, ms(now))
+    }
+
+    fn claim(secret: Option<Secret>, shown: bool) -> Claim {
+        Claim {
+            secret,
+            shown,
+            lease: Lease::DEFAULT,
+        }
     }
 
     fn secret(byte: u8) -> Option<Secret> {
@@ -331,7 +378,7 @@ mod tests {
             let (old, new) = (secret(1), secret(2));
             register_with(&mut directory, &entry("SERVER1", 1, 1), old, 0).unwrap();
             directory
-                .register(newcomer.clone(), new, Lease::DEFAULT, dead, ms(1))
+                .register(newcomer.clone(), claim(new, true), dead, ms(1))
                 .unwrap();
             let (name, instance) = (&newcomer.name, newcomer.instance);
             assert_eq!(directory.look_up(name, ms(1)), Some(newcomer));
@@ -361,7 +408,7 @@ mod tests {
         };
         assert_eq!(register(&mut directory, &other, 1), Err(clash));
         directory
-            .register(other.clone(), None, Lease::DEFAULT, Some(&holder), ms(2))
+            .register(other.clone(), claim(None, true), Some(&holder), ms(2))
             .unwrap();
         assert_eq!(directory.look_up(&other.name, ms(2)), Some(&other));
     }
@@ -373,19 +420,35 @@ mod tests {
         let second = entry("SERVER1", 3, 3);
         register(&mut directory, &dead, 0).unwrap();
         let mut take = |entry: &Entry| {
-            directory.register(entry.clone(), None, Lease::DEFAULT, Some(&dead), ms(1))
+            directory.register(entry.clone(), claim(None, true), Some(&dead), ms(1))
         };
         take(&first).unwrap();
         assert_eq!(take(&second), Err(Denied::Clash { holder: first }));
     }
 
+    /// Who can only name the holder's address takes nothing over, also not in two steps.
     #[test]
-    fn a_newcomer_at_the_holders_address_replaces_it() {
-        let mut directory = Directory::default();
-        let (gone, back) = (entry("SERVER1", 1, 1), entry("SERVER1", 1, 2));
-        register(&mut directory, &gone, 0).unwrap();
-        register(&mut directory, &back, 1).unwrap();
-        assert_eq!(directory.look_up(&back.name, ms(1)), Some(&back));
+    fn a_newcomer_at_the_holders_address_replaces_it_if_it_is_there() {
+        let check = |held: bool, newcomer: bool, replaces: bool| {
+            let mut directory = Directory::default();
+            let (gone, back) = (entry("SERVER1", 1, 1), entry("SERVER1", 1, 2));
+            let mut register = |entry: &Entry, secret, shown| {
+                directory.register(entry.clone(), claim(secret, shown), None, ms(1))
+            };
+            register(&gone, secret(1), held).unwrap();
+            let clash = Err(Denied::Clash {
+                holder: gone.clone(),
+            });
+            let expected = if replaces { Ok(()) } else { clash.clone() };
+            assert_eq!(register(&back, secret(2), newcomer), expected);
+            let moved = register(&entry("SERVER1", 3, 2), secret(2), true);
+            assert_eq!(moved, expected, "{held} {newcomer}");
+        };
+        check(true, true, true);
+        check(false, true, true);
+        // The program at the address is an older one than the holder was.
+        check(true, false, true);
+        check(false, false, false);
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use backfence_process::{Address, Environment, LogArgs, announce, bind, shutdown_on_signals};
+use backfence_process::{
+    Address, Environment, LogArgs, NodeKeyArgs, announce, bind, shutdown_on_signals,
+};
+use backfence_registry::Config;
 use clap::Parser;
 
 /// Tells the programs of a Backfence cluster where the others are.
@@ -26,6 +29,8 @@ struct Args {
     )]
     listen: Address,
     #[command(flatten)]
+    key: NodeKeyArgs,
+    #[command(flatten)]
     log: LogArgs,
 }
 
@@ -33,11 +38,15 @@ fn main() -> ExitCode {
     backfence_process::main(async |args: Args| {
         args.log.init();
         let shutdown = shutdown_on_signals()?;
+        let config = Config {
+            cluster_key: args.key.read()?,
+            accept_keyless: args.key.accept_keyless,
+        };
         let listener = bind(&args.listen).await?;
         announce(format_args!(
             "REGISTRY READY http://{}",
             listener.local_addr()?
         ));
-        Ok(backfence_registry::run(listener, Environment::real(), shutdown).await?)
+        Ok(backfence_registry::run(listener, config, Environment::real(), shutdown).await?)
     })
 }

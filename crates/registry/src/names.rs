@@ -1,24 +1,30 @@
-//! The directory with a clock, a lock, and a way to dial holders.
+//! The directory with a clock, a lock, and a way to ask who is at an address.
 
 use std::{
     convert::Infallible,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use backfence_process::{Address, Entry, Environment, Name, Secret, is_unreachable, within};
+use backfence_process::{Address, ClaimKey, Entry, Environment, Name, within};
+use backfence_wire::v1::{WhoRequest, registered_client::RegisteredClient};
 use tokio::{
     sync::{Semaphore, watch},
     time::Instant,
 };
 use tonic::{Code, Status};
-use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::{Denied, Directory, Lease, MAX_ENTRIES, status};
+use crate::{
+    Claim, Denied, Directory, MAX_ENTRIES,
+    found::{Found, found},
+    status,
+};
 
 /// How long a holder may take to show that it lives.
 const DIAL: Duration = Duration::from_millis(500);
-/// Holders dialled at once. More registrations wait for their turn.
+/// How long a newcomer may take to show that it is at its address. It wants something.
+const DIAL_NEWCOMER: Duration = Duration::from_secs(2);
+/// Addresses dialled at once. More registrations wait for their turn.
 const MAX_DIALS: usize = 64;
 /// How often a name may change hands while its holders are dialled.
 const MAX_ROUNDS: usize = 3;
@@ -27,8 +33,8 @@ const MAX_ROUNDS: usize = 3;
 pub(crate) struct Newcomer {
     pub(crate) address: Address,
     pub(crate) instance: u64,
-    pub(crate) secret: Option<Secret>,
-    pub(crate) lease: Lease,
+    /// Not shown yet.
+    pub(crate) claim: Claim,
 }
 
 impl Newcomer {
@@ -48,16 +54,25 @@ pub(crate) struct Names {
     changes: watch::Sender<u64>,
     /// From where the directory's stopwatch runs.
     start: Instant,
+    /// What was listed at this version: made once for all watchers.
+    listed: Mutex<(u64, Arc<[Entry]>)>,
     environment: Environment,
     dials: Semaphore,
+    /// With which programs have to show that they are of the cluster, if there is one.
+    pub(crate) key: Option<ClaimKey>,
+    /// Also one without a key is served.
+    pub(crate) keyless: bool,
 }
 
 impl Names {
-    pub(crate) fn new(environment: Environment) -> Self {
+    pub(crate) fn new(environment: Environment, key: Option<ClaimKey>, keyless: bool) -> Self {
         Self {
+            key,
+            keyless,
             directory: Mutex::default(),
             changes: watch::Sender::default(),
             start: Instant::now(),
+            listed: Mutex::default(),
             environment,
             dials: Semaphore::new(MAX_DIALS),
         }
@@ -108,14 +123,37 @@ impl Names {
         result
     }
 
+    /// All that is listed, as of the last change.
+    pub(crate) fn listed(&self) -> Arc<[Entry]> {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (version, entries) = &mut *listed;
+        let renewed = self.with(|directory, now| {
+            let is_new = *version != directory.version();
+            *version = directory.version();
+            is_new.then(|| directory.list("", now).cloned().collect())
+        });
+        if let Some(renewed) = renewed {
+            *entries = renewed;
+        }
+        Arc::clone(entries)
+    }
+
     /// Takes a name, from its holder if that one is dead.
     pub(crate) async fn take(&self, name: Name, newcomer: &Newcomer) -> Result<Entry, Status> {
         let entry = newcomer.entry(name);
+        let renews = |directory: &mut Directory, now| directory.renews(&entry, newcomer.claim, now);
+        let claim = match self.with(renews) {
+            Some(claim) => claim,
+            None => self.shown(newcomer).await?,
+        };
+        self.take_shown(entry, claim).await
+    }
+
+    async fn take_shown(&self, entry: Entry, claim: Claim) -> Result<Entry, Status> {
         let mut dead = None;
         for _ in 0..MAX_ROUNDS {
             let register = |directory: &mut Directory, now| {
-                let Newcomer { secret, lease, .. } = *newcomer;
-                directory.register(entry.clone(), secret, lease, dead.as_ref(), now)
+                directory.register(entry.clone(), claim, dead.as_ref(), now)
             };
             match self.with(register) {
                 Ok(()) => {
@@ -123,7 +161,7 @@ impl Names {
                     return Ok(entry);
                 }
                 Err(Denied::Full) => return Err(status::full()),
-                Err(Denied::Clash { holder }) if self.is_alive(&holder.address).await => {
+                Err(Denied::Clash { holder }) if self.is_alive(&holder).await => {
                     return Err(status::taken(&holder));
                 }
                 Err(Denied::Clash { holder }) => {
@@ -150,9 +188,10 @@ impl Names {
         if let Some(name) = self.numbered_of(prefix, newcomer) {
             return self.take(name, newcomer).await;
         }
+        let claim = self.shown(newcomer).await?;
         for number in 1..=MAX_ENTRIES {
             let name = status::name(format!("{prefix}{number}"))?;
-            match self.take(name, newcomer).await {
+            match self.take_shown(newcomer.entry(name), claim).await {
                 Err(status) if status.code() == Code::AlreadyExists => {}
                 decided => return decided,
             }
@@ -168,22 +207,65 @@ impl Names {
         };
         self.with(|directory, now| {
             directory
-                .held_by(prefix.as_str(), newcomer.instance, newcomer.secret, now)
+                .held_by(
+                    prefix.as_str(),
+                    newcomer.instance,
+                    newcomer.claim.secret,
+                    now,
+                )
                 .find(|entry| is_numbered(&entry.name))
                 .map(|entry| entry.name.clone())
         })
     }
 
-    /// Any answer shows life, also "not ready". A process that is stopped accepts
-    /// connections by way of its system but does not answer.
-    async fn is_alive(&self, address: &Address) -> bool {
+    /// Asks a newcomer's address who is there. Nothing is listed of which nobody has shown
+    /// that it wants that: what is listed is dialled by all others.
+    async fn shown(&self, newcomer: &Newcomer) -> Result<Claim, Status> {
+        let (address, claim) = (&newcomer.address, newcomer.claim);
+        let found = self.ask(address, newcomer.instance, claim, DIAL_NEWCOMER);
+        match found.await {
+            Found::It => Ok(Claim {
+                shown: true,
+                ..claim
+            }),
+            Found::Older if self.key.is_none() || self.keyless => Ok(claim),
+            Found::Older => Err(status::keyless(address)),
+            Found::Another => Err(status::elsewhere(address)),
+            Found::Busy(why) => Err(status::busy(address, &why)),
+            Found::Nobody => Err(status::absent(address)),
+        }
+    }
+
+    /// A process that is stopped accepts connections by way of its system but does not answer.
+    async fn is_alive(&self, holder: &Entry) -> bool {
+        let Some(claim) = self.with(|directory, now| directory.claim(&holder.name, now)) else {
+            return false;
+        };
+        let found = self.ask(&holder.address, holder.instance, claim, DIAL);
+        match found.await {
+            Found::It | Found::Busy(_) => true,
+            // It could show itself before, so this is another program.
+            Found::Older => !claim.shown,
+            Found::Another | Found::Nobody => false,
+        }
+    }
+
+    async fn ask(&self, address: &Address, instance: u64, claim: Claim, limit: Duration) -> Found {
         let turn = self.dials.acquire().await;
         let _turn = turn.expect("the semaphore is never closed");
-        let mut health = HealthClient::new(self.environment.connect(address));
-        let whole_server = HealthCheckRequest::default();
-        match within(DIAL, health.check(whole_server)).await {
-            Ok(_) => true,
-            Err(status) => !is_unreachable(&status),
-        }
+        let mut client = RegisteredClient::new(self.environment.connect(address))
+            .max_decoding_message_size(status::MAX_ANSWER);
+        let request = WhoRequest {
+            instance,
+            nonce: self.environment.nonce().to_vec(),
+        };
+        let answer = within(limit, client.who(request.clone())).await;
+        found(
+            answer,
+            &request,
+            claim.secret,
+            self.key.as_ref(),
+            self.keyless,
+        )
     }
 }

@@ -1,9 +1,11 @@
 //! What callers are told, and what they may send.
 
+use std::fmt;
+
 use backfence_process::{Address, Entry, Name, Secret};
 use tonic::Status;
 
-use crate::MAX_ENTRIES;
+use crate::{MAX_ENTRIES, places::Crowded};
 
 pub(crate) fn name(text: String) -> Result<Name, Status> {
     Name::new(text).map_err(|error| Status::invalid_argument(error.to_string()))
@@ -49,8 +51,41 @@ pub(crate) fn full() -> Status {
     ))
 }
 
-pub(crate) fn crowded(watchers: usize) -> Status {
-    Status::resource_exhausted(format!("the registry has {watchers} watchers already"))
+pub(crate) fn crowded(why: &Crowded) -> Status {
+    Status::resource_exhausted(why.to_string())
+}
+
+pub(crate) fn hasty(registrations: usize) -> Status {
+    Status::resource_exhausted(format!(
+        "this connection has {registrations} registrations in work already; wait for one of them"
+    ))
+}
+
+/// Most bytes of what an address answers.
+pub(crate) const MAX_ANSWER: usize = 1024;
+
+pub(crate) fn absent(address: &Address) -> Status {
+    Status::unavailable(format!(
+        "nobody answers at {address}; a program has to serve there before it registers"
+    ))
+}
+
+pub(crate) fn busy(address: &Address, why: &str) -> Status {
+    let why: String = why.chars().filter(|c| !c.is_control()).take(80).collect();
+    Status::unavailable(format!(
+        "the program at {address} does not say who it is: {why}"
+    ))
+}
+
+pub(crate) fn elsewhere(address: &Address) -> Status {
+    Status::already_exists(format!("another program answers at {address}"))
+}
+
+pub(crate) fn keyless(asked: impl fmt::Display) -> Status {
+    Status::unauthenticated(format!(
+        "the registry has a cluster key, and the program for {asked} does not show that it has it \
+         too; start all programs of the cluster with the same --cluster-key FILE"
+    ))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use backfence_process::{
     Address, CancellationToken, Discovery, DiscoveryError, Entry, Environment, Health, Name,
     Wanted, bind, serve,
 };
+use backfence_registry::Config;
 use backfence_wire::v1::{
     self, register_request::Wanted as WireWanted, registry_client::RegistryClient,
 };
@@ -29,20 +30,24 @@ struct Server {
 
 impl Server {
     async fn registry() -> Self {
-        Self::registry_on(&free()).await
+        Self::registry_on(&free(), Config::default()).await
     }
 
-    async fn registry_on(address: &Address) -> Self {
+    async fn registry_on(address: &Address, config: Config) -> Self {
         let listener = bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let run = backfence_registry::run(listener, Environment::real(), stop.clone());
+        let run = backfence_registry::run(listener, config, Environment::real(), stop.clone());
         Self::start(address, stop, async { run.await.unwrap() })
     }
 
-    /// Any program that can be registered: it answers health checks.
+    /// Any program that can be registered, as one before 0.3: it does not show who it is.
     async fn program() -> Self {
-        let listener = bind(&free()).await.unwrap();
+        Self::program_on(&free()).await
+    }
+
+    async fn program_on(address: &Address) -> Self {
+        let listener = bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let health = Health::new(&[]).await;
@@ -86,6 +91,15 @@ async fn vacant() -> Address {
     Server::program().await.stop().await
 }
 
+/// Registers a program that is gone then. Where it was.
+async fn register_dead(registry: &Server, name: &str, instance: u64) -> Address {
+    let program = Server::program().await;
+    register(registry, exact(name), &program.address, instance)
+        .await
+        .unwrap();
+    program.stop().await
+}
+
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
@@ -97,6 +111,7 @@ fn request(wanted: WireWanted, address: &Address, instance: u64) -> v1::Register
         instance,
         lease_ms: 60_000,
         secret: Vec::new(),
+        code: Vec::new(),
     }
 }
 
@@ -124,6 +139,7 @@ fn renewal(instance: u64, secret: &[u8]) -> v1::RenewRequest {
         name: "SERVER1".into(),
         instance,
         secret: secret.to_vec(),
+        code: Vec::new(),
     }
 }
 
@@ -132,6 +148,7 @@ fn farewell(instance: u64, secret: &[u8]) -> v1::UnregisterRequest {
         name: "SERVER1".into(),
         instance,
         secret: secret.to_vec(),
+        code: Vec::new(),
     }
 }
 
@@ -158,10 +175,11 @@ async fn until(
 #[tokio::test]
 async fn a_name_is_taken_renewed_and_given_up() {
     let registry = Server::registry().await;
+    let program = Server::program().await;
     let mut client = registry.client();
     let asked = v1::RegisterRequest {
         lease_ms: 1,
-        ..request(exact("SERVER1"), &vacant().await, 7)
+        ..request(exact("SERVER1"), &program.address, 7)
     };
     let granted = client.register(asked.clone()).await.unwrap().into_inner();
     assert_eq!(granted.lease_ms, 500, "the shortest lease");
@@ -233,16 +251,17 @@ async fn a_living_holder_keeps_its_name() {
 async fn a_dead_holder_loses_its_name_at_once() {
     let registry = Server::registry().await;
     let newcomer = Server::program().await;
-    // It accepts, by way of the system, and never answers: a stopped process.
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let silent = Address::from(silent.local_addr().unwrap());
-    for (n, dead) in [vacant().await, silent].iter().enumerate() {
-        let wanted = format!("SERVER{n}");
-        register(&registry, exact(&wanted), dead, 1).await.unwrap();
-        register(&registry, exact(&wanted), &newcomer.address, 2)
+    for (wanted, is_silent) in [("SERVER1", false), ("SERVER2", true)] {
+        let dead = register_dead(&registry, wanted, 1).await.to_string();
+        // It accepts, by way of the system, and never answers: a stopped process.
+        let _silent = match is_silent {
+            true => Some(TcpListener::bind(dead).await.unwrap()),
+            false => None,
+        };
+        register(&registry, exact(wanted), &newcomer.address, 2)
             .await
             .unwrap();
-        assert_eq!(holder(&registry, &wanted).await.unwrap().instance, 2);
+        assert_eq!(holder(&registry, wanted).await.unwrap().instance, 2);
     }
 }
 
@@ -251,12 +270,8 @@ async fn many_at_once_get_a_number_each() {
     const MANY: u64 = 20;
     let registry = Server::registry().await;
     // The first numbers are held by the dead: all ask for these first.
-    let dead = vacant().await;
     for number in 1..=3 {
-        let wanted = format!("SERVER{number}");
-        register(&registry, exact(&wanted), &dead, 1000 + number)
-            .await
-            .unwrap();
+        register_dead(&registry, &format!("SERVER{number}"), 1000 + number).await;
     }
     let mut tasks = JoinSet::new();
     let mut programs = Vec::new();
@@ -347,7 +362,7 @@ async fn watchers_see_each_coming_and_going() {
         .unwrap();
     let lapsing = v1::RegisterRequest {
         lease_ms: 500,
-        ..request(exact("SERVER2"), &vacant().await, 6)
+        ..request(exact("SERVER2"), &program.address, 6)
     };
     registry.client().register(lapsing).await.unwrap();
     until(&mut followed, |entries| entries.len() == 2).await;
@@ -365,7 +380,7 @@ async fn a_registration_outlives_a_restart_of_the_registry() {
         .register(Wanted::Exact(name("SERVER1")), program.address.clone())
         .await
         .unwrap();
-    let restarted = Server::registry_on(&registry.stop().await).await;
+    let restarted = Server::registry_on(&registry.stop().await, Config::default()).await;
     let back = async {
         while holder(&restarted, "SERVER1").await.is_err() {
             tokio::task::yield_now().await;
@@ -380,17 +395,18 @@ async fn a_registration_outlives_a_restart_of_the_registry() {
 async fn what_was_known_outlasts_a_restart_of_the_registry() {
     let registry = Server::registry().await;
     let mut followed = registry.discovery().watch("");
-    let somewhere = vacant().await;
-    register(&registry, exact("SERVER1"), &somewhere, 1)
+    let program = Server::program().await;
+    let somewhere = &program.address;
+    register(&registry, exact("SERVER1"), somewhere, 1)
         .await
         .unwrap();
     until(&mut followed, |entries| !entries.is_empty()).await;
 
-    let restarted = Server::registry_on(&registry.stop().await).await;
+    let restarted = Server::registry_on(&registry.stop().await, Config::default()).await;
     let first = name("SERVER1");
     for instance in [2, 3] {
         let newcomer = format!("SERVER{instance}");
-        register(&restarted, exact(&newcomer), &somewhere, instance)
+        register(&restarted, exact(&newcomer), somewhere, instance)
             .await
             .unwrap();
         until(&mut followed, |entries| {
@@ -411,11 +427,12 @@ async fn a_name_taken_over_meanwhile_is_lost() {
         .register(Wanted::Exact(name("SERVER1")), program.address.clone())
         .await
         .unwrap();
-    // As if the program had been stopped for longer than its lease.
-    program.stop().await;
+    // As if the program had been halted for longer than its lease.
+    let address = program.stop().await;
     register(&registry, exact("SERVER1"), &other.address, 2)
         .await
         .unwrap();
+    let _program = Server::program_on(&address).await;
     let lost = tokio::time::timeout(DEADLINE, registration.lost())
         .await
         .unwrap();
@@ -427,9 +444,7 @@ async fn a_name_taken_over_meanwhile_is_lost() {
 #[tokio::test]
 async fn garbage_disturbs_nobody() {
     let registry = Server::registry().await;
-    register(&registry, exact("SERVER1"), &vacant().await, 1)
-        .await
-        .unwrap();
+    register_dead(&registry, "SERVER1", 1).await;
     let garbage: [&[u8]; 4] = [
         b"GET / HTTP/1.1\r\n\r\n",
         &[0xff; 4096],

@@ -95,7 +95,7 @@ impl HeardOf {
         let mut asking = JoinSet::new();
         for address in addresses {
             let mut peer = ReplicaClient::new(environment.connect(&address));
-            let asked = async move { peer.describe(v1::DescribeRequest {}).await };
+            let asked = async move { peer.describe(v1::DescribeRequest::default()).await };
             asking.spawn(async move { (address, within(ASK, asked).await) });
         }
         let others = asking.len();

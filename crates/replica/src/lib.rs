@@ -90,11 +90,12 @@ pub async fn run<L: Listener>(
     let address = advertised(config.advertise.clone(), listener.local_addr()?)?;
     let health = Health::new(&["backfence.v1.Replica"]).await;
     let starting = Starting::new();
-    let routes = Routes::new(service::server(starting.clone(), shutdown.clone()));
+    let discovery = Discovery::new(&environment, config.registry.clone());
+    let routes = Routes::new(service::server(starting.clone(), shutdown.clone()))
+        .add_service(discovery.presence());
     let serving = backfence_process::serve(listener, routes, health.clone(), shutdown.clone());
     let serving = tokio::spawn(serving);
 
-    let discovery = Discovery::new(&environment, config.registry.clone());
     let (registration, server) = tokio::select! {
         biased;
         registered = register(&discovery, &config, &environment, &address) => registered?,

@@ -14,7 +14,12 @@ pub async fn start() -> Result<Address, Box<dyn std::error::Error>> {
     let (environment, shutdown) = (Environment::real(), CancellationToken::new());
     let listener = bind(&"127.0.0.1:0".parse()?).await?;
     let registry = Address::from(listener.local_addr()?);
-    tokio::spawn(backfence_registry::run(listener, environment.clone(), shutdown.clone()));
+    tokio::spawn(backfence_registry::run(
+        listener,
+        backfence_registry::Config::default(),
+        environment.clone(),
+        shutdown.clone(),
+    ));
 
     let base = Base::read(MOVIES.as_bytes(), RATINGS.as_bytes(), true)?.base;
     let config = backfence_replica::Config {

@@ -107,6 +107,7 @@ impl Copy {
             build: BUILD.to_owned(),
             speaks: replica.speaks(),
             now_us: self.now().0,
+            proof: None,
         }
     }
 }

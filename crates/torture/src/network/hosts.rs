@@ -54,7 +54,13 @@ pub(crate) fn add(sim: &mut Sim<'_>, seed: u64, replicas: u32, front_ends: u32, 
         async move {
             let listener = Hosted::bind(REGISTRY, PORT, own.clone()).await?;
             let shutdown = CancellationToken::new();
-            Ok(backfence_registry::run(listener, environment(seed, &own), shutdown).await?)
+            Ok(backfence_registry::run(
+                listener,
+                backfence_registry::Config::default(),
+                environment(seed, &own),
+                shutdown,
+            )
+            .await?)
         }
     });
     let base = Base::read(MOVIES.as_bytes(), RATINGS.as_bytes(), true);

@@ -147,5 +147,7 @@ messages! {
     "ViewRequest" => ViewRequest,
     "ViewResponse" => ViewResponse,
     "WatchRequest" => WatchRequest,
+    "WhoRequest" => WhoRequest,
+    "WhoResponse" => WhoResponse,
     "WireVersions" => WireVersions,
 }
