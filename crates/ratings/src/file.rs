@@ -77,7 +77,7 @@ pub(crate) fn write(
         let _ = fs::remove_file(&new);
     }
     written?;
-    sync_folder(path)
+    backfence_files::sync_name(path)
 }
 
 fn write_new(
@@ -87,7 +87,12 @@ fn write_new(
 ) -> io::Result<()> {
     // A crash may have left one, which nobody may write to.
     let _ = fs::remove_file(new);
-    let file = File::create_new(new)?;
+    // In a folder that others can look into, it is theirs too.
+    let mut options = match new.parent().is_some_and(backfence_files::is_shared) {
+        true => File::options(),
+        false => backfence_files::private(),
+    };
+    let file = options.read(true).write(true).create_new(true).open(new)?;
     let mut out = BufWriter::with_capacity(1 << 20, &file);
     let mut parts = Vec::new();
     let mut from = 0;
@@ -118,14 +123,6 @@ fn write_new(
     permissions.set_readonly(cfg!(unix));
     file.set_permissions(permissions)?;
     file.sync_all()
-}
-
-/// After a crash a new name may be gone again unless the folder is synced too.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
-        _ => Ok(()),
-    }
 }
 
 /// Maps the file, if it was made of these sources; with `verify` all of it is hashed.

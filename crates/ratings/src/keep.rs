@@ -73,7 +73,8 @@ pub enum How {
 
 impl Base {
     /// Uses the base that is kept in the folder, or makes it and keeps it there. The
-    /// folder is made if need be.
+    /// folder is made if need be, for its owner alone; what is kept in one that others can
+    /// look into they can read, and wait for, too.
     ///
     /// The file's name comes from the paths of the sources. It is used only if it is
     /// whole and the sources are as they were; else it is made anew and replaces the
@@ -210,13 +211,16 @@ fn make(
 /// latest when the process ends, so nobody is locked out by a dead one.
 fn lock(file: &Path, step: &impl Fn(Step)) -> io::Result<File> {
     if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
+        backfence_files::make_folder(folder)?;
     }
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(file.with_extension("lock"))?;
+    let name = file.with_extension("lock");
+    let mut options = File::options();
+    let options = options.write(true);
+    // Whoever can open it can have others wait: in a private folder nobody else can.
+    let lock = match file.parent().is_some_and(backfence_files::is_shared) {
+        true => options.create(true).truncate(false).open(name)?,
+        false => backfence_files::open(&name, options)?,
+    };
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

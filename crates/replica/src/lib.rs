@@ -243,9 +243,13 @@ async fn open(config: &Config, base: &Arc<Base>) -> anyhow::Result<Option<Opened
     if let Some(migrated) = &recovered.migrated {
         tracing::info!("{migrated}");
     }
+    let directory = place.directory.display();
+    if backfence_files::is_shared(&place.directory) {
+        tracing::warn!(%directory, "others can look into the data directory: chmod 700 it");
+    }
     let logged =
         recovered.records.len() + recovered.state.as_ref().map_or(0, |state| state.log.len());
-    tracing::info!(directory = %place.directory.display(), logged, "read what was stored");
+    tracing::info!(%directory, logged, "read what was stored");
     Ok(Some((store, place, recovered)))
 }
 

@@ -5,7 +5,7 @@
 //! written, since the value also shows the update that found no room.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, ErrorKind, Write as _},
     path::{Path, PathBuf},
 };
@@ -50,7 +50,9 @@ impl Reserve {
 
     /// Not zeros: some file systems hold no room for those.
     fn write(&self) -> io::Result<()> {
-        let mut file = File::create(&self.file)?;
+        let mut options = backfence_files::private();
+        let options = options.write(true).create(true).truncate(true);
+        let mut file = options.open(&self.file)?;
         let piece = [0x5a; 1 << 16];
         for _ in 0..SIZE / piece.len() {
             file.write_all(&piece)?;

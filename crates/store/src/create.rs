@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use backfence_files::sync_name;
+
 use crate::OpenError;
 
 const LOCK: &str = "lock";
@@ -32,13 +34,10 @@ pub(crate) enum Found {
 
 impl Directory {
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
-        make(path).map_err(|source| OpenError::io(path, source))?;
+        backfence_files::make_folder(path).map_err(|source| OpenError::io(path, source))?;
         let file = path.join(LOCK);
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&file)
+        // Whoever could open it could keep this server from its data.
+        let lock = backfence_files::open(&file, OpenOptions::new().write(true))
             .map_err(|source| OpenError::io(&file, source))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self {
@@ -65,36 +64,47 @@ impl Directory {
     /// leave something that looks like a damaged one.
     pub(crate) fn find(&self) -> Result<Found, OpenError> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true);
-        match options.open(self.file()) {
-            Ok(file) => Ok(Found::Existing(file)),
+        match options.read(true).write(true).open(self.file()) {
+            Ok(file) => match backfence_files::make_private(&file) {
+                Ok(()) => Ok(Found::Existing(file)),
+                Err(source) => Err(OpenError::io(self.file(), source)),
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let unfinished = self.unfinished();
-                let new = options.create(true).truncate(true).open(&unfinished);
-                new.map(Found::New)
-                    .map_err(|source| OpenError::io(&unfinished, source))
+                let new = self.new_file().map(Found::New);
+                new.map_err(|source| OpenError::io(self.unfinished(), source))
             }
             Err(source) => Err(OpenError::io(self.file(), source)),
         }
     }
 
+    /// An unfinished file, in place of what is left of another.
+    fn new_file(&self) -> io::Result<File> {
+        self.discard();
+        let mut options = backfence_files::private();
+        let options = options.read(true).write(true).create_new(true);
+        options.open(self.unfinished())
+    }
+
     /// Gives a new file its name, for good.
     pub(crate) fn finish(&self) -> Result<(), OpenError> {
         fs::rename(self.unfinished(), self.file())
-            .and_then(|()| sync(&self.path))
+            .and_then(|()| sync_name(&self.file()))
             .map_err(|source| OpenError::io(self.file(), source))
     }
 
     /// Copies the file to where an unfinished one is, over whatever is left there.
     pub(crate) fn copy(&self) -> Result<(), OpenError> {
-        let to = self.unfinished();
-        let copied = fs::copy(self.file(), &to);
-        copied.map(drop).map_err(|source| OpenError::io(to, source))
+        let copied = self.new_file().and_then(|mut to| {
+            let mut from = File::open(self.file())?;
+            io::copy(&mut from, &mut to)
+        });
+        let copied = copied.map(drop);
+        copied.map_err(|source| OpenError::io(self.unfinished(), source))
     }
 
     /// Removes what is unfinished: it may hold the room that others lack.
     pub(crate) fn discard(&self) {
-        // Where it cannot be removed it is written over the next time.
+        // Where it cannot be removed no new one can be made, which says so.
         let _ = fs::remove_file(self.unfinished());
     }
 
@@ -128,7 +138,7 @@ impl Directory {
             linked => linked,
         };
         linked
-            .and_then(|()| sync(&self.path))
+            .and_then(|()| sync_name(name))
             .map_err(|source| OpenError::io(name, source))
     }
 }
@@ -164,23 +174,4 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
 #[cfg(not(unix))]
 fn is_same(_: &Metadata, _: &Metadata) -> bool {
     false
-}
-
-/// Makes the directory and those above it, and has their names on the disk.
-fn make(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    make(parent)?;
-    fs::create_dir(path)?;
-    sync(parent)
-}
-
-/// A new name is on the disk only when its directory has been synced.
-fn sync(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }

@@ -3,10 +3,11 @@
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use backfence_client::{Rated, Session};
+use backfence_files::Replacement;
 use backfence_process::{Exit, Failure, OutputError};
 
 use crate::output::failure;
@@ -43,7 +44,7 @@ enum Target {
     /// To what has no earlier contents to keep: a stream, a device.
     InPlace(Box<dyn Write>),
     /// To a new file, which takes the place of the one that is asked for.
-    Beside(Beside),
+    Beside(Replacement),
 }
 
 impl Target {
@@ -54,10 +55,10 @@ impl Target {
                 // Who may not write to it may not replace it.
                 drop(File::options().write(true).open(path)?);
                 let permissions = Some(metadata.permissions());
-                Beside::new(fs::canonicalize(path)?, permissions).map(Self::Beside)
+                Replacement::with(&fs::canonicalize(path)?, permissions).map(Self::Beside)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
-                Beside::new(path.to_owned(), None).map(Self::Beside)
+                Replacement::with(path, None).map(Self::Beside)
             }
             _ => Ok(Self::InPlace(Box::new(File::create(path)?))),
         }
@@ -76,46 +77,6 @@ impl Target {
             Self::InPlace(mut output) => output.flush(),
             Self::Beside(beside) => beside.keep(),
         }
-    }
-}
-
-/// A new file beside the one whose place it takes; removed unless it is kept.
-struct Beside {
-    path: PathBuf,
-    new: PathBuf,
-    file: File,
-}
-
-impl Beside {
-    fn new(path: PathBuf, permissions: Option<fs::Permissions>) -> io::Result<Self> {
-        let mut new = path.clone().into_os_string();
-        new.push(format!(".{}.new", std::process::id()));
-        let new = PathBuf::from(new);
-        let file = File::create_new(&new)?;
-        // From here on it is removed when anything fails.
-        let beside = Self { path, new, file };
-        if let Some(permissions) = permissions {
-            beside.file.set_permissions(permissions)?;
-        }
-        Ok(beside)
-    }
-
-    fn keep(self) -> io::Result<()> {
-        self.file.sync_all()?;
-        fs::rename(&self.new, &self.path)?;
-        // After a power loss a name may be the old one again unless its folder is synced.
-        match self.path.parent() {
-            Some(folder) if cfg!(unix) && folder != Path::new("") => File::open(folder)?.sync_all(),
-            _ if cfg!(unix) => File::open(".")?.sync_all(),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        // Where it was kept there is none by this name any more.
-        let _ = fs::remove_file(&self.new);
     }
 }
 

@@ -33,8 +33,7 @@ impl SessionFile {
             let message = format!("cannot use the session file {}: {error}", path.display());
             Failure::new(Exit::Usage, message)
         };
-        let mut options = File::options();
-        let lock = options.create(true).truncate(false).write(true).open(lock);
+        let lock = backfence_files::open(&lock, File::options().write(true));
         let lock = lock.map_err(cannot)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self {

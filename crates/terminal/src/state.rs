@@ -2,10 +2,12 @@
 
 use std::{
     env,
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
+
+use backfence_files::{Replacement, make_folder};
 
 /// Places that are remembered; beyond, the one met longest ago is forgotten.
 const PLACES: usize = 8;
@@ -36,8 +38,10 @@ impl StateDir {
 
     /// The file of lines that were typed, in a folder that is there.
     pub(crate) fn history(&self) -> io::Result<PathBuf> {
-        make(&self.0)?;
-        Ok(self.0.join("history"))
+        make_folder(&self.0)?;
+        let history = self.0.join("history");
+        backfence_files::open(&history, OpenOptions::new().append(true))?;
+        Ok(history)
     }
 
     /// The key of the cluster at this place, where one that runs there has
@@ -49,7 +53,7 @@ impl StateDir {
 
     /// Lends a cluster's key to this user's clients, by the places that they ask.
     pub(crate) fn lend(&self, key: &Path, places: &[&str]) -> io::Result<Lent> {
-        make(&self.0.join("keys"))?;
+        make_folder(&self.0.join("keys"))?;
         let key = fs::read(key)?;
         let mut lent = Lent(Vec::new());
         for place in places {
@@ -80,7 +84,8 @@ impl StateDir {
             .iter()
             .map(|place| place.clone() + "\n")
             .collect();
-        let written = make(&self.0).and_then(|()| write_private(&self.0.join("places"), &text));
+        let written =
+            make_folder(&self.0).and_then(|()| write_private(&self.0.join("places"), &text));
         if let Err(error) = written {
             tracing::debug!(%error, "cannot remember the place");
         }
@@ -106,43 +111,11 @@ impl Drop for Lent {
     }
 }
 
-fn make(folder: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
-/// Replaces a file by one that only its owner can read, in one step: whoever reads
-/// it, and whoever is interrupted, finds the old one or the new one.
+/// Replaces a file by one that only its owner can read, in one step.
 pub(crate) fn write_private(path: &Path, contents: impl AsRef<[u8]>) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let temporary = PathBuf::from(name);
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&temporary)?;
-    file.write_all(contents.as_ref())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    sync_folder(path)
-}
-
-/// A name outlives a power loss only once its folder has been synced.
-#[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
+    let mut new = Replacement::private(path)?;
+    new.file.write_all(contents.as_ref())?;
+    new.keep()
 }
 
 #[cfg(test)]

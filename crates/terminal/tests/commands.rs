@@ -391,3 +391,28 @@ fn the_time_limit_is_for_the_registry_too() {
         "{stderr}"
     );
 }
+
+/// Whoever could read what a session leaves could go on with it, or lock it.
+#[cfg(unix)]
+#[test]
+fn what_a_session_leaves_is_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let house = House::new();
+    let folder = tempfile::tempdir().unwrap();
+    let session = folder.path().join("session");
+    let file = session.display().to_string();
+    std::fs::write(folder.path().join("session.lock"), "").unwrap();
+    for _ in 0..2 {
+        let words = ["--session", &file, "--user", "1", "rate", "toy story", "3"];
+        let (code, _, stderr) = house.run(&words, "");
+        assert_eq!(code, 0, "{stderr}");
+        let modes = std::fs::read_dir(folder.path()).unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            (entry.file_name().into_string().unwrap(), mode)
+        });
+        let modes: std::collections::BTreeMap<_, _> = modes.collect();
+        let expected = ["session", "session.lock"].map(|name| (name.to_owned(), 0o600));
+        assert_eq!(modes, expected.into());
+    }
+}

@@ -70,11 +70,7 @@ impl Journal {
         };
         // A last line without its end was cut off: what it tells had not happened.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let mut options = OpenOptions::new();
-        options.create(true).append(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path)?;
+        let file = backfence_files::open(&path, OpenOptions::new().append(true))?;
         file.set_len(whole as u64)?;
         let mut journal = Self { path, file };
         let first = format!("{VERSION} {digest}");
@@ -238,15 +234,18 @@ mod tests {
         assert!(past.sessions.is_empty() && past.sent.is_empty(), "{past:?}");
     }
 
+    /// Its name is known to everybody.
     #[cfg(unix)]
     #[test]
-    fn nobody_else_may_read_it() {
-        use std::os::unix::fs::PermissionsExt as _;
+    fn a_note_is_private_and_no_link_is_followed() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.progress");
-        let (journal, _) = Journal::open(path.clone(), "d1").unwrap();
-        let mode = fs::metadata(path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        journal.remove().unwrap();
+        let (note, victim) = (folder.path().join("x.progress"), folder.path().join("v"));
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, &note).unwrap();
+        Journal::open(note.clone(), "d1").unwrap_err();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        fs::remove_file(&note).unwrap();
+        Journal::open(note.clone(), "d1").unwrap();
+        assert!(!backfence_files::is_shared(&note));
     }
 }

@@ -1,11 +1,12 @@
 //! Where a cluster on this machine keeps its ratings, logs and key.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
+use backfence_files::{make_folder, make_new_folder};
 use backfence_process::{Environment, Exit, Failure};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3Default;
@@ -87,11 +88,11 @@ impl Folder {
             let sentence = format!("cannot use the folder {}: {error}", path.display());
             Failure::new(Exit::Usage, sentence)
         };
-        make(path, true).map_err(cannot)?;
+        make_folder(path).map_err(cannot)?;
         let path = fs::canonicalize(path).map_err(cannot)?;
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true);
-        let lock = options.open(path.join("running")).map_err(cannot)?;
+        let options = &mut OpenOptions::new();
+        let lock = backfence_files::open(&path.join("running"), options.write(true));
+        let lock = lock.map_err(cannot)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
             Err(TryLockError::WouldBlock) => {
@@ -116,10 +117,10 @@ impl Folder {
             let sentence = format!("cannot make a folder in {}: {error}", user.display());
             Failure::new(Exit::Usage, sentence)
         };
-        make(user, true).map_err(cannot)?;
+        make_folder(user).map_err(cannot)?;
         for number in 1..=FRESH {
             let path = user.join(format!("fresh-{number}"));
-            match make(&path, false) {
+            match make_new_folder(&path) {
                 Ok(()) => return Self::open(&path),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(cannot(error)),
@@ -208,22 +209,9 @@ impl Folder {
     }
 }
 
-/// Makes a folder that only its owner can look into.
-fn make(path: &Path, recursive: bool) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(recursive);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
 /// The log of a program, begun anew.
 pub(super) fn log(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let mut file = backfence_files::open(path, OpenOptions::new().append(true))?;
     file.set_len(0)?;
     file.flush()?;
     Ok(file)
