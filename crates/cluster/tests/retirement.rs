@@ -28,7 +28,7 @@ async fn lose_an_update(cluster: &mut Cluster) -> Session {
         cluster.stop(role).expect("it is halted");
     }
     for server in ["1", "2"] {
-        let away = format!("server {server} is away");
+        let away = format!("server {server} is down");
         until("server 3 gives the others up", &mut session, async |_| {
             let looked_at = told(cluster, &["--timeout", "20s", "retire", server]);
             looked_at.stderr.contains(&away).then_some(())
@@ -87,11 +87,11 @@ async fn a_server_that_is_gone_is_retired_and_nobody_waits_for_it() {
     until("it is known to be away", &mut other, async |_| {
         let refused = told(&cluster, &["retire", "3"]);
         refused.stderr.contains("NEEDS_FORCE").then(|| {
-            let known = "the last of its updates that another server has is 1 of its life";
+            let known = "Others have its updates up to 1";
             ends(
                 &refused,
                 4,
-                &["server 3 is away", known, "lost for good", "--force"],
+                &["server 3 is down", known, "would be lost", "--force"],
             );
         })
     })

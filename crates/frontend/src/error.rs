@@ -167,9 +167,9 @@ mod tests {
             &[("servers", "1,3")],
         );
         check(
-            Error::invalid("rating", "a rating lies from 0 to 5"),
+            Error::invalid("rating", "ratings go from 0 to 5"),
             Code::InvalidArgument,
-            "rating: a rating lies from 0 to 5",
+            "rating: ratings go from 0 to 5",
             &[],
         );
         let refused = |reason: &str, retry_after_ms| {

@@ -14,7 +14,7 @@ const NOISY: [&str; 6] = ["h2", "hyper", "hyper_util", "tokio", "tonic", "tower"
 /// What is logged and how. For `#[command(flatten)]`.
 #[derive(Clone, Debug, Args)]
 pub struct LogArgs {
-    /// The least important lines that are logged, to stderr.
+    /// Minimum log level; logs go to stderr.
     #[arg(
         long = "log",
         env = "BACKFENCE_LOG",

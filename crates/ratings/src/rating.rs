@@ -15,7 +15,7 @@ pub enum RatingError {
     #[error("a rating is a plain number from 0 to 5, such as 4 or 4.5")]
     NotANumber,
     /// Less than 0 or more than 5.
-    #[error("a rating lies from 0 to 5")]
+    #[error("ratings go from 0 to 5")]
     OutOfRange,
     /// More than four decimals.
     #[error("a rating has at most four decimals")]

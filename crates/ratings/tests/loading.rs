@@ -86,8 +86,8 @@ fn b30_bad_ratings_are_skipped_and_named_with_their_line() {
             &b"1,999,4.0,100"[..],
             "there is no movie 999 in the movies file",
         ),
-        (b"3,1,5.5,100", "rating `5.5`: a rating lies from 0 to 5"),
-        (b"3,1,-1,100", "rating `-1`: a rating lies from 0 to 5"),
+        (b"3,1,5.5,100", "rating `5.5`: ratings go from 0 to 5"),
+        (b"3,1,-1,100", "rating `-1`: ratings go from 0 to 5"),
         (
             b"3,1,x,100",
             "rating `x`: a rating is a plain number from 0 to 5, such as 4 or 4.5",

@@ -97,9 +97,8 @@ struct Args {
         default_value_t = Limits::default().log_bytes
     )]
     log_budget: usize,
-    /// How long after it was made an update is still taken: longer than any client goes
-    /// on retrying. What is older is refused, and each update's id is forgotten when all
-    /// replicas refuse it. Best the same at all of them
+    /// Refuse updates older than this; use one value everywhere, longer than any client
+    /// retries. An update's id is forgotten once every replica refuses it
     #[arg(
         long,
         env = "BACKFENCE_LATE",
@@ -226,18 +225,18 @@ fn probability(text: &str) -> Result<f64, String> {
     if (0.0..=1.0).contains(&number) {
         Ok(number)
     } else {
-        Err("a probability lies from 0 to 1".to_owned())
+        Err("a probability is from 0 to 1".to_owned())
     }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
     let allowed = Duration::from_millis(10)..=Duration::from_secs(3600);
-    between(text, allowed, "an interval lies from 10ms to 1h")
+    between(text, allowed, "give a time from 10ms to 1h")
 }
 
 fn late(text: &str) -> Result<Duration, String> {
     let allowed = Duration::from_secs(1)..=Duration::from_secs(366 * 24 * 3600);
-    between(text, allowed, "this time lies from 1s to 366days")
+    between(text, allowed, "give a time from 1s to 366days")
 }
 
 fn between(

@@ -23,8 +23,8 @@ pub(crate) enum NotRetired {
     )]
     Running { server: u32, with: u32 },
     #[error(
-        "server {server} is away, and {found}; what only it has is lost for good, and its number \
-         is not used again: start it again if you can, or retire it with --force"
+        "server {server} is down. {found}. Start it again if you can, or retire it with --force; \
+         its number is not used again"
     )]
     Away { server: u32, found: Found },
 }
@@ -43,7 +43,7 @@ impl NotRetired {
 /// What remains of the updates that a server has accepted, as far as is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Found {
-    /// The last one that another server has: the life, and its number.
+    /// The last one that another server has: of which of its lives, and its number.
     last: Option<(ReplicaId, u64)>,
     /// How many more that life has reported to have.
     more: u64,
@@ -52,17 +52,13 @@ pub(crate) struct Found {
 impl std::fmt::Display for Found {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.last {
-            None => f.write_str("no other server has any update of it")?,
-            Some((life, number)) => write!(
-                f,
-                "the last of its updates that another server has is {number} of its life {}",
-                life.incarnation
-            )?,
+            None => return f.write_str("No other server has any update of it"),
+            Some((_, number)) => write!(f, "Others have its updates up to {number}")?,
         }
-        match self.more {
-            0 => Ok(()),
-            more => write!(f, " (it had {more} more when it last reported)"),
+        if self.more > 0 {
+            write!(f, " (it had {} more when it last reported)", self.more)?;
         }
+        f.write_str("; anything later would be lost")
     }
 }
 
@@ -216,7 +212,10 @@ mod tests {
             3,
             &[OTHER],
             Reason::NeedsForce,
-            &["no other server has any update of it", "--force"],
+            &[
+                "server 3 is down. No other server has any update of it",
+                "--force",
+            ],
         );
         let before = replica(&[(OTHER, &[(OLD, 4)])]);
         check(
@@ -224,7 +223,7 @@ mod tests {
             3,
             &[],
             Reason::NeedsForce,
-            &["is 4 of its life 10; what"],
+            &["Others have its updates up to 4; anything later would be lost"],
         );
         let both = replica(&[(OTHER, &[(OLD, 4), (GONE, 2)]), (GONE, &[(GONE, 5)])]);
         check(
@@ -232,7 +231,7 @@ mod tests {
             3,
             &[],
             Reason::NeedsForce,
-            &["is 2 of its life 20 (it had 3 more"],
+            &["updates up to 2 (it had 3 more"],
         );
 
         let known = vec![1, 2, 3];

@@ -12,7 +12,7 @@ use backfence_client::{
 use backfence_process::{Address, Exit};
 
 use crate::{
-    output::{counted, date, fitting, safe, stars},
+    output::{counted, date, fitting, moment, safe, stars},
     readings::Readings,
     table,
 };
@@ -149,7 +149,7 @@ impl Answer {
             }
             Self::Log(_, log) => return logged(log, framed),
             Self::Gossip(server, peers) if peers.is_empty() => {
-                format!("Server {server} has no peer to gossip with at the moment")
+                format!("Server {server} has no peer to gossip with right now")
             }
             Self::Gossip(server, peers) => gossiping(*server, peers),
             Self::Retired(server, true) => {
@@ -159,7 +159,7 @@ impl Answer {
             Self::Searched(search, found) => return searched(search, found, framed),
             Self::Ratings(user, ratings, more) => return rated(*user, ratings, *more, framed),
             Self::Top(least, ranked) if ranked.is_empty() => {
-                format!("No such movie has {least} ratings or more; try --min-ratings 1")
+                format!("No such movie has at least {least} ratings; try --min-ratings 1")
             }
             Self::Top(_, ranked) => return table::ranking(ranked, framed),
             Self::Tags(titled, tags) if tags.is_empty() => {
@@ -170,9 +170,7 @@ impl Answer {
             Self::Whoami(user, session, front_end) => whoami(*user, *session, front_end.as_ref()),
             Self::Session(saved, seen) => about_session(saved, seen),
             Self::AtRisk(servers) => return at_risk(servers, framed),
-            Self::Reset => {
-                "Another session begins; what the last one had seen it may not see".to_owned()
-            }
+            Self::Reset => "New session; it may not see what the last one saw".to_owned(),
             Self::Ambiguous(asked, choices) => ambiguous(asked, choices),
             Self::Unknown(asked, near) => unknown(asked, near, framed),
             Self::TwoReadings(readings) => readings.text(),
@@ -218,7 +216,7 @@ impl Answer {
 
 fn searched(search: &Search, found: &Found, framed: bool) -> String {
     if found.movies.is_empty() {
-        return "No movie is like that\n".to_owned();
+        return no_match(search);
     }
     let mut text = match found.near {
         true => format!("No title has {}; these are near:\n", safe(&search.text)),
@@ -239,7 +237,7 @@ fn searched(search: &Search, found: &Found, framed: bool) -> String {
 fn equality(servers: &BTreeMap<u32, Option<ValueDigest>>) -> &'static str {
     match all_equal(servers) {
         Some(true) => "All servers hold the same\n",
-        Some(false) => "They differ; if that stays so while nobody writes, something is wrong\n",
+        Some(false) => "Servers differ: normal during writes, otherwise a fault\n",
         None => "A server has not answered, so it is not known whether all hold the same\n",
     }
 }
@@ -268,7 +266,10 @@ fn gossiping(server: u32, peers: &[ReplicaId]) -> String {
         1 => "server",
         _ => "servers",
     };
-    format!("Server {server} gossips now with {name} {}", joined(&peers))
+    format!(
+        "Server {server} is gossiping with {name} {}",
+        joined(&peers)
+    )
 }
 
 fn joined(numbers: &[u32]) -> String {
@@ -285,18 +286,16 @@ fn at_risk(servers: &BTreeMap<u32, Option<Log>>, framed: bool) -> String {
         let Some(Log { records, total }) = updates else {
             let _ = writeln!(
                 text,
-                "Server {server} does not answer: what only it has is not known"
+                "Server {server} does not answer: updates on it only are not known"
             );
             continue;
         };
         if *total == 0 {
             continue;
         }
-        let _ = writeln!(
-            text,
-            "Only server {server} has {}",
-            counted(*total, "update")
-        );
+        let are = if *total == 1 { "is" } else { "are" };
+        let updates = counted(*total, "update");
+        let _ = writeln!(text, "{updates} {are} on server {server} only");
         if !records.is_empty() {
             text += &table::records(records, framed);
         }
@@ -306,7 +305,7 @@ fn at_risk(servers: &BTreeMap<u32, Option<Log>>, framed: bool) -> String {
         }
     }
     match text.as_str() {
-        "" => "Every update is known to be on two servers or more\n".to_owned(),
+        "" => "Every update is on at least two servers\n".to_owned(),
         _ => text,
     }
 }
@@ -376,26 +375,28 @@ fn about_session(saved: &SavedSession, seen: &Timestamp) -> String {
                     text,
                     "\n  all updates of server {server}, which was retired"
                 ),
-                false => write!(
-                    text,
-                    "\n  all updates of server {server} from lives that are over"
-                ),
+                false => write!(text, "\n  all updates of server {server}'s earlier runs"),
             };
             continue;
         }
+        let updates = match count {
+            1 => "update 1".to_owned(),
+            _ => format!("updates 1 to {count}"),
+        };
+        let newest = seen
+            .iter()
+            .filter(|(other, _)| other.server == replica.server);
+        let run = match newest.map(|(other, _)| other.incarnation).max() {
+            Some(newest) if newest > replica.incarnation => "earlier",
+            _ => "present",
+        };
+        let (server, since) = (replica.server, moment(replica.incarnation));
         let _ = write!(
             text,
-            "\n  updates 1 to {count} of server {}",
-            replica.server
-        );
-        let since = date(replica.incarnation / 1000);
-        let _ = write!(
-            text,
-            ", in its life since {since} ({})",
-            replica.incarnation
+            "\n  {updates} of server {server}'s {run} run (since {since})"
         );
     }
-    text + "\nA server that lacks one of these does not answer it"
+    text + "\nOnly servers that have all of these answer this session"
 }
 
 fn found(movie: &Movie) -> String {
@@ -410,8 +411,20 @@ fn found(movie: &Movie) -> String {
     }
 }
 
+/// What is said before the movies that a title may stand for.
+pub(crate) fn several(asked: &str) -> String {
+    format!("Several movies match \"{}\":", safe(asked))
+}
+
+fn no_match(search: &Search) -> String {
+    match search.text.as_str() {
+        "" => "No movie matches\n".to_owned(),
+        text => format!("No movie matches \"{}\"\n", safe(text)),
+    }
+}
+
 fn ambiguous(asked: &str, choices: &[Movie]) -> String {
-    let mut text = format!("{} stands for several movies:", safe(asked));
+    let mut text = several(asked);
     for movie in choices {
         // A title with a line break must not look like two choices.
         let movie_line = safe(&movie.to_string());

@@ -41,19 +41,19 @@ pub struct Args {
         global = true
     )]
     pub(crate) front_ends: Vec<Address>,
-    /// Who views and rates: a number.
+    /// Your user ID, a number.
     #[arg(long, env = "BACKFENCE_USER", value_name = "ID", value_parser = parse_user, global = true)]
     pub(crate) user: Option<UserId>,
-    /// Go on with the session in this file, and keep it there: what one command has
-    /// written the next one reads.
+    /// Continue the session in this file, and save it there: a command sees what the one
+    /// before has written.
     #[arg(long, env = "BACKFENCE_SESSION", value_name = "FILE", global = true)]
     pub(crate) session: Option<PathBuf>,
-    /// How long a request may take, all its tries together, and how long to look for a front
-    /// end before. [default: 2s, and 10s to look]
+    /// How long a request may take, retries included, and how long to look for a front end
+    /// before it. [default: 2s, and 10s to look]
     #[arg(long, env = "BACKFENCE_TIMEOUT", value_name = "TIME", value_parser = parse_timeout, global = true)]
     pub(crate) timeout: Option<Duration>,
-    /// How many servers are to have an update before the answer; it says which. An update
-    /// that they have not got in time is taken all the same, with code 6.
+    /// How many servers must have an update before the answer, which names them. If too few
+    /// have it in time, the update still counts, and the exit code is 6.
     #[arg(long, env = "BACKFENCE_COPIES", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub(crate) copies: u32,
     /// Print answers as JSON objects, one a line. The same as `-w json`.
@@ -62,10 +62,10 @@ pub struct Args {
     /// How to print answers: by default tables have frames on a terminal only.
     #[arg(short = 'w', long = "write-out", value_name = "FORMAT", global = true)]
     pub(crate) answers: Option<Format>,
-    /// No colours. NO_COLOR in the environment does the same.
+    /// No colors. NO_COLOR in the environment does the same.
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
-    /// Do not keep what is typed at the prompt for the next time.
+    /// Do not save what is typed at the prompt.
     #[arg(long, env = "BACKFENCE_NO_HISTORY")]
     pub(crate) no_history: bool,
     #[command(flatten)]
@@ -103,9 +103,9 @@ Examples:
 
 At the prompt, Tab completes commands and titles, `help rate` says more about a command,
 Ctrl-C gives up a request, and Ctrl-D leaves. A title may be in any letter case, with or
-without its year, or # and the movie's id; one that several movies bear is a choice, one
-that none bears shows those like it. An import that was interrupted goes on when the same
-command is given again.
+without its year, or # and the movie's id; if several movies match you can choose, and if
+none does, similar ones are shown. To continue an interrupted import, run the same command
+again.
 
 Exit codes: 0 done, 1 internal, 2 usage, 3 not found, 4 ambiguous or refused, 5 unavailable,
 6 out of time or copies not met, 7 outcome unknown, 130 interrupted.";
@@ -126,30 +126,30 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     #[command(flatten)]
     Ask(Ask),
-    /// Do the commands on standard input, one a line.
+    /// Run the commands on standard input, one per line.
     ///
-    /// Lines that are blank or begin with # are passed over. A word with blanks may
-    /// stand in double quotes. It stops at the first command that fails, and ends
-    /// with the code of that.
+    /// Blank lines and lines that begin with # are skipped. Put words with
+    /// blanks in double quotes. Stops at the first command that fails, and ends with its
+    /// exit code.
     #[command(name = "script", alias = "-")]
     Script {
-        /// Go on after a command that fails. The code is still that of the first.
+        /// Go on after a command that fails. The exit code is that of the first failure.
         #[arg(long)]
         keep_going: bool,
     },
-    /// Give the ratings in a file of `userId,movieId,rating` rows.
+    /// Import the ratings in a CSV file of `userId,movieId,rating` rows.
     ///
-    /// What is sent is noted beside the file, in FILE.progress: after an
-    /// interruption the same command goes on, and no rating is given twice. A row
-    /// that makes no sense is named and passed over.
+    /// Progress is saved beside the file, in FILE.progress: after an interruption the
+    /// same command continues, and no rating is sent twice. A row
+    /// that makes no sense is named and skipped.
     Import {
         /// A CSV file with a header that begins with userId,movieId,rating.
         file: PathBuf,
-        /// How many sessions send at the same time.
+        /// How many sessions send at once.
         #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
         sessions: u16,
     },
-    /// Write all current ratings as MovieLens CSV, by user and movie.
+    /// Write all current ratings as MovieLens CSV, sorted by user and movie.
     Export {
         /// A file to write instead of standard output.
         #[arg(long, short, value_name = "FILE")]

@@ -37,20 +37,20 @@ pub(crate) enum Ask {
     /// Rate a movie, or change the rating.
     #[command(override_usage = "backfence rate [OPTIONS] --user <ID> <TITLE>... <RATING>")]
     Rate {
-        /// The movie's title, and behind it the rating from 0 to 5.
+        /// The movie's title, then a rating from 0 to 5.
         #[arg(required = true, num_args = 2.., allow_negative_numbers = true, value_name = "TITLE RATING")]
         words: Vec<String>,
     },
-    /// Take the user's rating of a movie back.
+    /// Remove the user's rating of a movie.
     Delete {
         /// The movie's title, in any letter case, with or without its year, or #ID.
         #[arg(required = true, allow_negative_numbers = true)]
         title: Vec<String>,
     },
-    /// Look for movies by words of their title, by genre, by year.
+    /// Search movies by words of the title, genre or year.
     #[command(visible_alias = "list")]
     Search {
-        /// Words, each of which has to begin a word of the title.
+        /// Words; each must begin a word of the title.
         #[arg(required_unless_present_any = ["genre", "year"], allow_negative_numbers = true)]
         text: Vec<String>,
         /// Only movies of this genre, such as comedy or scifi.
@@ -59,14 +59,14 @@ pub(crate) enum Ask {
         /// Only movies of this year.
         #[arg(long, value_parser = parse_year)]
         year: Option<u16>,
-        /// Show so many at most.
-        #[arg(long, default_value_t = 20, value_parser = within(1..=100))]
+        /// Show at most N.
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = within(1..=100))]
         limit: u32,
     },
     /// Show all ratings of the user, the newest first.
     Ratings {
-        /// Show so many at most.
-        #[arg(long, value_parser = within(0..=u32::MAX))]
+        /// Show at most N.
+        #[arg(long, value_name = "N", value_parser = within(0..=u32::MAX))]
         limit: Option<u32>,
     },
     /// Show the movies with the highest average.
@@ -74,90 +74,90 @@ pub(crate) enum Ask {
         /// Only movies of this genre, such as comedy or scifi.
         #[arg(long)]
         genre: Option<String>,
-        /// Only movies with so many ratings or more.
-        #[arg(long, default_value_t = 10, value_parser = within(0..=u32::MAX))]
+        /// Only movies with at least N ratings.
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = within(0..=u32::MAX))]
         min_ratings: u32,
-        /// Show so many at most.
-        #[arg(long, default_value_t = 20, value_parser = within(1..=100))]
+        /// Show at most N.
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = within(1..=100))]
         limit: u32,
     },
-    /// Show what users have called a movie.
+    /// Show the tags users gave a movie.
     Tags {
         /// The movie's title, in any letter case, with or without its year, or #ID.
         #[arg(required = true, allow_negative_numbers = true)]
         title: Vec<String>,
     },
-    /// Show a user: how many ratings, and how high.
+    /// Show how many ratings a user has given, and their average.
     User {
         /// The user.
         #[arg(value_parser = parse_user)]
         id: UserId,
     },
-    /// Show who asks, in which session, and through which front end.
+    /// Show your user, session and front end.
     Whoami,
-    /// Show in words what the session has seen, or begin another.
+    /// Show what the session has seen, or begin a new one.
     ///
-    /// `session reset` drops what the session has seen and begins another, for the same
-    /// user: for a session that is refused, or waits for a server that is not coming
-    /// back. On the command line it goes with --session FILE.
+    /// `session reset` forgets what the session has seen and begins another, for the same
+    /// user. Use it when a session is refused, or waits for a server that will not come
+    /// back. On the command line it needs --session FILE.
     Session {
-        /// Begin another session, which has seen nothing.
+        /// Begin a new session, which has seen nothing.
         #[arg(value_enum)]
         action: Option<SessionAction>,
     },
-    /// Show every server: address, status, and how far its replica is.
+    /// Show every server: address, status, and what it has received.
     Status {
-        /// Show it again every second, until Ctrl-C.
+        /// Repeat every second, until Ctrl-C.
         #[arg(long)]
         watch: bool,
     },
-    /// Set a server's status, or turn it round, online to offline and back. For testing.
+    /// Set a server's status, or toggle it between online and offline. For testing.
     Change {
         /// The server's number, from 1.
         #[arg(value_parser = within(1..=u32::MAX))]
         server: u32,
-        /// What the status is to be. Without it, it is turned round.
+        /// The new status. Without it the status is toggled.
         #[arg(value_enum)]
         status: Option<Settable>,
     },
-    /// Show every replica that was ever heard of, and what it holds back.
+    /// Show every replica ever known, and how many log records wait for it.
     Members,
-    /// Show a digest of every server's value: at rest all are equal.
+    /// Compare the servers' data; without writes all become equal.
     Digest,
-    /// Show what a server's log holds: records that a peer may lack, or that wait.
+    /// Show a server's log: records that a peer may lack, or that wait.
     Log {
         /// The server's number, from 1.
         #[arg(value_parser = within(1..=u32::MAX))]
         server: u32,
-        /// Show so many at most.
-        #[arg(long, default_value_t = 20, value_parser = within(1..=1000))]
+        /// Show at most N.
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = within(1..=1000))]
         limit: u32,
     },
-    /// Show the updates that one server only has, as far as it has heard.
+    /// Show updates that are on one server only, as far as it knows.
     ///
-    /// They are lost if that server's disk is. Moments after an update that is as it
-    /// should be; of a server that is away it is not known what only it has.
+    /// They are lost if that server's disk is lost. Just after an update this is normal.
+    /// For a server that does not answer, they are not known.
     AtRisk {
-        /// Show so many of each server at most.
-        #[arg(long, default_value_t = 20, value_parser = within(1..=1000))]
+        /// Show at most N of each server.
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = within(1..=1000))]
         limit: u32,
     },
-    /// Have a server gossip with every peer now, once.
+    /// Make a server gossip with every peer now.
     Gossip {
         /// The server's number, from 1.
         #[arg(value_parser = within(1..=u32::MAX))]
         server: u32,
     },
-    /// Retire a server for good, which is not coming back.
+    /// Retire a server for good: one that will not come back.
     ///
-    /// What only it has is lost, and its number is never used again. Without --force
-    /// it is only looked at: one that runs is to be stopped first, so that it hands over
-    /// what only it has; of one that is away the last update that others have is named.
+    /// Updates on it only are lost, and its number is never used again. Without --force
+    /// nothing is changed: a running server has to be stopped first, so that it hands over
+    /// its updates; for one that is down the last update that others have is named.
     Retire {
         /// The server's number, from 1.
         #[arg(value_parser = within(1..=u32::MAX))]
         server: u32,
-        /// Do it, whatever is lost with it.
+        /// Retire it even if updates are lost.
         #[arg(long)]
         force: bool,
     },
@@ -173,9 +173,9 @@ pub(crate) enum SessionAction {
 /// What a server's status can be set to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Settable {
-    /// It is to serve front ends.
+    /// It serves front ends.
     Online,
-    /// It is not to serve front ends. It goes on gossiping.
+    /// It does not serve front ends, but goes on gossiping.
     Offline,
 }
 
@@ -202,6 +202,14 @@ pub(crate) struct Spoken {
 }
 
 impl Ask {
+    /// Whether it may change something.
+    pub(crate) fn changes(&self) -> bool {
+        matches!(
+            self,
+            Self::Rate { .. } | Self::Delete { .. } | Self::Change { .. } | Self::Retire { .. }
+        )
+    }
+
     /// What to ask for.
     ///
     /// # Errors
@@ -279,7 +287,10 @@ fn title(words: &[String]) -> Result<String, Failure> {
 
 fn parse_rating(text: &str) -> Result<Rating, Failure> {
     text.parse().map_err(|why| {
-        let message = format!("{text:?} is no rating: {why}; it stands behind the title");
+        let message = match text.parse::<f64>() {
+            Ok(_) => format!("{text:?}: {why}; put the rating after the title"),
+            Err(_) => format!("{text:?} is not a rating; put 0 to 5 after the title"),
+        };
         Failure::new(Exit::Usage, message)
     })
 }

@@ -25,7 +25,7 @@ use crate::{
         rows::{Row, digest, reader},
         sending::{Count, Shared, loaded, lock, open, rate_rows},
     },
-    output::counted,
+    output::grouped,
 };
 
 /// Rows that wait for one session; the reader waits for room.
@@ -120,12 +120,15 @@ fn report(count: Count, format: Format) -> anyhow::Result<Exit> {
             serde_json::json!({"rated": rated, "before": before, "skipped": skipped}).to_string()
         }
         _ => {
-            let (rated, rows) = (counted(rated, "rating"), counted(skipped, "row"));
             let before = match before {
                 0 => String::new(),
-                _ => format!(" after {before} before"),
+                _ => format!(" ({} already done)", grouped(before)),
             };
-            format!("Gave {rated}{before}; passed over {rows}")
+            format!(
+                "Imported {}{before}, skipped {}",
+                grouped(rated),
+                grouped(skipped)
+            )
         }
     };
     backfence_process::print(text + "\n")?;

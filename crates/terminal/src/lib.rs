@@ -52,6 +52,9 @@ use crate::{
     state::StateDir,
 };
 
+/// What an import says that was interrupted.
+const AGAIN_TO_CONTINUE: &str = "Interrupted; run the same command to continue";
+
 /// Does what the command line asks. Says which code to end with when the answer is
 /// not an error, and yet not what was hoped for.
 ///
@@ -86,7 +89,14 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             ended.unwrap_or_else(|| match command {
                 // It has no other end.
                 Command::Ask(Ask::Status { watch: true }) => Ok(Exit::Done),
-                _ => interrupted(),
+                Command::Import { .. } => interrupted(AGAIN_TO_CONTINUE),
+                Command::Ask(ask) if ask.changes() => {
+                    interrupted("Interrupted; the change may still take effect")
+                }
+                Command::Script { .. } => {
+                    interrupted("Interrupted; the last command may still take effect")
+                }
+                _ => interrupted("Interrupted"),
             })
         }
     }
@@ -97,7 +107,8 @@ async fn converse_as(args: &Args) -> anyhow::Result<Exit> {
     if Input::is_a_person() {
         return terminable(talk(args)).await;
     }
-    interruptible(talk(args)).await.unwrap_or_else(interrupted)
+    let ended = interruptible(talk(args)).await;
+    ended.unwrap_or_else(|| interrupted("Interrupted; the last command may still take effect"))
 }
 
 async fn serve(args: &Args, command: &Command) -> anyhow::Result<Exit> {

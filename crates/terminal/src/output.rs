@@ -7,6 +7,9 @@ use backfence_process::{Exit, Failure};
 
 use crate::table;
 
+/// Beyond the year 9999 there are no dates; in seconds since 1970.
+const LAST_SECOND: u64 = 253_402_300_799;
+
 /// The same text for a terminal: characters that would act on it, or turn the
 /// order of others round, are replaced.
 pub(crate) fn safe(text: &str) -> String {
@@ -71,12 +74,30 @@ pub(crate) fn counted(number: u64, thing: &str) -> String {
     }
 }
 
+/// The number with its thousands apart: `19,880`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A time in milliseconds since 1970, in UTC: `2000-07-30 18:45:03 UTC`.
+pub(crate) fn moment(milliseconds: u64) -> String {
+    let seconds = (milliseconds / 1000).min(LAST_SECOND);
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    let text = humantime::format_rfc3339_seconds(time).to_string();
+    text.replace('T', " ").replace('Z', " UTC")
+}
+
 /// The day of a time in seconds since 1970, in UTC: `2000-07-30`.
 pub(crate) fn date(seconds: u64) -> String {
-    // Beyond the year 9999 there is no such date.
-    let seconds = seconds.min(253_402_300_799);
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-    let mut date = humantime::format_rfc3339_seconds(time).to_string();
+    let mut date = moment(seconds.min(LAST_SECOND) * 1000);
     date.truncate("2000-07-30".len());
     date
 }
@@ -107,7 +128,9 @@ pub(crate) fn loss(servers: &BTreeSet<u32>) -> Option<String> {
         .collect();
     (!names.is_empty()).then(|| {
         let names = names.join(" and ");
-        format!("Note: {names} started anew or was retired, and updates that you had seen are lost")
+        format!(
+            "Note: {names} restarted without its data or was retired; updates you had seen are lost"
+        )
     })
 }
 
@@ -143,6 +166,21 @@ mod tests {
         check(3.92, "★★★★☆");
         check(4.5, "★★★★½");
         check(5.0, "★★★★★");
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        let check = |number: u64, expected: &str| assert_eq!(grouped(number), expected);
+        check(0, "0");
+        check(999, "999");
+        check(19_880, "19,880");
+        check(1_000_000, "1,000,000");
+    }
+
+    #[test]
+    fn moments_are_to_the_second() {
+        assert_eq!(moment(964_982_703_999), "2000-07-30 18:45:03 UTC");
+        assert_eq!(moment(u64::MAX), "9999-12-31 23:59:59 UTC");
     }
 
     #[test]
@@ -197,7 +235,7 @@ mod tests {
         assert_eq!(loss(&BTreeSet::new()), None);
         let said = loss(&BTreeSet::from([3, 1])).expect("there is something to say");
         assert!(
-            said.starts_with("Note: server 1 and server 3 started anew"),
+            said.starts_with("Note: server 1 and server 3 restarted without"),
             "{said}"
         );
     }

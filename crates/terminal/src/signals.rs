@@ -16,9 +16,8 @@ pub(crate) async fn interruptible(
     }
 }
 
-/// What it is to be interrupted.
-pub(crate) fn interrupted() -> anyhow::Result<Exit> {
-    let sentence = "interrupted; what was asked for may still be done";
+/// The error of whoever was interrupted, with how to go on.
+pub(crate) fn interrupted(sentence: &'static str) -> anyhow::Result<Exit> {
     Err(Failure::new(Exit::Interrupted, sentence).into())
 }
 
@@ -48,7 +47,7 @@ pub(crate) async fn terminable(
                 // Without a terminal there is nothing to be left in order.
                 let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
             }
-            let sentence = "terminated; what was asked for may still be done";
+            let sentence = "Terminated; the last command may still take effect";
             Err(Failure::new(Exit::Interrupted, sentence).into())
         }
         ended = work => ended,

@@ -28,7 +28,7 @@ fn what_is_imported_is_exported() {
     let path = csv(folder.path(), &rows);
     let (code, stdout, stderr) = server.run(&["import", &path, "--sessions", "7"], "");
     assert_eq!((code, stderr.as_str()), (0, ""));
-    assert_eq!(stdout, "Gave 200 ratings; passed over 0 rows\n");
+    assert_eq!(stdout, "Imported 200, skipped 0\n");
     assert!(!folder.path().join("mine.csv.progress").exists());
 
     // Of several rows of one user and movie the last one counts.
@@ -154,7 +154,7 @@ fn an_import_goes_on_where_it_was_interrupted() {
     let (code, stdout, stderr) = import();
     assert_eq!((code, stderr.as_str()), (0, ""));
     assert!(
-        stdout.starts_with("Gave ") && stdout.contains(" before; passed over 0"),
+        stdout.starts_with("Imported ") && stdout.contains(" already done), skipped 0"),
         "{stdout}"
     );
     let world = server.world.lock().unwrap();
@@ -204,14 +204,13 @@ fn rows_that_make_no_sense_are_named_with_their_lines() {
         fs::write(&path, format!("userId,movieId,rating,comment\n{rows}")).unwrap();
         let path = path.to_str().unwrap();
         let (code, stdout, stderr) = server.run(&["import", path], "");
-        let (ratings, skipped) = (counted(given, "rating"), counted(named.len() as u64, "row"));
-        let expected = format!("Gave {ratings}; passed over {skipped}\n");
+        let expected = format!("Imported {given}, skipped {}\n", named.len());
         assert_eq!((code, stdout), (4, expected), "{rows}{stderr}");
         let said: Vec<_> = stderr.lines().collect();
         assert_eq!(said, named, "{rows}");
         assert_eq!(server.world.lock().unwrap().taken.len() as u64, given);
     };
-    let unclosed = |line| format!("line {line} is passed over: a quote is not closed in this line");
+    let unclosed = |line| format!("line {line} skipped: a quote is not closed in this line");
     check(
         "10,1,4.5,\"great film\n10,2,3,ok\n10,3,2,bad\n11,1,1,meh\n",
         3,
@@ -222,15 +221,10 @@ fn rows_that_make_no_sense_are_named_with_their_lines() {
         1,
         &[
             &unclosed(2),
-            "line 3 is passed over: it has no rating",
+            "line 3 skipped: it has no rating",
             &unclosed(7),
         ],
     );
-}
-
-fn counted(number: u64, thing: &str) -> String {
-    let more = if number == 1 { "" } else { "s" };
-    format!("{number} {thing}{more}")
 }
 
 /// The same row as for a server that loads the file: the latest, among equals the last.
@@ -242,7 +236,7 @@ fn of_several_rows_the_latest_counts() {
         let text = format!("{header}\n{rows}");
         fs::write(&file, &text).unwrap();
         let (code, stdout, stderr) = server.run(&["import", file.to_str().unwrap()], "");
-        assert!(stdout.ends_with(&format!("passed over {}\n", counted(skipped, "row"))));
+        assert!(stdout.ends_with(&format!("skipped {skipped}\n")));
         assert_eq!((code == 0, stderr.as_str()), (skipped == 0, says));
         let (_, viewed, _) = server.run(&["--user", "7", "view", "Toy Story"], "");
         assert!(viewed.ends_with(&format!(" was {rating}\n")), "{viewed}");
@@ -253,7 +247,7 @@ fn of_several_rows_the_latest_counts() {
         }
     };
     let movielens = "userId,movieId,rating,timestamp";
-    let later = "line 3 is passed over: user 7 rates movie 1 later in line 2, which counts\n";
+    let later = "line 3 skipped: user 7 rates movie 1 later in line 2, which counts\n";
     check(movielens, "7,1,2,101\n7,1,3,100\n", "2.0", 1, later);
     check(movielens, "7,1,2,100\n7,1,3,100\n", "3.0", 0, "");
     check(movielens, "7,1,2,100\n1,1,1,1\n7,1,3,101\n", "3.0", 0, "");
@@ -307,14 +301,11 @@ fn bad_rows_and_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = csv(folder.path(), "1,1,4.5\n1,99,3\nx,1,3\n1,1,9\n1,1\n");
     let (code, stdout, stderr) = server.run(&["import", &path], "");
-    assert_eq!(
-        (code, stdout.as_str()),
-        (4, "Gave 1 rating; passed over 4 rows\n")
-    );
+    assert_eq!((code, stdout.as_str()), (4, "Imported 1, skipped 4\n"));
     for why in [
         "there is no movie 99",
         "\"x\" is no number",
-        "lies from 0 to 5",
+        "go from 0 to 5",
         "has no rating",
     ] {
         assert!(stderr.contains(why), "{stderr}");

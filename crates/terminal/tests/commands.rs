@@ -108,7 +108,7 @@ fn answers_and_their_codes() {
     check(
         &["average", "hamlet"],
         4,
-        "hamlet stands for several movies:\n  Hamlet (1990), #3\n  Hamlet (1996), #4\n\
+        "Several movies match \"hamlet\":\n  Hamlet (1990), #3\n  Hamlet (1996), #4\n\
          Name one with its year, or by its number with the #\n",
     );
     let (code, table, _) = server.run(&["status"], "");
@@ -291,15 +291,15 @@ fn usage_is_checked_before_anything_else() {
     );
     check(
         &["--user", "1", "rate", "toy story", "6"],
-        "a rating lies from 0 to 5",
+        "ratings go from 0 to 5",
     );
     check(
         &["--user", "1", "rate", "toy story", "-1"],
-        "a rating lies from 0 to 5",
+        "ratings go from 0 to 5",
     );
     check(
         &["--user", "1", "rate", "toy", "story"],
-        "\"story\" is no rating",
+        "\"story\" is not a rating; put 0 to 5 after the title",
     );
     check(&["--user", "1", "rate", "3"], "2 values required");
     check(&["find"], "required");
@@ -370,7 +370,7 @@ fn ctrl_c_gives_up_what_is_being_asked() {
     assert!(killed.unwrap().success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
-    let expected = "error: interrupted; what was asked for may still be done\n";
+    let expected = "error: Interrupted; the change may still take effect\n";
     assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
 }
 

@@ -17,7 +17,7 @@ const MENU: &str = "  find     a movie's year and genres
   view     your rating of a movie
   average  the average rating of a movie
   rate     rate a movie, or change your rating
-  delete   take your rating of a movie back
+  delete   remove your rating of a movie
   change   take a server offline, or back (for testing)
   quit     leave
 ";
@@ -145,8 +145,8 @@ async fn answers() {
     check(
         "rate\nToy Story\n6\n-1\nfour\n4.12345\n\n4.1234\nview\nToy Story\n",
         &[
-            "INVALID: a rating lies from 0 to 5",
-            "INVALID: a rating lies from 0 to 5",
+            "INVALID: ratings go from 0 to 5",
+            "INVALID: ratings go from 0 to 5",
             "INVALID: a rating is a plain number from 0 to 5, such as 4 or 4.5",
             "INVALID: a rating has at most four decimals",
             "INVALID: a rating is a plain number from 0 to 5, such as 4 or 4.5",
@@ -188,7 +188,7 @@ async fn a_title_of_several_is_asked_for_again() {
     )
     .await;
     let expected = [
-        "hamlet stands for several movies:",
+        "Several movies match \"hamlet\":",
         "  Hamlet (1990), #3",
         "  Hamlet (1996), #4",
         "Name one with its year, or by its number with the #",

@@ -122,7 +122,7 @@ fn a_session_in_a_file_goes_on_in_the_next_program() {
     // Nobody is asked, and what was there is kept.
     let (code, begun, stderr) = with(&["--registry", "http://127.0.0.1:1", "session", "reset"]);
     assert_eq!(code, 0, "{stderr}");
-    assert!(begun.starts_with("Another session begins"), "{begun}");
+    assert!(begun.starts_with("New session; "), "{begun}");
     assert!(stderr.contains("session.old"), "{stderr}");
     assert_eq!(
         fs::read(folder.path().join("session.old")).unwrap(),
@@ -149,7 +149,7 @@ fn a_session_begins_anew_without_leaving() {
         .collect();
     assert!(ids.len() == 2 && ids[0] != ids[1], "{stdout}");
     for line in [
-        "Another session begins",
+        "New session; ",
         "begins with its first request, has made 0 updates",
     ] {
         assert!(stdout.contains(line), "{stdout}");

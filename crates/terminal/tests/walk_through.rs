@@ -265,7 +265,7 @@ fn with_the_original_data() {
     check(
         &["find", "emma", "(1996)"],
         4,
-        "emma (1996) stands for several movies:\n  Emma (1996), #838\n  Emma (1996), #26958\n\
+        "Several movies match \"emma (1996)\":\n  Emma (1996), #838\n  Emma (1996), #26958\n\
          Name one with its year, or by its number with the #\n",
     );
 }

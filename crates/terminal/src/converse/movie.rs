@@ -6,7 +6,7 @@ use backfence_client::Movie;
 
 use super::{Conversation, Stop, Why};
 use crate::{
-    answer::{Answer, Titled},
+    answer::{Answer, Titled, several},
     editor::Wants,
     plain::parse_number,
     readings::Readings,
@@ -112,7 +112,7 @@ impl<W: Write> Conversation<'_, W> {
 
     /// Which of several movies is meant, as a title; `None` for none of them.
     async fn choose(&mut self, asked: &str, choices: &[Movie]) -> Result<Option<String>, Stop> {
-        self.say(&format!("{asked} stands for several movies:"))?;
+        self.say(&several(asked))?;
         for (number, movie) in (1..).zip(choices) {
             self.say(&format!("{number:>4}  {movie}, #{}", movie.id))?;
         }

@@ -44,7 +44,7 @@ impl<W: Write> Conversation<'_, W> {
                 // Nor does anybody want what was pasted with it.
                 self.input.forget();
                 self.say(match changes {
-                    true => "Given up; it may still be done",
+                    true => "Given up; it may still take effect",
                     false => "Given up",
                 })?;
             }

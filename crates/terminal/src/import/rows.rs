@@ -157,7 +157,7 @@ mod tests {
         check(&["1", "+2", "3"], Err("movieId \"+2\" is no number"));
         check(
             &["1", "2", "6"],
-            Err("rating \"6\": a rating lies from 0 to 5"),
+            Err("rating \"6\": ratings go from 0 to 5"),
         );
     }
 

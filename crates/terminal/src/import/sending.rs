@@ -124,8 +124,7 @@ impl Shared {
         let mut count = lock(&self.count);
         count.skipped += 1;
         if count.skipped <= NAMED {
-            self.bar
-                .suspend(|| eprintln!("line {line} is passed over: {why}"));
+            self.bar.suspend(|| eprintln!("line {line} skipped: {why}"));
         }
         drop(count);
         self.bar.inc(1);
