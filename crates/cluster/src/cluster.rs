@@ -298,6 +298,7 @@ impl Cluster {
                 }
                 if let Some(directory) = self.data_dir(number) {
                     flag("data-dir", &directory.display());
+                    flag("base-dir", &directory.with_file_name("base").display());
                 }
             }
             // Clients ask for the first by this name.

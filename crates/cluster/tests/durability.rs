@@ -294,3 +294,42 @@ fn a_directory_that_does_not_fit_is_refused() {
     fs::write(&file, whole).expect("it is written");
     cluster.restart(role).expect("none of that has harmed it");
 }
+
+/// Without a number a replica is the server of its directory; and all that it writes is in
+/// there.
+#[test]
+fn a_directory_tells_its_server() {
+    let mut cluster = durable().replicas(3).start().expect("a cluster");
+    let role = Role::Replica(3);
+    let without = |flags: &[&str], mut args: Vec<String>| {
+        for flag in flags {
+            let at = args.iter().position(|arg| arg == flag);
+            let at = at.expect("it is given");
+            args.drain(at..at + 2);
+        }
+        args
+    };
+    for killed in [Role::Replica(2), role] {
+        cluster.kill(killed).expect("it is killed");
+    }
+    let restarted = cluster.restart_with(role, |args| {
+        *args = without(&["--server", "--base-dir"], args.clone());
+    });
+    restarted.expect("it comes back");
+    let log = cluster.log(role);
+    assert!(log.contains("started replica=3@"), "{log}");
+    let directory = cluster.data_dir(3).expect("it keeps something");
+    assert!(directory.join("base").is_dir());
+
+    // One that is refused leaves nothing.
+    let other = directory.with_file_name("other");
+    let name = other.display().to_string();
+    let args = without(&["--data-dir", "--base-dir"], cluster.arguments(role));
+    let args = [args.as_slice(), &["--data-dir".to_owned(), name]].concat();
+    ends(
+        &run("backfence-replica", &args),
+        4,
+        &["SERVER3", "stop that process"],
+    );
+    assert!(!other.exists(), "it is not made");
+}

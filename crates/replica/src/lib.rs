@@ -54,7 +54,8 @@ const PREFIX: &str = Name::SERVERS;
 /// How a replica is run.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The server number; `None` takes the lowest free one.
+    /// The server number; `None` takes that of the store in `data_dir`, else the lowest free
+    /// one.
     pub server: Option<u32>,
     /// Where the registry is.
     pub registry: Address,
@@ -67,7 +68,7 @@ pub struct Config {
     pub gossip_interval: Duration,
     /// Of the protocol.
     pub limits: Limits,
-    /// Where everything is kept; `None` keeps nothing. Needs `server`.
+    /// Where everything is kept; `None` keeps nothing.
     pub data_dir: Option<PathBuf>,
 }
 
@@ -189,7 +190,7 @@ async fn begin(
             return Err(incarnation::other_data(&own, &other).into());
         }
     }
-    let opened = open(config, base).await?;
+    let opened = open(config, base, server).await?;
     let stored = opened.as_ref().map(|(.., recovered)| Stored {
         incarnation: recovered.latest_of(server),
         of: stored_of(recovered),
@@ -214,14 +215,11 @@ fn stored_of(recovered: &Recovered) -> cluster::Disk {
 }
 
 /// Reads what a former life has stored, if anything is to be kept.
-async fn open(config: &Config, base: &Arc<Base>) -> anyhow::Result<Option<Opened>> {
+async fn open(config: &Config, base: &Arc<Base>, server: u32) -> anyhow::Result<Option<Opened>> {
     let Some(directory) = config.data_dir.clone() else {
         tracing::info!("in memory only: nothing is kept on disk; --data-dir DIR keeps it");
         return Ok(None);
     };
-    let server = config
-        .server
-        .context("a data directory needs a server number")?;
     let base = base.clone();
     let place = Place {
         directory,
@@ -298,7 +296,11 @@ async fn register(
         let registration = discovery.register(wanted, address.clone()).await?;
         anyhow::Ok((registration, number))
     };
-    if let Some(number) = config.server {
+    let number = match config.server {
+        None => stored_number(config).await?,
+        given => given,
+    };
+    if let Some(number) = number {
         return exact(number).await;
     }
     let wanted = Wanted::Numbered(Name::new(PREFIX)?);
@@ -323,6 +325,15 @@ async fn register(
             taken => return taken,
         }
     }
+}
+
+/// The number of the server that the data directory belongs to.
+async fn stored_number(config: &Config) -> anyhow::Result<Option<u32>> {
+    let Some(directory) = config.data_dir.clone() else {
+        return Ok(None);
+    };
+    let read = move || Store::server_of(&directory);
+    tokio::task::spawn_blocking(read).await?.map_err(refused)
 }
 
 fn is_taken(error: &anyhow::Error) -> bool {

@@ -3,6 +3,7 @@
 mod progress;
 
 use std::{
+    fs,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -19,6 +20,9 @@ use clap::Parser;
 
 use crate::progress::Progress;
 
+/// The directory of the base, in that of a replica.
+const BASE: &str = "base";
+
 /// A replica: holds a copy of all ratings, takes updates, and gossips.
 ///
 /// It is found through the registry as SERVERn. With --data-dir what it has taken is on
@@ -26,7 +30,7 @@ use crate::progress::Progress;
 #[derive(Parser, Debug)]
 #[command(name = "backfence-replica", version)]
 struct Args {
-    /// The server number, from 1; without it the lowest that is free
+    /// The server number, from 1; without it that of --data-dir, or the lowest that is free
     #[arg(long, env = "BACKFENCE_SERVER", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     server: Option<u32>,
     /// The registry
@@ -109,15 +113,10 @@ struct Args {
     late: Duration,
     /// Keep everything in this directory, made if need be; without it nothing outlives
     /// this process but what another replica has
-    #[arg(
-        long,
-        env = "BACKFENCE_DATA_DIR",
-        value_name = "DIR",
-        requires = "server"
-    )]
+    #[arg(long, env = "BACKFENCE_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Keep the data in this directory in a form that starts quickly, shared by all
-    /// replicas that are given the same one; without it beside --data-dir, or nowhere
+    /// replicas that are given the same one; without it in base/ in --data-dir, or nowhere
     #[arg(long, env = "BACKFENCE_BASE_DIR", value_name = "DIR")]
     base_dir: Option<PathBuf>,
     /// Compare the kept data byte by byte with the files they come from, not only the
@@ -143,6 +142,7 @@ fn main() -> ExitCode {
     backfence_process::main(async |args: Args| {
         args.log.init();
         let listener = bind(&args.listen).await?;
+        let _unused = Unused::new(&args);
         let base = Arc::new(load(&args)?);
         let environment = match args.seed {
             Some(seed) => Environment::real().with_seed(seed),
@@ -193,12 +193,31 @@ fn load(args: &Args) -> Result<Base, Failure> {
     Ok(base)
 }
 
-/// Where the base is kept: beside the directories of the replicas, so that they share
-/// it. Without such there is nowhere to keep it.
+/// Where the base is kept. Without a directory there is nowhere to keep it.
 fn base_dir(args: &Args) -> Option<PathBuf> {
-    let beside = |data: &PathBuf| Some(data.parent()?.join("base"));
-    let default = || args.data_dir.as_ref().and_then(beside);
+    let default = || Some(args.data_dir.as_ref()?.join(BASE));
     args.base_dir.clone().or_else(default)
+}
+
+/// Removes the directory of a replica that was refused before it had a store, if it was not
+/// there before.
+struct Unused(PathBuf);
+
+impl Unused {
+    fn new(args: &Args) -> Option<Self> {
+        let directory = args.data_dir.clone();
+        directory.filter(|directory| !directory.exists()).map(Self)
+    }
+}
+
+impl Drop for Unused {
+    fn drop(&mut self) {
+        if !backfence_store::is_there(&self.0) {
+            // What cannot be removed is another's, or is of use the next time.
+            let _ = fs::remove_dir_all(self.0.join(BASE));
+            let _ = fs::remove_dir(&self.0);
+        }
+    }
 }
 
 fn keep(args: &Args, folder: &Path) -> Result<Loaded, LoadError> {

@@ -54,7 +54,7 @@ impl Owner {
         if !(OLDEST..=FORMAT).contains(&found) {
             return Err(other_format());
         }
-        let stored = number(transaction, name::SERVER).map_err(unreadable)?;
+        let stored = stored_server(transaction).map_err(unreadable)?;
         if stored != self.server {
             return Err(OpenError::OtherServer {
                 file: file.into(),
@@ -76,6 +76,11 @@ impl Owner {
         }
         Ok(())
     }
+}
+
+/// The number of the server that a store belongs to.
+pub(crate) fn stored_server(transaction: &ReadTransaction) -> Result<u32, Unreadable> {
+    number(transaction, name::SERVER)
 }
 
 fn number(transaction: &ReadTransaction, name: &str) -> Result<u32, Unreadable> {

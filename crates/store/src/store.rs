@@ -13,10 +13,10 @@ use redb::{
 
 use crate::{
     Batch, OpenError, Recovered, WriteError,
-    create::{Directory, Found},
+    create::{Directory, Found, is_there},
     error::Unreadable,
     migrate::{Migration, is_former},
-    owner::Owner,
+    owner::{Owner, stored_server},
     recover::recover,
     tables::{META, name},
     watch::{Failure, Health, Watched},
@@ -88,6 +88,31 @@ impl Store {
             directory.finish()?;
         }
         Ok(started)
+    }
+
+    /// Whose directory this is; `None` where there is no store in it. Nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// An [`OpenError`].
+    pub fn server_of(directory: &Path) -> Result<Option<u32>, OpenError> {
+        if !is_there(directory) {
+            return Ok(None);
+        }
+        let directory = Directory::open(directory)?;
+        let (Found::Existing(found) | Found::New(found)) = directory.find()?;
+        let unreadable = |error: Unreadable| error.at(directory.file());
+        // What is written to it, as for a repair, is dropped with it.
+        let backend = FileBackend::new(found).map_err(|error| unreadable(error.into()))?;
+        let (watched, _) = Watched::new(backend);
+        // Not all of it is read: whoever goes on with it does that.
+        let database = Builder::new()
+            .set_cache_size(CACHE)
+            .create_with_backend(watched);
+        let database = database.map_err(|error| unreadable(error.into()))?;
+        let begun = database.begin_read();
+        let transaction = begun.map_err(|error| unreadable(error.into()))?;
+        stored_server(&transaction).map(Some).map_err(unreadable)
     }
 
     /// The same on anything that can hold bytes, for tests: a new store where it is

@@ -119,6 +119,7 @@ async fn start(
         for number in 1..=up.replicas {
             let name = format!("server{number}");
             let directory = folder.path().join(&name);
+            let base = folder.path().join("base");
             let args = [
                 ["--server", &number.to_string()],
                 ["--registry", &url],
@@ -127,6 +128,7 @@ async fn start(
                 ["--ratings", &data.file("ratings.csv")],
                 ["--overload-probability", &probability],
                 ["--data-dir", &directory.display().to_string()],
+                ["--base-dir", &base.display().to_string()],
             ];
             let args = args.as_flattened();
             running.start(server(&name, "backfence-replica", "SERVER READY", args)?)?;
