@@ -23,9 +23,22 @@ impl Foreign {
         opened.into_inner().session.expect("a session")
     }
 
-    /// Gives the rating, as update `sequence` of the session with this id.
+    /// Gives the rating, as update `sequence` of the session with this id, dated after all
+    /// that the session has seen.
     async fn rate(
         &mut self,
+        session: &v1::Session,
+        id: &[u8],
+        sequence: u64,
+        rating: f64,
+    ) -> Result<v1::UpdateResponse, Status> {
+        let time_us = session.clock_us + sequence;
+        self.rate_at(time_us, session, id, sequence, rating).await
+    }
+
+    async fn rate_at(
+        &mut self,
+        time_us: u64,
         session: &v1::Session,
         id: &[u8],
         sequence: u64,
@@ -41,7 +54,7 @@ impl Foreign {
             movie_id: TOY_STORY.0,
             rating,
             update_id: Some(update_id),
-            time_us: session.clock_us + sequence,
+            time_us,
             ..Default::default()
         };
         self.0.rate(rate).await.map(|reply| reply.into_inner())
@@ -100,4 +113,36 @@ async fn nobody_makes_updates_in_another_session() {
     let second = victim.rate(&own, &own.id, 2, 1.0).await;
     let own = second.expect("it is taken").session.expect("a session");
     assert_eq!(victim.view(own.token).await.rating, 1.0);
+}
+
+/// An update that is dated no later than what its session has seen would never be seen by it,
+/// so it is not taken; but one that was taken is answered when it comes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_its_session_would_never_see_is_not_taken() {
+    let cluster = Cluster::builder().start().expect("a cluster");
+    session(&cluster, 3).await;
+    let mut client = Foreign::new(&cluster).await;
+    let opened = client.open(v1::OpenSessionRequest::default()).await;
+    let time = opened.clock_us + 1;
+    let first = client.rate_at(time, &opened, &opened.id, 1, 4.0).await;
+    let own = first.expect("it is taken").session.expect("a session");
+    for early in [own_clock(&own), own_clock(&own) - 1] {
+        let rated = client.rate_at(early, &own, &own.id, 2, 1.0).await;
+        let refused = rated.expect_err("it is not above");
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+        assert!(refused.message().starts_with("time_us: "), "{refused}");
+        assert_eq!(client.view(own.token.clone()).await.rating, 4.0);
+    }
+    let again = client.rate_at(time, &own, &own.id, 1, 4.0).await;
+    let again = again.expect("it is known").session.expect("a session");
+    assert_eq!(client.view(again.token.clone()).await.rating, 4.0);
+    let second = client.rate(&again, &again.id, 2, 1.0).await;
+    let own = second.expect("it is taken").session.expect("a session");
+    assert_eq!(client.view(own.token).await.rating, 1.0);
+}
+
+/// What the token says that the session has seen.
+fn own_clock(session: &v1::Session) -> u64 {
+    let read = backfence_wire::session(&session.token);
+    read.expect("a token").clock.0
 }

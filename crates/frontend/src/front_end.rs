@@ -66,6 +66,9 @@ pub(crate) struct Work<'a> {
     pub(crate) traceparent: String,
     /// Of the data that its movie ids are of; empty for whatever the server has loaded.
     fingerprint: String,
+    /// It is an update that its session would never see, so it is answered only if it is a
+    /// retry of one that was taken.
+    pub(crate) known_only: bool,
     _place: SemaphorePermit<'a>,
 }
 
@@ -74,6 +77,7 @@ impl Work<'_> {
     pub(crate) fn request(&self, body: Body) -> ServeRequest {
         ServeRequest {
             fingerprint: self.fingerprint.clone(),
+            known_only: self.known_only,
             ..request::traced(&self.traceparent, body)
         }
     }
@@ -153,6 +157,7 @@ impl FrontEnd {
             deadline: deadline(request.metadata()),
             traceparent: request::traceparent(request.metadata()),
             fingerprint: String::new(),
+            known_only: false,
             _place: self.in_work.try_acquire().map_err(|_| Error::AllBusy)?,
         };
         Ok((work, request.into_inner()))

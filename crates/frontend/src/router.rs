@@ -200,7 +200,7 @@ impl Router {
         let is_update = matches!(body, Body::Update(_) | Body::CopiedUpdate(_));
         let asked = self.ask(server, work.request(body), share).await;
         let reply = asked.map_err(|unanswered| unserved(unanswered, is_update))?;
-        of_one_server(failure(reply)?)
+        of_one_server(failure(reply)?, work.known_only)
     }
 
     /// Sends a request to one server, whatever its state.
@@ -300,17 +300,21 @@ fn failure(reply: Reply) -> Result<Reply, Failed> {
 }
 
 /// What is too late for one server another may know still, or take: their clocks differ. And
-/// what is of other data for one may be of another's.
-fn of_one_server(reply: Reply) -> Result<Reply, Missed> {
+/// what is of other data for one may be of another's, as an update may be known to another that
+/// is answered where it is known only.
+fn of_one_server(reply: Reply, known_only: bool) -> Result<Reply, Missed> {
     match reply.outcome {
-        Outcome::Refused(refused) if is_own(&refused) => Err(Missed::Refused(refused)),
+        Outcome::Refused(refused) if is_own(&refused, known_only) => Err(Missed::Refused(refused)),
         _ => Ok(reply),
     }
 }
 
-fn is_own(refused: &Refused) -> bool {
-    let reason = Reason::read(&refused.reason);
-    matches!(reason, Some(Reason::TooLate | Reason::OtherData))
+fn is_own(refused: &Refused, known_only: bool) -> bool {
+    match Reason::read(&refused.reason) {
+        Some(Reason::TooLate | Reason::OtherData) => true,
+        Some(Reason::Invalid) => known_only,
+        _ => false,
+    }
 }
 
 /// A refusal that another server need not share does not settle an update that

@@ -114,7 +114,7 @@ impl Service for FrontEnd {
         request: Request<v1::RateRequest>,
     ) -> Result<Response<v1::UpdateResponse>, Status> {
         let (work, request) = self.admit(request)?;
-        let work = work.of_data(request.fingerprint);
+        let mut work = work.of_data(request.fingerprint);
         let session = self.session(&request.session)?;
         let operation = Operation::Rate {
             user: UserId(request.user_id),
@@ -123,6 +123,7 @@ impl Service for FrontEnd {
         };
         let (id, time) = (request.update_id, request.time_us);
         let signature = request::signature(&request.session, &session, id, time)?;
+        work.known_only = signature.is_some_and(|(_, time)| time <= session.clock);
         let asked = Asked {
             signature,
             operation,
@@ -136,7 +137,7 @@ impl Service for FrontEnd {
         request: Request<v1::DeleteRequest>,
     ) -> Result<Response<v1::UpdateResponse>, Status> {
         let (work, request) = self.admit(request)?;
-        let work = work.of_data(request.fingerprint);
+        let mut work = work.of_data(request.fingerprint);
         let session = self.session(&request.session)?;
         let operation = Operation::Delete {
             user: UserId(request.user_id),
@@ -144,6 +145,7 @@ impl Service for FrontEnd {
         };
         let (id, time) = (request.update_id, request.time_us);
         let signature = request::signature(&request.session, &session, id, time)?;
+        work.known_only = signature.is_some_and(|(_, time)| time <= session.clock);
         let asked = Asked {
             signature,
             operation,

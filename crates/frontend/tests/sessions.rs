@@ -5,7 +5,7 @@ mod support;
 
 use backfence_gossip::{Session, SessionId, Time, Timestamp, UpdateId};
 use backfence_process::{ClusterKey, SessionDigests};
-use backfence_wire::v1::{self, front_end_server::FrontEnd as _};
+use backfence_wire::v1::{self, front_end_server::FrontEnd as _, operator_server::Operator};
 
 use support::{Act, House, SESSION, answers, info, made, rate, token, ts, view, within};
 
@@ -88,7 +88,7 @@ async fn nobody_is_told_the_id_of_a_session_but_itself() {
         let shown = Some(digests.update(UpdateId::new(SESSION, 1)).into());
         for _front_end in 1..=2 {
             let house = House::with_key(&[(1, answers())], key.clone()).await;
-            let front_end = &house.front_end;
+            let front_end = &*house.front_end;
             let viewed = front_end.view(view(b"")).await.unwrap().into_inner();
             assert_eq!(viewed.rating.unwrap().update_id, shown);
             let own = viewed.session.unwrap();
@@ -96,12 +96,65 @@ async fn nobody_is_told_the_id_of_a_session_but_itself() {
             assert_eq!(own.digest, digests.session(id).0.to_be_bytes());
 
             let (server, limit) = (1, 5);
-            let log = front_end.log(within(v1::LogRequest { server, limit }));
+            let log = Operator::log(front_end, within(v1::LogRequest { server, limit }));
             let log = log.await.unwrap().into_inner().log.unwrap();
             assert_eq!(log.records[0].update_id, shown);
-            let at_risk = front_end.at_risk(within(v1::AtRiskRequest { limit }));
+            let at_risk = Operator::at_risk(front_end, within(v1::AtRiskRequest { limit }));
             let at_risk = at_risk.await.unwrap().into_inner().servers.remove(0);
             assert_eq!(at_risk.updates.unwrap().records[0].update_id, shown);
         }
+    }
+}
+
+/// Its session has seen what is dated as late, and would never see it. Where it is a retry,
+/// one of the servers knows it, which need not be the first.
+#[tokio::test]
+async fn an_update_that_its_session_would_never_see_is_answered_if_it_is_known() {
+    use Act::{Breaks, Declines, Refuses};
+    let unknown = || Refuses("INVALID");
+    for (time_us, acts, asked, expected) in [
+        (8, vec![answers()], vec![(1, false)], ""),
+        (8, vec![unknown(), answers()], vec![(1, false)], "INVALID"),
+        (7, vec![answers(), answers()], vec![(1, true)], ""),
+        (1, vec![answers()], vec![(1, true)], ""),
+        (
+            7,
+            vec![unknown(), answers()],
+            vec![(1, true), (2, true)],
+            "",
+        ),
+        (7, vec![unknown(); 2], vec![(1, true), (2, true)], "INVALID"),
+        (
+            7,
+            vec![unknown(), Declines],
+            vec![(1, true), (2, true)],
+            "INVALID",
+        ),
+        (
+            7,
+            vec![Breaks, unknown()],
+            vec![(1, true), (2, true)],
+            "OUTCOME_UNKNOWN",
+        ),
+    ] {
+        let servers: Vec<_> = (1..).zip(acts).collect();
+        let house = House::new(&servers).await;
+        let mut request = rate(b"");
+        request.get_mut().time_us = time_us;
+        let rated = house.front_end.rate(request).await;
+        let reason = match rated {
+            Ok(_) => String::new(),
+            failed => info(failed).reason,
+        };
+        assert_eq!(reason, expected, "{time_us} {servers:?}");
+        let received = house.received.borrow().clone();
+        let known_only = received
+            .iter()
+            .map(|(server, sent)| (*server, sent.known_only));
+        assert_eq!(
+            known_only.collect::<Vec<_>>(),
+            asked,
+            "{time_us} {servers:?}"
+        );
     }
 }

@@ -150,16 +150,10 @@ impl<V: Value> Replica<V> {
     ///
     /// Ladin et al. 1992, section 3.2, "Processing an update message".
     pub fn update(&mut self, update: Update<V::Operation>, now: Time) -> Result<Accepted, Refusal> {
-        let lost = self.lost(&update.prev);
-        if let Some(ts) = self.first_reply(&update)? {
-            return Ok(Accepted {
-                ts,
-                clock: self.clock(now),
-                number: None,
-                lost,
-            });
+        if let Some(accepted) = self.retry(&update, now)? {
+            return Ok(accepted);
         }
-        self.refuse(&update, now)?;
+        let lost = self.lost(&update.prev);
         let number = self.replica_ts.count(self.id) + 1;
         let record = Record::new(self.id, number, update).expect("prev names what was issued");
         let ts = record.ts();
@@ -171,6 +165,30 @@ impl<V: Value> Replica<V> {
             number: Some(number),
             lost,
         })
+    }
+
+    /// The answer to an update that is known here; `None` for one that would be taken. One
+    /// that is dated no later than what its session has seen is a retry, or is not to be
+    /// taken: its session would never see it.
+    ///
+    /// # Errors
+    ///
+    /// As of [`update`](Self::update).
+    pub fn retry(
+        &self,
+        update: &Update<V::Operation>,
+        now: Time,
+    ) -> Result<Option<Accepted>, Refusal> {
+        let Some(ts) = self.first_reply(update)? else {
+            self.refuse(update, now)?;
+            return Ok(None);
+        };
+        Ok(Some(Accepted {
+            ts,
+            clock: self.clock(now),
+            number: None,
+            lost: self.lost(&update.prev),
+        }))
     }
 
     /// The value, if it covers `prev`. `None` when this replica lacks something:

@@ -99,6 +99,37 @@ fn two_updates_with_one_id_wait_side_by_side() {
     assert_eq!(sorted(&one), [1, 5, 99]);
 }
 
+/// What a session would never see, since it has seen what is dated later, is taken from
+/// nobody but answered to who sends it again.
+#[test]
+fn a_retry_is_answered_where_it_is_known_and_taken_nowhere() {
+    let mut one = replica(ONE);
+    let accepted = one.update(update(1, []), NOW).expect("accepted");
+    let waits = update(2, [(THREE, 1)]);
+    let waiting = one.update(waits.clone(), NOW).expect("accepted");
+    let before = one.clone();
+    for (update, first) in [(update(1, []), &accepted), (waits, &waiting)] {
+        let again = one.retry(&update, NOW).expect("answered");
+        let again = again.expect("it is known");
+        assert_eq!((&again.ts, again.number), (&first.ts, None));
+    }
+    assert_eq!(one.retry(&update(3, []), NOW), Ok(None));
+    let [_, other, _] = twins();
+    let reused = Refusal::UpdateIdReused { id: other.id };
+    assert_eq!(one.retry(&other, NOW), Err(reused));
+    assert_eq!(one, before);
+    // Who cannot tell refuses.
+    let new = Replica::new(TWO, Trace::default(), Limits::default());
+    let not_joined = Refusal::NotJoined { replica: TWO };
+    assert_eq!(new.retry(&update(1, []), NOW), Err(not_joined));
+    one.advance(Time(NOW.0 + 3_600_000_000));
+    let late = one.retry(&update(3, []), NOW);
+    assert!(matches!(late, Err(Refusal::TooLate { .. })), "{late:?}");
+    one.meet([ReplicaId::end(ONE.server)]);
+    let retired = Refusal::Retired { replica: ONE };
+    assert_eq!(one.retry(&update(3, []), NOW), Err(retired));
+}
+
 /// Nothing is acknowledged that was not compared: however many updates have come since.
 #[test]
 fn an_old_number_with_other_contents_is_refused() {

@@ -51,6 +51,16 @@ impl Core<'_> {
         &self.held.replica
     }
 
+    /// What a retry of an update that is known is told, and the others of which it is not
+    /// known that they were taken are not.
+    pub(crate) fn retry(&self, update: &Update<Operation>) -> Result<Told<Accepted>, UpdateError> {
+        let accepted = self.held.replica.retry(update, self.now)?;
+        let after = self.held.position();
+        let server = self.id.server;
+        let what = accepted.ok_or(UpdateError::NotAbove { server })?;
+        Ok(Told { what, after })
+    }
+
     /// Takes an update of a movie that exists.
     pub(crate) fn update(
         &mut self,
@@ -97,4 +107,9 @@ pub(crate) enum UpdateError {
     UnknownMovie(#[from] UnknownMovie),
     #[error(transparent)]
     Refused(#[from] Refusal),
+    #[error(
+        "time_us: it is not above what the session has seen, so the session would never see the \
+         update, and server {server} does not know it as sent before; date it later than clock_us"
+    )]
+    NotAbove { server: u32 },
 }

@@ -55,7 +55,7 @@ pub(super) fn answer(
             tell(numbered(number, at_once(other_data(copy))));
             continue;
         }
-        match Call::read(copy, request.body) {
+        match Call::read(copy, request.body, request.known_only) {
             Ok(call) => asked.push(Asked {
                 number,
                 patience: Duration::from_millis(request.patience_ms.into()).min(LONGEST),
@@ -119,6 +119,8 @@ enum Call {
         update: Update<Operation>,
         /// How many servers are to have it before the reply; 1 is this one alone.
         copies: u32,
+        /// It is answered if it is known, and not taken if not.
+        known_only: bool,
     },
     Query(Query),
 }
@@ -142,7 +144,11 @@ struct Taken {
 impl Call {
     /// Reads a request; `Err` is the reply to one that asks nothing of the core, or is not
     /// to be served.
-    fn read(copy: &Copy, body: Option<Body>) -> Result<Self, Box<Told<ServeReply>>> {
+    fn read(
+        copy: &Copy,
+        body: Option<Body>,
+        known_only: bool,
+    ) -> Result<Self, Box<Told<ServeReply>>> {
         let now = |reply| Box::new(at_once(reply));
         let nothing = || now(invalid(&Malformed("a request without a body")));
         let body = body.ok_or_else(nothing)?;
@@ -162,7 +168,11 @@ impl Call {
             _ => return Err(nothing()),
         };
         match read_update(&update) {
-            Ok(update) => Ok(Self::Update { update, copies }),
+            Ok(update) => Ok(Self::Update {
+                update,
+                copies,
+                known_only,
+            }),
             Err(malformed) => Err(now(invalid(&malformed))),
         }
     }
@@ -176,12 +186,22 @@ impl Call {
                 None if room => Answered::OnceCovered(query),
                 None => Answered::Now(at_once(overloaded())),
             },
-            Self::Update { update, copies } => take(core, update, copies, room),
+            Self::Update {
+                update,
+                copies,
+                known_only,
+            } => take(core, update, copies, known_only, room),
         }
     }
 }
 
-fn take(core: &mut Core<'_>, update: Update<Operation>, copies: u32, room: bool) -> Answered {
+fn take(
+    core: &mut Core<'_>,
+    update: Update<Operation>,
+    copies: u32,
+    known_only: bool,
+    room: bool,
+) -> Answered {
     if copies > 1 {
         if let Err(error) = copies::refuse_too_many(core.replica(), copies) {
             return Answered::Now(at_once(refused(Reason::Invalid, &error)));
@@ -192,12 +212,19 @@ fn take(core: &mut Core<'_>, update: Update<Operation>, copies: u32, room: bool)
     }
     // Only who waits for copies needs to know the place.
     let prev = (copies > 1).then(|| update.prev.clone());
-    let Told { what, after } = match core.update(update) {
+    let taken = match known_only {
+        true => core.retry(&update),
+        false => core.update(update),
+    };
+    let Told { what, after } = match taken {
         Ok(told) => told,
         Err(UpdateError::UnknownMovie(error)) => {
             return Answered::Now(at_once(refused(Reason::UnknownMovie, &error)));
         }
         Err(UpdateError::Refused(refusal)) => return Answered::Now(at_once(refuse(&refusal))),
+        Err(error @ UpdateError::NotAbove { .. }) => {
+            return Answered::Now(at_once(refused(Reason::Invalid, &error)));
+        }
     };
     let reply = ServeReply {
         ts: Some((&what.ts).into()),
