@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use backfence_client::{ReplicaState, Server, Session};
@@ -43,7 +44,7 @@ async fn who_is_cut_off_is_missed_by_nobody_and_catches_up() {
     let network = match Network::new(3) {
         Ok(network) => network,
         Err(why) => {
-            println!("SKIPPED {test}: {why:#}");
+            let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why:#}");
             return;
         }
     };

@@ -40,7 +40,10 @@ impl SmallDisk {
         if works("mount", &mount) {
             Some(Self { folder })
         } else {
-            println!("SKIPPED {test}: mounting a small tmpfs needs root");
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED {test}: mounting a small tmpfs needs root"
+            );
             None
         }
     }
@@ -181,7 +184,10 @@ async fn alone_on_a_full_disk_updates_fail_and_reads_go_on() {
 fn can_trace(test: &str) -> bool {
     let can = works("strace", &["-D", "-f", "-o", "/dev/null", "true"]);
     if !can {
-        println!("SKIPPED {test}: strace is missing, or may not trace");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED {test}: strace is missing, or may not trace"
+        );
     }
     can
 }

@@ -3,6 +3,7 @@
 //!
 //! Needs Python 3 and its package index; skipped by name where they are not there.
 
+use std::io::Write as _;
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -18,7 +19,7 @@ fn a_foreign_client_can_do_all_that_ours_does() {
     let python = match python_with_grpc() {
         Ok(python) => python,
         Err(reason) => {
-            println!("SKIPPED {TEST}: {reason}");
+            let _ = writeln!(std::io::stderr(), "SKIPPED {TEST}: {reason}");
             return;
         }
     };

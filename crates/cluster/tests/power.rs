@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -53,7 +54,10 @@ impl Disk {
             && disk.lose_power()
             && disk.come_back();
         if !made {
-            println!("SKIPPED {test}: it needs root, a loop device, mkfs.ext4 and python3");
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED {test}: it needs root, a loop device, mkfs.ext4 and python3"
+            );
         }
         made.then_some(disk)
     }

@@ -1,6 +1,7 @@
 //! The real MovieLens set, where it is at hand: counts that the files themselves
 //! give, and an average known from elsewhere.
 
+use std::io::Write as _;
 use std::{collections::BTreeMap, env, path::PathBuf, sync::Arc};
 
 use backfence_ratings::{Base, Catalogue, MovieId, Ratings, Resolution, Skipped, UserId};
@@ -15,7 +16,8 @@ fn folder(test: &str) -> Option<PathBuf> {
     if folder.join("movies.csv").is_file() {
         return Some(folder);
     }
-    println!(
+    let _ = writeln!(
+        std::io::stderr(),
         "SKIPPED {test}: no ml-latest-small under {}",
         data.display()
     );

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -165,7 +166,8 @@ fn without_room_for_the_copy_nothing_is_changed() {
     // Room for the file, and not for another.
     let small = ["-t", "tmpfs", "-o", "size=96k", "backfence", &place];
     if !runs("mount", &small) {
-        println!(
+        let _ = writeln!(
+            std::io::stderr(),
             "SKIPPED without_room_for_the_copy_nothing_is_changed: mounting a small tmpfs needs \
              root"
         );

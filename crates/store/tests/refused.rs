@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader},
@@ -133,7 +134,10 @@ fn where_nothing_can_be_written_is_refused() {
     if closed.is_dir() {
         check(closed, io, &["check"]);
     } else {
-        println!("SKIPPED where_nothing_can_be_written_is_refused: there is no /sys/kernel");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED where_nothing_can_be_written_is_refused: there is no /sys/kernel"
+        );
     }
 }
 

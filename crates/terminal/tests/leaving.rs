@@ -134,7 +134,10 @@ fn at_a_terminal(house: &House, controlling: bool) -> (Child, File) {
 #[test]
 fn a_terminal_that_goes_away_ends_it() {
     if cfg!(not(target_os = "linux")) {
-        println!("SKIPPED a_terminal_that_goes_away_ends_it: setsid is a program of Linux");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED a_terminal_that_goes_away_ends_it: setsid is a program of Linux"
+        );
         return;
     }
     for (controlling, waiting) in [(true, false), (false, false), (true, true), (false, true)] {

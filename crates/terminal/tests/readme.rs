@@ -4,6 +4,7 @@
 #[allow(dead_code)]
 mod house;
 
+use std::io::Write as _;
 use std::{env, fs, path::PathBuf};
 
 use backfence_cluster::Cluster;
@@ -23,7 +24,8 @@ fn the_session_is_as_it_is_shown() {
         env::var_os("BACKFENCE_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
     let folder = data.join("ml-latest-small");
     if !folder.join("movies.csv").is_file() {
-        println!(
+        let _ = writeln!(
+            std::io::stderr(),
             "SKIPPED the_session_is_as_it_is_shown: no ml-latest-small under {}",
             data.display()
         );

@@ -2,6 +2,7 @@
 //! with two clients at once, and through a pipe.
 #![cfg(unix)]
 
+use std::io::Write as _;
 use std::{env, path::PathBuf, process::Command};
 
 use backfence_cluster::Cluster;
@@ -222,7 +223,8 @@ fn with_the_original_data() {
     );
     let folder = data.join("ml-latest-small");
     if !folder.join("movies.csv").is_file() {
-        println!(
+        let _ = writeln!(
+            std::io::stderr(),
             "SKIPPED with_the_original_data: no ml-latest-small under {}",
             data.display()
         );

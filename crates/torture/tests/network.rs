@@ -1,13 +1,17 @@
 //! A few seeds of the simulated network; more with `backfence-network`. About 20 s on a free core.
 
 use backfence_torture::simulate;
+use std::io::Write as _;
 
 /// Tokio's channels wake whoever waits in an order that it draws; only its unstable API
 /// lets a simulation seed that.
 #[test]
 fn one_seed_is_one_run() {
     if !cfg!(tokio_unstable) {
-        println!("SKIPPED one_seed_is_one_run: build with RUSTFLAGS='--cfg tokio_unstable'");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED one_seed_is_one_run: build with RUSTFLAGS='--cfg tokio_unstable'"
+        );
         return;
     }
     let run = |seed| simulate(seed).unwrap_or_else(|why| panic!("seed {seed}: {why:#}"));

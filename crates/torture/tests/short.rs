@@ -3,6 +3,7 @@
 // The harness sends signals.
 #![cfg(unix)]
 
+use std::io::Write as _;
 use std::{fs::File, io::BufReader, time::Duration};
 
 use assert_cmd::Command;
@@ -50,7 +51,7 @@ fn all_holds_and_each_kind_of_fault_bites() {
     assert_eq!(report["verdict"]["is"], "held", "{report}");
     let cuts = report["faults"]["without_cuts"].is_null();
     if !cuts {
-        println!("SKIPPED network cuts: {report}");
+        let _ = writeln!(std::io::stderr(), "SKIPPED network cuts: {report}");
     }
     for kind in Kind::ALL.into_iter().filter(|kind| cuts || !kind.is_cut()) {
         let kind = serde_json::to_value(kind).expect("a name");

@@ -2,6 +2,7 @@
 
 mod released;
 
+use std::io::Write as _;
 use std::{
     collections::BTreeSet,
     fs,
@@ -55,7 +56,8 @@ fn buf_finds_no_breaking_change() {
     for (_, path) in released::files(&released::descriptors()) {
         let against = path.to_str().expect("a path in UTF-8");
         let Some(said) = buf(&["breaking", ".", "--against", against]) else {
-            println!(
+            let _ = writeln!(
+                std::io::stderr(),
                 "SKIPPED breaking::buf_finds_no_breaking_change: buf is not installed \
                  (npm install -g @bufbuild/buf)"
             );
@@ -68,7 +70,8 @@ fn buf_finds_no_breaking_change() {
 #[test]
 fn buf_finds_no_fault_of_style() {
     let Some(said) = buf(&["lint", "."]) else {
-        println!(
+        let _ = writeln!(
+            std::io::stderr(),
             "SKIPPED breaking::buf_finds_no_fault_of_style: buf is not installed \
              (npm install -g @bufbuild/buf)"
         );

@@ -1,4 +1,4 @@
-//! Only this crate knows protobuf.
+//! Only this crate knows protobuf, and no test is skipped in silence.
 
 use std::{fs, path::Path};
 
@@ -37,6 +37,33 @@ fn no_other_crate_depends_on_prost() {
     }
     assert!(own > 0, "this crate's own dependencies are not found");
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// What a test prints, its runner keeps back where it has passed. A test that is skipped has to
+/// be seen.
+#[test]
+fn who_is_skipped_says_so_past_the_runner() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders = vec![crates];
+    let (mut kept_back, mut told) = (Vec::new(), 0);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = fs::read_to_string(&path).expect("a source");
+                let words: String = text.split_whitespace().collect();
+                told += words.matches("io::stderr(),\"SKIPPED").count();
+                if words.contains("println!(\"SKIPPED") && path.iter().any(|part| part == "tests") {
+                    kept_back.push(path);
+                }
+            }
+        }
+    }
+    assert!(told > 10, "only {told} are found");
+    kept_back.retain(|path| !path.ends_with("tidy.rs"));
+    assert!(kept_back.is_empty(), "{kept_back:?} use print");
 }
 
 #[test]
