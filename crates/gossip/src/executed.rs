@@ -1,6 +1,6 @@
 //! Which updates are reflected in the value.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::{
     hash::{Hash, Hasher},
     ops::RangeInclusive,
@@ -8,8 +8,9 @@ use core::{
 
 use crate::{Digest, SessionId, Time, Timestamp, UpdateId};
 
-/// First replies that are remembered of one session. A session makes one update at a
-/// time, so one would do; the rest are for clients that do not keep to that.
+/// First replies that are remembered of one session, and as many more until those become
+/// older ones together. A session makes one update at a time, so one would do; the rest are for
+/// clients that do not keep to that.
 const REPLIES: usize = 8;
 /// Sequence numbers that a block of digests is for.
 const BLOCK: u64 = 64;
@@ -44,14 +45,21 @@ pub struct Executed {
     /// The sequence numbers of all executed updates, in ascending order, with a gap
     /// between any two.
     pub runs: Vec<RangeInclusive<u64>>,
-    /// The first replies to the latest of them, at most 8, by sequence number and digest.
+    /// The first replies to the latest 8 to 15 of them, by sequence number and digest.
     pub replies: Vec<FirstReply>,
-    /// The merge of the timestamps first given to the others.
-    pub older: Timestamp,
-    /// The digests of the others, but for blocks of which all is settled; by number.
-    pub blocks: Vec<Block>,
+    /// The others; `None` for the default. Most sessions end before they have any.
+    pub older: Option<Box<Older>>,
     /// The greatest time of them all.
     pub latest: Time,
+}
+
+/// The executed updates of a session that are not among the latest.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Older {
+    /// The merge of the timestamps first given to them.
+    pub ts: Timestamp,
+    /// Their digests, but for blocks of which all is settled; by number.
+    pub blocks: Vec<Block>,
     /// Of updates dated before, the digest may be missing: a replica of 0.2 had executed
     /// them, which forgot it. Such a number counts as executed whatever has it.
     pub unknown: Time,
@@ -101,7 +109,7 @@ pub struct FirstReply {
     pub digest: Digest,
 }
 
-/// What is known of an update whose number is executed.
+/// What is known of an update of a session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Found<'a> {
     /// It is executed itself. The first reply to it, or the merge of the replies to all that
@@ -113,6 +121,8 @@ pub(crate) enum Found<'a> {
     Forgotten,
     /// It may be executed: a replica of 0.2 did not keep the digest.
     Uncompared,
+    /// Nothing has its number, and it would leave one run more than a session may.
+    Scattered,
 }
 
 /// What was forgotten since nobody can ask for it any more.
@@ -124,7 +134,7 @@ pub(crate) struct Forgotten {
 }
 
 impl ExecutedTable {
-    /// What is known of an update; `None` where its number is not executed.
+    /// What is known of an update; `None` for one that is new, and can be taken.
     pub(crate) fn find(
         &self,
         id: UpdateId,
@@ -132,8 +142,12 @@ impl ExecutedTable {
         digest: impl FnOnce() -> Digest,
     ) -> Option<Found<'_>> {
         let executed = self.sessions.get(&id.session)?;
-        let is_there = executed.contains(id.sequence);
-        is_there.then(|| executed.find(id.sequence, time, digest()))
+        match executed.contains(id.sequence) {
+            true => Some(executed.find(id.sequence, time, digest())),
+            false => executed
+                .is_scattered(id.sequence)
+                .then_some(Found::Scattered),
+        }
     }
 
     /// Whether the value reflects an update, as far as can be told.
@@ -159,17 +173,6 @@ impl ExecutedTable {
         true
     }
 
-    /// Whether an update that is not executed would leave one run more than a session may.
-    pub(crate) fn is_scattered(&self, id: UpdateId) -> bool {
-        let executed = self.sessions.get(&id.session);
-        executed.is_some_and(|executed| {
-            let touches = |sequence: Option<u64>| sequence.is_some_and(|s| executed.contains(s));
-            executed.runs.len() >= RUNS
-                && !touches(id.sequence.checked_sub(1))
-                && !touches(id.sequence.checked_add(1))
-        })
-    }
-
     /// Forgets sessions of which all is dated before `settled`, and blocks. It looks at
     /// a part of the table, the next each time, so that nobody waits for long.
     pub(crate) fn forget(&mut self, settled: Time) -> Forgotten {
@@ -181,7 +184,10 @@ impl ExecutedTable {
             if is_over {
                 forgotten.sessions.push(session);
             }
-            of.blocks.retain(|block| {
+            let Some(older) = &mut of.older else {
+                continue;
+            };
+            older.blocks.retain(|block| {
                 let is_kept = !is_over && block.latest >= settled;
                 if !is_kept {
                     forgotten.blocks.push((session, block.number));
@@ -238,10 +244,22 @@ impl Found<'_> {
 
 impl Executed {
     fn contains(&self, sequence: u64) -> bool {
+        // The next one is asked for nearly always.
+        if self.runs.last().is_none_or(|last| *last.end() < sequence) {
+            return false;
+        }
         let at = self.runs.partition_point(|run| *run.end() < sequence);
         self.runs
             .get(at)
             .is_some_and(|run| *run.start() <= sequence)
+    }
+
+    /// Whether a number that is not executed would leave one run more than there may be.
+    fn is_scattered(&self, sequence: u64) -> bool {
+        let touches = |other: Option<u64>| other.is_some_and(|other| self.contains(other));
+        self.runs.len() >= RUNS
+            && !touches(sequence.checked_sub(1))
+            && !touches(sequence.checked_add(1))
     }
 
     /// What is known of an update whose number is executed.
@@ -249,24 +267,23 @@ impl Executed {
         if let Ok(at) = self.position(sequence, digest) {
             return Found::Executed(&self.replies[at].ts);
         }
-        let (number, offset) = block_of(sequence);
-        let block = self.block(number).ok().map(|at| &self.blocks[at]);
-        let digests = block.map_or(&[][..], |block| &block.digests);
-        if digests.binary_search(&(offset, digest)).is_ok() {
-            return Found::Executed(&self.older);
-        }
-        let is_other = digests.iter().any(|(other, _)| *other == offset)
-            || self.replies.iter().any(|reply| reply.sequence == sequence);
-        match is_other {
-            true => Found::Other,
-            false if time < self.unknown => Found::Uncompared,
-            false => Found::Forgotten,
+        let is_other = self.replies.iter().any(|reply| reply.sequence == sequence);
+        match &self.older {
+            Some(older) => older.find(sequence, time, digest, is_other),
+            None if is_other => Found::Other,
+            None => Found::Forgotten,
         }
     }
 
     /// Adds a run, and closes the gaps that it fills.
     fn include(&mut self, run: RangeInclusive<u64>) {
         let (mut first, mut last) = run.into_inner();
+        if let Some(run) = self.runs.last_mut()
+            && run.end().checked_add(1) == Some(first)
+        {
+            *run = *run.start()..=last;
+            return;
+        }
         let touched = |other: &RangeInclusive<u64>| other.end().saturating_add(1) < first;
         let from = self.runs.partition_point(touched);
         let reached = |other: &RangeInclusive<u64>| *other.start() <= last.saturating_add(1);
@@ -279,20 +296,10 @@ impl Executed {
     }
 
     fn join(&mut self, other: Self, changes: &mut u64) {
-        self.older.merge(&other.older);
         self.latest = self.latest.max(other.latest);
-        self.unknown = self.unknown.max(other.unknown);
         other.runs.into_iter().for_each(|run| self.include(run));
-        for Block {
-            number,
-            latest,
-            digests,
-            ..
-        } in other.blocks
-        {
-            for (offset, digest) in digests {
-                self.keep((number, offset), digest, latest, changes);
-            }
+        if let Some(older) = other.older {
+            self.older.get_or_insert_default().join(*older, changes);
         }
         for reply in other.replies {
             self.insert(reply, changes);
@@ -305,43 +312,37 @@ impl Executed {
             return;
         };
         self.replies.insert(at, reply);
-        if self.replies.len() > REPLIES {
-            let oldest = self.replies.remove(0);
-            self.older.merge(&oldest.ts);
-            let place = block_of(oldest.sequence);
-            self.keep(place, oldest.digest, self.latest, changes);
+        if self.replies.len() >= 2 * REPLIES {
+            let older = self.older.get_or_insert_default();
+            for oldest in self.replies.drain(..REPLIES) {
+                older.ts.merge(&oldest.ts);
+                let place = block_of(oldest.sequence);
+                older.keep(place, oldest.digest, self.latest, changes);
+            }
         }
     }
 
-    /// Keeps a digest, of an update dated not after `latest`.
-    fn keep(&mut self, (number, offset): (u64, u8), digest: Digest, latest: Time, to: &mut u64) {
-        let at = self.block(number).unwrap_or_else(|at| {
-            let block = Block {
-                number,
-                ..Block::default()
-            };
-            self.blocks.insert(at, block);
-            at
-        });
-        let block = &mut self.blocks[at];
-        block.latest = block.latest.max(latest);
-        if let Err(at) = block.digests.binary_search(&(offset, digest)) {
-            block.digests.insert(at, (offset, digest));
-        }
-        *to += 1;
-        block.changed = *to;
+    /// The blocks of digests.
+    pub fn blocks(&self) -> &[Block] {
+        self.older.as_ref().map_or(&[], |older| &older.blocks)
     }
 
     /// The same without its blocks, which can be large: what is stored apart from them.
     #[must_use]
     pub fn without_blocks(&self) -> Self {
+        let without = |older: &Older| Older {
+            ts: older.ts.clone(),
+            blocks: Vec::new(),
+            unknown: older.unknown,
+        };
         Self {
             runs: self.runs.clone(),
             replies: self.replies.clone(),
-            older: self.older.clone(),
-            blocks: Vec::new(),
+            older: self
+                .older
+                .as_deref()
+                .and_then(|older| without(older).boxed()),
             latest: self.latest,
-            unknown: self.unknown,
         }
     }
 
@@ -349,7 +350,7 @@ impl Executed {
     /// changes](crate::Replica::executed_changes).
     pub fn changed_since(&self, changes: u64) -> impl Iterator<Item = &Block> {
         let is_new = move |block: &&Block| block.changed > changes;
-        self.blocks.iter().filter(is_new)
+        self.blocks().iter().filter(is_new)
     }
 
     /// The same, with nothing but the merge of all replies: for one that cannot compare
@@ -357,14 +358,85 @@ impl Executed {
     #[must_use]
     pub fn without_replies(mut self) -> Self {
         for reply in self.replies.drain(..) {
-            self.older.merge(&reply.ts);
+            self.older.get_or_insert_default().ts.merge(&reply.ts);
         }
         self
     }
 
     fn position(&self, sequence: u64, digest: Digest) -> Result<usize, usize> {
         let key = |reply: &FirstReply| (reply.sequence, reply.digest);
+        if self
+            .replies
+            .last()
+            .is_none_or(|last| last.sequence < sequence)
+        {
+            return Err(self.replies.len());
+        }
         self.replies.binary_search_by_key(&(sequence, digest), key)
+    }
+}
+
+impl Older {
+    /// As it is held where it may be the default.
+    pub fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+
+    /// What is known of an update with a number that is executed: by another among the latest,
+    /// if it `is_other`.
+    fn find(&self, sequence: u64, time: Time, digest: Digest, is_other: bool) -> Found<'_> {
+        let (number, offset) = block_of(sequence);
+        let block = self.block(number).ok().map(|at| &self.blocks[at]);
+        let digests = block.map_or(&[][..], |block| &block.digests);
+        if digests.binary_search(&(offset, digest)).is_ok() {
+            return Found::Executed(&self.ts);
+        }
+        match is_other || digests.iter().any(|(other, _)| *other == offset) {
+            true => Found::Other,
+            false if time < self.unknown => Found::Uncompared,
+            false => Found::Forgotten,
+        }
+    }
+
+    fn join(&mut self, other: Self, changes: &mut u64) {
+        self.ts.merge(&other.ts);
+        self.unknown = self.unknown.max(other.unknown);
+        for Block {
+            number,
+            latest,
+            digests,
+            ..
+        } in other.blocks
+        {
+            for (offset, digest) in digests {
+                self.keep((number, offset), digest, latest, changes);
+            }
+        }
+    }
+
+    /// Keeps a digest, of an update dated not after `latest`.
+    fn keep(&mut self, (number, offset): (u64, u8), digest: Digest, latest: Time, to: &mut u64) {
+        let at = self.block(number).unwrap_or_else(|at| {
+            // A session that has made so many will make more.
+            let digests = Vec::with_capacity(if at == 0 { 8 } else { BLOCK as usize });
+            let block = Block {
+                number,
+                digests,
+                ..Block::default()
+            };
+            self.blocks.insert(at, block);
+            at
+        });
+        let block = &mut self.blocks[at];
+        block.latest = block.latest.max(latest);
+        let entry = (offset, digest);
+        if block.digests.last().is_none_or(|last| *last < entry) {
+            block.digests.push(entry);
+        } else if let Err(at) = block.digests.binary_search(&entry) {
+            block.digests.insert(at, entry);
+        }
+        *to += 1;
+        block.changed = *to;
     }
 
     fn block(&self, number: u64) -> Result<usize, usize> {
@@ -458,13 +530,9 @@ mod tests {
         for (sequence, given) in [(1, 10), (2, 20), (3, 30)] {
             assert_eq!(reply(&table, sequence, given), Some(given));
         }
-        let find = |sequence| {
-            let id = UpdateId::new(SESSION, sequence);
-            table.find(id, Time(9), || digest(9))
-        };
-        assert_eq!((find(3), find(4)), (Some(Found::Other), None));
-        let other = UpdateId::new(SessionId(8), 1);
-        assert_eq!(table.find(other, Time(9), || digest(9)), None);
+        assert_eq!(find(&table, SESSION, 3), Some(Found::Other));
+        assert_eq!(find(&table, SESSION, 4), None);
+        assert_eq!(find(&table, SessionId(8), 1), None);
     }
 
     /// [L] 3.2: a cid is forgotten when no message with it can come any more.
@@ -476,39 +544,36 @@ mod tests {
         assert_eq!(reply(&table, 1_000, 1_000), Some(1_000));
         assert_eq!(reply(&table, 993, 993), Some(993));
         all()
-            .take_while(|sequence| *sequence < 993)
-            .for_each(|sequence| assert_eq!(reply(&table, sequence, sequence), Some(992)));
+            .take_while(|sequence| *sequence <= 985)
+            .for_each(|sequence| assert_eq!(reply(&table, sequence, sequence), Some(985)));
         let of = table.of(SESSION).expect("it is there");
-        assert_eq!((of.runs.len(), of.replies.len()), (2, REPLIES));
+        assert_eq!((of.runs.len(), of.replies.len()), (2, 2 * REPLIES - 1));
         // What comes late is executed, and another with the same number is too.
         insert(&mut table, 500, 2_000);
         insert(&mut table, 7, 2_001);
-        assert_eq!(reply(&table, 500, 2_000), Some(2_001));
-        assert_eq!(
-            (reply(&table, 7, 7), reply(&table, 7, 2_001)),
-            (Some(2_001), Some(2_001))
-        );
+        assert_eq!(reply(&table, 500, 2_000), Some(2_000));
+        assert_eq!(reply(&table, 7, 7), Some(2_000));
+        assert_eq!(reply(&table, 7, 2_001), Some(2_001));
         assert_eq!(table.of(SESSION).map(|of| of.runs.len()), Some(1));
 
-        // Block 1 ends with 127, of which the reply was forgotten eight later; block 7 holds
-        // one of 2,000, and block 0 one of 2,001.
+        // Block 1 ends with 127, of which the reply was forgotten when 136 came; blocks 7 and
+        // 15 have been added to when 500 did, at 2,000.
         let mut forgotten = Vec::new();
-        (0..2 * PARTS).for_each(|_| forgotten.extend(table.forget(Time(135)).blocks));
-        assert_eq!(forgotten, []);
-        (0..2 * PARTS).for_each(|_| forgotten.extend(table.forget(Time(136)).blocks));
-        assert_eq!(forgotten, [(SESSION, 1)]);
-        (0..2 * PARTS).for_each(|_| forgotten.extend(table.forget(Time(2_000)).blocks));
-        assert_eq!(forgotten.len(), 14, "{forgotten:?}");
-        let find = |sequence| {
-            let id = UpdateId::new(SESSION, sequence);
-            table.find(id, Time(sequence), || digest(sequence))
-        };
-        assert_eq!(find(64), Some(Found::Forgotten));
-        assert_eq!(find(1_000).map(Found::is_executed), Some(true));
-        assert_eq!(
-            (reply(&table, 7, 7), reply(&table, 500, 2_000)),
-            (Some(2_001), Some(2_001))
-        );
+        for (settled, blocks) in [(72, 0), (73, 1), (136, 1), (137, 2), (2_000, 14)] {
+            (0..PARTS).for_each(|_| forgotten.extend(table.forget(Time(settled)).blocks));
+            assert_eq!(forgotten.len(), blocks, "{settled}: {forgotten:?}");
+        }
+        assert_eq!(forgotten[..2], [(SESSION, 0), (SESSION, 1)]);
+        assert_eq!(find(&table, SESSION, 64), Some(Found::Forgotten));
+        let latest = find(&table, SESSION, 1_000);
+        assert_eq!(latest.map(Found::is_executed), Some(true));
+        assert_eq!(reply(&table, 7, 2_001), Some(2_001));
+        assert_eq!(reply(&table, 500, 2_000), Some(2_000));
+    }
+
+    fn find(table: &ExecutedTable, session: SessionId, sequence: u64) -> Option<Found<'_>> {
+        let id = UpdateId::new(session, sequence);
+        table.find(id, Time(sequence), || digest(sequence))
     }
 
     /// The runs of a session are bounded; an update that makes one longer is taken.
@@ -516,8 +581,7 @@ mod tests {
     fn a_session_leaves_so_many_gaps() {
         let mut table = ExecutedTable::default();
         for number in 1..=RUNS as u64 {
-            let id = UpdateId::new(SESSION, 10 * number);
-            assert!(!table.is_scattered(id));
+            assert_eq!(find(&table, SESSION, 10 * number), None);
             insert(&mut table, 10 * number, number);
         }
         for (sequence, scatters) in [
@@ -527,10 +591,10 @@ mod tests {
             (u64::MAX, true),
             (0, true),
         ] {
-            let id = UpdateId::new(SESSION, sequence);
-            assert_eq!(table.is_scattered(id), scatters, "{sequence}");
+            let found = scatters.then_some(Found::Scattered);
+            assert_eq!(find(&table, SESSION, sequence), found, "{sequence}");
         }
-        assert!(!table.is_scattered(UpdateId::new(SessionId(8), 5)));
+        assert_eq!(find(&table, SessionId(8), 5), None);
     }
 
     /// What comes from a replica of 0.2: the numbers of all, and the digests of a few.
@@ -546,8 +610,11 @@ mod tests {
                 })
                 .into(),
             latest: Time(6),
-            unknown: Time(7),
-            ..Executed::default()
+            older: Older {
+                unknown: Time(7),
+                ..Older::default()
+            }
+            .boxed(),
         };
         let mut table = ExecutedTable::from([(SESSION, executed)].to_vec());
         for (sequence, given, found) in [
@@ -577,7 +644,7 @@ mod tests {
         assert_eq!(changed(&table, 0), [0, 1, 2, 3]);
         assert_eq!(changed(&table, before), []);
         insert(&mut table, 70, 300);
-        insert(&mut table, 201, 201);
+        (201..208).for_each(|sequence| insert(&mut table, sequence, sequence));
         assert_eq!(changed(&table, before), [1, 3]);
     }
 

@@ -175,7 +175,7 @@ mod update;
 mod version;
 mod waiting;
 
-pub use executed::{Block, Executed, FirstReply};
+pub use executed::{Block, Executed, FirstReply, Older};
 pub use id::{ReplicaId, SessionId, UpdateId};
 pub use log::LogEntry;
 pub use members::Standing;

@@ -290,7 +290,8 @@ impl<V: Value> Replica<V> {
         if let Some(Found::Executed(ts)) = found {
             return Ok(Some(ts.clone()));
         }
-        if let Some(entry) = self.waiting_as(update) {
+        let is_waiting = self.waiting.of(id).next().is_some();
+        if is_waiting && let Some(entry) = self.waiting_as(update) {
             return Ok(Some(entry.record.ts()));
         }
         // Dated before this it may have been executed itself.
@@ -298,7 +299,8 @@ impl<V: Value> Replica<V> {
             Some(Found::Other) => self.settled,
             Some(Found::Uncompared) => Time(u64::MAX),
             Some(Found::Forgotten) => self.horizon,
-            _ if self.waiting.of(id).next().is_some() => self.horizon,
+            _ if is_waiting => self.horizon,
+            Some(Found::Scattered) => return Err(Refusal::TooManyGaps { id }),
             _ => return Ok(None),
         };
         if time < since {
@@ -337,9 +339,6 @@ impl<V: Value> Replica<V> {
         if update.time < self.horizon {
             let by = self.horizon.since(update.time);
             return Err(Refusal::TooLate { by });
-        }
-        if self.executed.is_scattered(update.id) {
-            return Err(Refusal::TooManyGaps { id: update.id });
         }
         self.refuse_forged(&update.prev)?;
         if self.log.bytes() > self.limits.log_bytes && !self.stable(&update.prev) {

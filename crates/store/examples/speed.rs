@@ -8,8 +8,8 @@
 use std::{env, error::Error, os::unix::fs::FileExt as _, path::Path, sync::Arc, time::Instant};
 
 use backfence_gossip::{
-    Digest, Executed, FirstReply, Limits, Message, Offer, Record, Replica, ReplicaId, SessionId,
-    Standing, Time, Timestamp, Update, UpdateId,
+    Digest, Executed, FirstReply, Limits, Message, Offer, Older, Record, Replica, ReplicaId,
+    SessionId, Standing, Time, Timestamp, Update, UpdateId,
 };
 use backfence_ratings::{Base, Cell, MovieId, Operation, Rating, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered, Store};
@@ -176,9 +176,11 @@ fn executed(record: &Record<Operation>) -> (SessionId, Option<Executed>) {
         replies: (sequence.saturating_sub(8) + 1..=sequence)
             .map(reply)
             .collect(),
-        older: record.ts(),
-        blocks: Vec::new(),
-        unknown: Time(0),
+        older: Older {
+            ts: record.ts(),
+            ..Older::default()
+        }
+        .boxed(),
         latest: record.update().time,
     };
     (session, Some(executed))

@@ -52,11 +52,11 @@ impl Checkpoint {
         let cells = state.value.cells();
         let waiting = state.log.iter().filter(|entry| entry.waiting);
         let (mut executed, mut blocks) = (Vec::new(), Vec::new());
-        for (session, mut of) in state.executed {
-            for block in std::mem::take(&mut of.blocks) {
+        for (session, of) in state.executed {
+            executed.push((session, Some(of.without_blocks())));
+            for block in of.older.into_iter().flat_map(|older| older.blocks) {
                 blocks.push(((session, block.number), Some(block)));
             }
-            executed.push((session, Some(of)));
         }
         Self {
             waiting: waiting

@@ -108,7 +108,8 @@ fn read_blocks(
         if let Some((other, executed)) = sessions.peek_mut()
             && other.0 == session
         {
-            executed.blocks.push(stored::read_block(bytes.value())?);
+            let older = executed.older.get_or_insert_default();
+            older.blocks.push(stored::read_block(bytes.value())?);
         }
     }
     Ok(())

@@ -3,8 +3,8 @@
 mod support;
 
 use backfence_gossip::{
-    Block, Digest, Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State,
-    Time, Timestamp, Update, UpdateId,
+    Block, Digest, Executed, FirstReply, LogEntry, Older, Record, ReplicaId, SessionId, Standing,
+    State, Time, Timestamp, Update, UpdateId,
 };
 use backfence_ratings::{Cell, MovieId, Operation, Rating, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered, Store};
@@ -62,13 +62,16 @@ fn executed(session: u128, last: u64) -> (SessionId, Executed) {
         ts: ts(&[(HERE, last)]),
         digest: Digest(u128::from(last).to_be_bytes()),
     };
+    let older = Older {
+        ts: ts(&[(HERE, 5), (THERE, u64::MAX)]),
+        blocks: vec![block(0, &[(1, 7), (2, 8), (5, 9)]), block(3, &[(63, 7)])],
+        unknown: Time(last),
+    };
     let executed = Executed {
         runs: vec![1..=3, 5..=last],
         replies: vec![reply],
-        older: ts(&[(HERE, 5), (THERE, u64::MAX)]),
-        blocks: vec![block(0, &[(1, 7), (2, 8), (5, 9)]), block(3, &[(63, 7)])],
+        older: older.boxed(),
         latest: Time(u64::MAX - last),
-        unknown: Time(last),
     };
     (SessionId(u128::MAX - session), executed)
 }

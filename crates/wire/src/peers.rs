@@ -3,8 +3,8 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use backfence_gossip::{
-    Block, Digest, Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State,
-    Time, UpdateId,
+    Block, Digest, Executed, FirstReply, LogEntry, Older, Record, ReplicaId, SessionId, Standing,
+    State, Time, UpdateId,
 };
 use backfence_ratings::{Base, Cell, MovieId, Operation, Rating, Ratings, UserId};
 
@@ -176,13 +176,15 @@ pub(crate) fn executed(
         ts: Some((&reply.ts).into()),
         digest: reply.digest.0.into(),
     };
+    let none = Older::default();
+    let older = executed.older.as_deref().unwrap_or(&none);
     v1::state::Executed {
         session: session.0.to_be_bytes().into(),
-        blocks: executed.blocks.iter().map(block).collect(),
-        unknown_us: Some(executed.unknown.0),
+        blocks: older.blocks.iter().map(block).collect(),
+        unknown_us: Some(older.unknown.0),
         runs: executed.runs.iter().map(run).collect(),
         replies: executed.replies.iter().map(reply).collect(),
-        older: Some((&executed.older).into()),
+        older: Some((&older.ts).into()),
         latest_us: executed.latest.0,
     }
 }
@@ -235,6 +237,16 @@ pub(crate) fn read_executed(
         }
     }
     let blocks = executed.blocks.into_iter().map(read_block);
+    let older = Older {
+        ts: older,
+        blocks: blocks.collect::<Result<_, _>>()?,
+        // 0.2 kept the digests of replies only.
+        unknown: Time(
+            executed
+                .unknown_us
+                .unwrap_or(executed.latest_us.saturating_add(1)),
+        ),
+    };
     let executed = Executed {
         runs: executed
             .runs
@@ -242,15 +254,8 @@ pub(crate) fn read_executed(
             .map(run)
             .collect::<Result<_, _>>()?,
         replies,
-        older,
-        blocks: blocks.collect::<Result<_, _>>()?,
+        older: older.boxed(),
         latest: Time(executed.latest_us),
-        // 0.2 kept the digests of replies only.
-        unknown: Time(
-            executed
-                .unknown_us
-                .unwrap_or(executed.latest_us.saturating_add(1)),
-        ),
     };
     Ok((session, executed))
 }

@@ -175,7 +175,7 @@ fn what_is_settled_of_a_session_that_goes_on_is_not_taken_again() {
     (0..64).for_each(|_| blocks += one.advance(now).blocks.len());
     let executed = one.executed(SessionId(7)).expect("it goes on").clone();
     assert_eq!(
-        (blocks, executed.blocks.len(), executed.runs),
+        (blocks, executed.blocks().len(), executed.runs),
         (2, 2, vec![1..=200])
     );
     let horizon = one.horizon();

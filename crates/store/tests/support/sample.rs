@@ -2,8 +2,8 @@
 //! holds.
 
 use backfence_gossip::{
-    Block, Digest, Executed, FirstReply, LogEntry, Record, ReplicaId, SessionId, Standing, State,
-    Time, Timestamp, Update, UpdateId,
+    Block, Digest, Executed, FirstReply, LogEntry, Older, Record, ReplicaId, SessionId, Standing,
+    State, Time, Timestamp, Update, UpdateId,
 };
 use backfence_ratings::{Cell, MovieId, Operation, Rating, Ratings, UserId};
 use backfence_store::{Batch, Checkpoint, Recovered, Store, WriteError};
@@ -96,9 +96,12 @@ fn executed(origin: ReplicaId, count: u64) -> (SessionId, Executed) {
     let executed = Executed {
         runs: vec![1..=count],
         replies: (last_older(count) + 1..=count).map(reply).collect(),
-        older,
-        blocks: blocks(last_older(count)),
-        unknown: Time(0),
+        older: Older {
+            ts: older,
+            blocks: blocks(last_older(count)),
+            unknown: Time(0),
+        }
+        .boxed(),
         latest: record(origin, count).update().time,
     };
     (session(origin), executed)
@@ -222,7 +225,7 @@ pub(crate) fn recovered(format: u32) -> Recovered {
         // First replies had another digest, and clusters no names.
         for (_, executed) in &mut state.executed {
             for reply in executed.replies.drain(..) {
-                executed.older.merge(&reply.ts);
+                executed.older.get_or_insert_default().ts.merge(&reply.ts);
             }
         }
         cluster = None;
@@ -230,8 +233,9 @@ pub(crate) fn recovered(format: u32) -> Recovered {
     if format < 6 {
         // 0.2 kept the digests of first replies only.
         for (_, executed) in &mut state.executed {
-            executed.blocks.clear();
-            executed.unknown = Time(executed.latest.0 + 1);
+            let older = executed.older.get_or_insert_default();
+            older.blocks.clear();
+            older.unknown = Time(executed.latest.0 + 1);
         }
     }
     Recovered {

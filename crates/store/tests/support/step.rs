@@ -82,7 +82,7 @@ pub(crate) fn since(last: &State<Ratings>, now: &State<Ratings>) -> Checkpoint {
     let forgotten = known.keys().filter(|session| !left.contains_key(session));
     let blocks = |of: &BTreeMap<SessionId, Executed>| {
         let blocks = of.iter().flat_map(|(&session, of)| {
-            let numbers = of.blocks.iter().map(|block| block.number);
+            let numbers = of.blocks().iter().map(|block| block.number);
             numbers.map(move |number| (session, number))
         });
         blocks.collect::<BTreeSet<_>>()
