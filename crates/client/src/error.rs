@@ -67,6 +67,21 @@ pub enum Error {
         /// Those that have it.
         servers: Vec<u32>,
     },
+    /// A server is retired, but in time only one other has noted it: should that one lose
+    /// its disk before others hear of it, it is as if nothing had happened.
+    #[error(
+        "server {server} is retired, but only server {by} has noted it so far, and {} not said to \
+         know it; leave server {by} running, or keep its disk, and do it again when they answer",
+        have_not(.missing)
+    )]
+    KnownToOne {
+        /// The server that was retired.
+        server: u32,
+        /// The one that has noted it.
+        by: u32,
+        /// Those that remain and have not said to know it.
+        missing: Vec<u32>,
+    },
     /// There is no such movie.
     #[error("there is no movie with that id; find one by its title first")]
     UnknownMovie,
@@ -151,6 +166,16 @@ fn have(servers: &[u32]) -> String {
         several => {
             let all: Vec<_> = several.iter().map(u32::to_string).collect();
             format!("servers {} have it", all.join(", "))
+        }
+    }
+}
+
+fn have_not(servers: &[u32]) -> String {
+    match servers {
+        [one] => format!("server {one} has"),
+        several => {
+            let all: Vec<_> = several.iter().map(u32::to_string).collect();
+            format!("servers {} have", all.join(", "))
         }
     }
 }

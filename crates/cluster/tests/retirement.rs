@@ -214,3 +214,41 @@ async fn a_number_that_was_retired_is_given_to_nobody() {
     })
     .await;
 }
+
+/// Servers that run are retired one right after the other: the second order may come to
+/// the first server, which is out, does not know it yet, and is heard by nobody any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_retirement_is_lost_that_was_acknowledged() {
+    let mut cluster = Cluster::builder()
+        .data_dirs(true)
+        .start()
+        .expect("a cluster");
+    session(&cluster, 3).await;
+    let mut operator = client(&cluster, &[1]).await.with_limit(LIMIT).session();
+    for server in 1..=3 {
+        until(
+            "each has a stream to both others",
+            &mut operator,
+            async |operator| {
+                let peers = operator.gossip(server).await.ok()?;
+                (peers.len() == 2).then_some(())
+            },
+        )
+        .await;
+    }
+    let mut retired = Vec::new();
+    for server in 1..=3 {
+        match operator.retire(server, true).await {
+            Ok(_) => retired.push(server),
+            Err(Error::Refused { reason, .. }) if reason == "RETIRES_ITSELF" => {}
+            Err(error) => println!("server {server}: {error}"),
+        }
+    }
+    assert!(retired.contains(&1), "nobody stood in the way: {retired:?}");
+    for server in retired {
+        let role = Role::Replica(server);
+        assert_eq!(cluster.wait_for_end(role).expect("it ends"), Some(4));
+        let started = run("backfence-replica", &cluster.arguments(role));
+        ends(&started, 4, &["was retired for good"]);
+    }
+}

@@ -129,11 +129,16 @@ impl Service for FrontEnd {
     ) -> Result<Response<v1::RetireResponse>, Status> {
         let (work, request) = self.admit_operator(Act::Control, request)?;
         let asked = request.server;
-        let served = self.router.retire(&work, request).await?;
-        match served.reply.outcome {
-            Outcome::Retired(Retired { already }) => {
-                Ok(Response::new(v1::RetireResponse { already }))
-            }
+        match self.router.retire(&work, request).await? {
+            Outcome::Retired(Retired {
+                already,
+                servers,
+                missing,
+            }) => Ok(Response::new(v1::RetireResponse {
+                already,
+                servers,
+                missing,
+            })),
             Outcome::UnknownServer(UnknownServer { known }) => {
                 Err(Error::UnknownServer { asked, known }.into())
             }

@@ -12,7 +12,7 @@ use backfence_wire::{
     Reason,
     v1::{
         self, DescribeRequest, DescribeResponse, Refused, ServeRequest,
-        serve_reply::{Lacking, Outcome},
+        serve_reply::{Lacking, Outcome, Retired},
         serve_request::{Body, Retire},
     },
 };
@@ -133,7 +133,8 @@ impl Router {
     }
 
     /// Has a server retired by the first other one that will; where there is no other,
-    /// it refuses itself.
+    /// it refuses itself. Where only the one that has done it knows of it, the next is
+    /// asked too: so it outlives the loss of either.
     ///
     /// # Errors
     ///
@@ -142,13 +143,29 @@ impl Router {
         &self,
         work: &Work<'_>,
         request: v1::RetireRequest,
-    ) -> Result<Served, Error> {
+    ) -> Result<Outcome, Error> {
         let v1::RetireRequest { server, force } = request;
         let mut servers = self.servers().to_vec();
         servers.sort_by_key(|other| other.number == server);
         let body = || Body::Retire(Retire { server, force });
-        let nothing = Timestamp::new();
-        self.pass_over(&servers, work, &nothing, body).await
+        let (nothing, mut alone) = (Timestamp::new(), None);
+        loop {
+            let Served { server, reply } =
+                match self.pass_over(&servers, work, &nothing, body).await {
+                    Ok(served) => served,
+                    // It is done, whatever has become of the others.
+                    Err(error) => return alone.map(Outcome::Retired).ok_or(error),
+                };
+            let Outcome::Retired(retired) = reply.outcome else {
+                return Ok(reply.outcome);
+            };
+            let retired = joined(retired, alone.as_ref());
+            if retired.servers.len() != 1 || retired.missing.is_empty() {
+                return Ok(Outcome::Retired(retired));
+            }
+            servers.retain(|other| !Arc::ptr_eq(other, &server));
+            alone = Some(retired);
+        }
     }
 
     async fn pass_over(
@@ -277,6 +294,21 @@ impl Table {
         }
         drop(entries);
         self.servers = servers;
+    }
+}
+
+/// What a server says that has retired another, with what another said before of itself: it
+/// counts where it remains.
+fn joined(retired: Retired, before: Option<&Retired>) -> Retired {
+    let noted = |server: &u32| before.is_some_and(|before| before.servers.contains(server));
+    let (noted, missing): (Vec<_>, Vec<_>) = retired.missing.into_iter().partition(noted);
+    let mut servers = retired.servers;
+    servers.extend(noted);
+    servers.sort_unstable();
+    Retired {
+        already: before.map_or(retired.already, |before| before.already),
+        servers,
+        missing,
     }
 }
 

@@ -220,3 +220,58 @@ async fn an_operator_sees_digests_and_logs_and_has_servers_gossip() {
     assert_eq!(info(gossip(2).await).reason, "SERVER_AWAY");
     assert_eq!(info(gossip(3).await).reason, "UNKNOWN_SERVER");
 }
+
+/// What only one has noted, the next is told too; what has become of it is told in any case.
+#[tokio::test]
+async fn a_retirement_is_noted_by_two_where_there_are_two() {
+    let refuses = || Act::Refuses("RETIRES_ITSELF");
+    for (acts, asked, servers, missing) in [
+        // Two have it, or there is no other.
+        (
+            vec![Act::Retires(&[1, 2], &[]), refuses()],
+            1,
+            vec![1, 2],
+            vec![],
+        ),
+        (vec![Act::Retires(&[1], &[]), refuses()], 1, vec![1], vec![]),
+        // One of before 0.3 does not say who.
+        (vec![answers(), refuses()], 1, vec![], vec![]),
+        // The next does not know that the first has it.
+        (
+            vec![
+                Act::Retires(&[1], &[2]),
+                Act::Retires(&[2], &[1]),
+                refuses(),
+            ],
+            2,
+            vec![1, 2],
+            vec![],
+        ),
+        // For the next the first is out, and nobody hears of what it has noted.
+        (
+            vec![Act::Retires(&[1], &[2]), Act::Retires(&[2], &[]), refuses()],
+            2,
+            vec![2],
+            vec![],
+        ),
+        // The next does not answer.
+        (
+            vec![Act::Retires(&[1], &[2]), Act::Breaks, refuses()],
+            3,
+            vec![1],
+            vec![2],
+        ),
+    ] {
+        let last = u32::try_from(acts.len()).unwrap();
+        let house: Vec<_> = (1..).zip(acts).collect();
+        let house = House::with_key(&house, key(1)).await;
+        let request = by_operator(v1::RetireRequest {
+            server: last,
+            force: true,
+        });
+        let retired = Operator::retire(&*house.front_end, request).await.unwrap();
+        let retired = retired.into_inner();
+        assert_eq!((retired.servers, retired.missing), (servers, missing));
+        assert_eq!(house.asked().len(), asked);
+    }
+}

@@ -348,6 +348,12 @@ impl<V: Value> Replica<V> {
         self.members.knows_all(peer)
     }
 
+    /// Whether `peer` has reported to know `member`, which may be the end of a server.
+    pub fn has_heard_of(&self, peer: ReplicaId, member: ReplicaId) -> bool {
+        let report = self.members.reports.get(&peer);
+        report.is_some_and(|report| report.members.contains(&member))
+    }
+
     /// How many records stay in the log only since `peer` has not reported to have
     /// them, or for others too. None where nobody waits for its reports: where it is
     /// this replica, retired, or the mark of an end.

@@ -22,7 +22,7 @@ use backfence_ratings::{Base, Ratings};
 use backfence_wire::v1;
 use tokio::{
     sync::{Notify, watch},
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 
 use self::admission::Admission;
@@ -36,7 +36,7 @@ use crate::{
     cluster::Cluster,
     disk::Disk,
     incarnation::Start,
-    members::{self, NotRetired},
+    members::{self, NotRetired, Noted},
     unwritten::{Position, Unwritten},
 };
 
@@ -206,6 +206,24 @@ impl Copy {
             what: already,
             after,
         })
+    }
+
+    /// Waits for the disk, and until another who remains has noted that a server was retired,
+    /// and the stream to that one has ended: until it knows that it is out it takes such orders
+    /// itself, which nobody hears. At the deadline it waits no more. Says who has noted it.
+    pub(crate) async fn noted(&self, server: u32, after: Position, deadline: Instant) -> Noted {
+        self.reach(after).await;
+        let mut grown = self.grown();
+        loop {
+            grown.mark_unchanged();
+            let noted = self.look(|replica| Noted::of(replica, server)).what;
+            let is_gone = !self.pulls().keys().any(|peer| peer.server == server);
+            if noted.is_kept() && is_gone || Instant::now() >= deadline {
+                return noted;
+            }
+            // Either way there is somebody to ask again: reports mark it too.
+            let _ = timeout_at(deadline, grown.changed()).await;
+        }
     }
 
     /// Where all `others` that are registered have said what they have and still nobody

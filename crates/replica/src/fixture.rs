@@ -22,10 +22,20 @@ pub(crate) fn replica(
 
 /// Has another report what it has received.
 pub(crate) fn report(replica: &mut Replica<Ratings>, from: ReplicaId, has: &[(ReplicaId, u64)]) {
+    report_all(replica, from, has, &[]);
+}
+
+/// The same, and of whom it has heard.
+pub(crate) fn report_all(
+    replica: &mut Replica<Ratings>,
+    from: ReplicaId,
+    has: &[(ReplicaId, u64)],
+    members: &[ReplicaId],
+) {
     let report = Offer {
         from,
         replica_ts: has.iter().copied().collect(),
-        members: Vec::new(),
+        members: members.to_vec(),
         ended: Vec::new(),
         records: Vec::new(),
         more: false,

@@ -15,6 +15,8 @@ use backfence_wire::{
 pub(crate) enum NotRetired {
     #[error("server {0} cannot retire itself, and no other server answers; start one")]
     Itself(u32),
+    #[error("this server was retired itself")]
+    Retired,
     #[error("this server has never heard of that one")]
     Unknown { known: Vec<u32> },
     #[error(
@@ -32,7 +34,8 @@ pub(crate) enum NotRetired {
 impl NotRetired {
     pub(crate) const fn reason(&self) -> Reason {
         match self {
-            Self::Itself(_) => Reason::RetiresItself,
+            // For a front end that does not go on to the next.
+            Self::Itself(_) | Self::Retired => Reason::RetiresItself,
             Self::Unknown { .. } => Reason::UnknownServer,
             Self::Running { .. } => Reason::StillRunning,
             Self::Away { .. } => Reason::NeedsForce,
@@ -75,6 +78,10 @@ pub(crate) fn may_retire(
     if server == own {
         return Err(NotRetired::Itself(own));
     }
+    // Nobody would hear of it: the others take nothing from it any more.
+    if replica.is_retired() {
+        return Err(NotRetired::Retired);
+    }
     if has_ended(replica, server) {
         return Ok(true);
     }
@@ -98,6 +105,34 @@ pub(crate) fn has_ended(replica: &Replica<Ratings>, server: u32) -> bool {
     replica
         .members()
         .any(|member| member == ReplicaId::end(server))
+}
+
+/// Who remains and has noted that a server was retired, and who has not said so.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Noted {
+    pub(crate) servers: BTreeSet<u32>,
+    pub(crate) missing: BTreeSet<u32>,
+}
+
+impl Noted {
+    /// That `server` was retired here, as far as others have reported it. What they report
+    /// they have on disk, where they have one.
+    pub(crate) fn of(replica: &Replica<Ratings>, server: u32) -> Self {
+        let own = replica.id().server;
+        let others = replica.others().filter(|other| other.server != own);
+        let (noted, not): (Vec<_>, Vec<_>) =
+            others.partition(|&other| replica.has_heard_of(other, ReplicaId::end(server)));
+        let numbers = |lives: Vec<ReplicaId>| lives.into_iter().map(|life| life.server);
+        Self {
+            servers: numbers(noted).chain([own]).collect(),
+            missing: numbers(not).collect(),
+        }
+    }
+
+    /// Whether it outlives the loss of one disk, or there is no other.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.servers.len() > 1 || self.missing.is_empty()
+    }
 }
 
 /// Those that were not retired.
@@ -238,6 +273,37 @@ mod tests {
         let unknown = Err(NotRetired::Unknown { known });
         assert_eq!(may_retire(&both, 4, true, &[]), unknown);
         assert_eq!(may_retire(&both, 3, true, &[GONE]), Ok(false));
+    }
+
+    #[test]
+    fn who_has_noted_a_retirement_has_said_so_and_remains() {
+        let mut replica = fixture::replica(OWN, [OTHER, OLD, GONE, ReplicaId::new(4, 10)]);
+        replica.retire(3);
+        let check = |replica: &Replica<Ratings>, servers: &[u32], missing: &[u32], is_kept| {
+            let noted = Noted::of(replica, 3);
+            assert_eq!(Vec::from_iter(noted.servers.clone()), servers);
+            assert_eq!(Vec::from_iter(noted.missing.clone()), missing);
+            assert_eq!(noted.is_kept(), is_kept, "{noted:?}");
+        };
+        check(&replica, &[1], &[2, 4], false);
+        // The one that was retired does not count, nor another life of this server.
+        fixture::report_all(&mut replica, OTHER, &[], &[OTHER, GONE]);
+        replica.meet([ReplicaId::new(1, 5)]);
+        check(&replica, &[1], &[2, 4], false);
+        fixture::report_all(&mut replica, OTHER, &[], &[ReplicaId::end(3)]);
+        check(&replica, &[1, 2], &[4], true);
+        replica.retire(2);
+        check(&replica, &[1], &[4], false);
+        replica.retire(4);
+        check(&replica, &[1], &[], true);
+    }
+
+    #[test]
+    fn who_is_out_retires_nobody() {
+        let mut replica = replica(&[]);
+        replica.meet([ReplicaId::end(1)]);
+        let out = Err(NotRetired::Retired);
+        assert_eq!(may_retire(&replica, 3, true, &[]), out);
     }
 
     #[test]

@@ -108,9 +108,10 @@ pub(crate) fn failure(error: Error) -> Failure {
         Error::AllBusy | Error::ServerAway { .. } | Error::Unreachable { .. } | Error::NotTaken => {
             Exit::Unavailable
         }
-        Error::Behind { .. } | Error::OutOfTime { .. } | Error::CopiesNotMet { .. } => {
-            Exit::OutOfTime
-        }
+        Error::Behind { .. }
+        | Error::OutOfTime { .. }
+        | Error::CopiesNotMet { .. }
+        | Error::KnownToOne { .. } => Exit::OutOfTime,
         Error::OutcomeUnknown { .. } | Error::TooLate { .. } => Exit::OutcomeUnknown,
         Error::UnknownMovie | Error::UnknownServer { .. } => Exit::NotFound,
         Error::Invalid(_) | Error::Refused { .. } | Error::Unsupported { .. } => Exit::Refused,

@@ -104,7 +104,8 @@ impl Session {
     /// # Errors
     ///
     /// [`Error`], as every request; [`Error::UnknownServer`]; [`Error::Refused`] for
-    /// `STILL_RUNNING`, `NEEDS_FORCE` or `RETIRES_ITSELF`.
+    /// `STILL_RUNNING`, `NEEDS_FORCE` or `RETIRES_ITSELF`; [`Error::KnownToOne`] where it is
+    /// done, and can be lost with one disk.
     pub async fn retire(&mut self, server: u32, force: bool) -> Result<bool, Error> {
         let request = v1::RetireRequest { server, force };
         let retired: Result<(v1::RetireResponse, _), _> = self
@@ -115,7 +116,14 @@ impl Session {
             )
             .await;
         let (reply, _) = retired.map_err(|error| named(error, server))?;
-        Ok(!reply.already)
+        match (&reply.servers[..], &reply.missing[..]) {
+            (&[by], missing @ [_, ..]) => Err(Error::KnownToOne {
+                server,
+                by,
+                missing: missing.to_vec(),
+            }),
+            _ => Ok(!reply.already),
+        }
     }
 
     /// A digest of every server's value, by number; `None` for one that does not answer.

@@ -135,7 +135,11 @@ impl Operator for Service {
                 return Err(said(Code::FailedPrecondition, "NEEDS_FORCE", &[]));
             }
             let already = !world.retired.insert(server);
-            Ok(v1::RetireResponse { already })
+            Ok(v1::RetireResponse {
+                already,
+                servers: vec![1, 2],
+                missing: vec![],
+            })
         })
         .await
     }

@@ -43,6 +43,8 @@ pub(crate) enum Act {
     Hangs,
     /// Breaks its stream.
     Breaks,
+    /// Has retired another: these have noted it, these have not said so.
+    Retires(&'static [u32], &'static [u32]),
     /// Replies what no front end can read.
     Babbles,
     /// Refuses to open a stream.
@@ -266,6 +268,14 @@ fn reply(act: &Act, request: &ServeRequest) -> Option<ServeReply> {
             };
             (v1::Timestamp::default(), 1, Outcome::Refused(refused))
         }
+        Act::Retires(servers, missing) => {
+            let retired = Retired {
+                already: false,
+                servers: servers.to_vec(),
+                missing: missing.to_vec(),
+            };
+            (v1::Timestamp::default(), 1, Outcome::Retired(retired))
+        }
         Act::Babbles => {
             let nonsense = v1::timestamp::Entry::default();
             let ts = v1::Timestamp {
@@ -314,7 +324,7 @@ fn served(request: &ServeRequest) -> Option<Outcome> {
             from: v1::ServerStatus::Online.into(),
             to: v1::ServerStatus::Offline.into(),
         }),
-        Body::Retire(_) => Outcome::Retired(Retired { already: false }),
+        Body::Retire(_) => Outcome::Retired(Retired::default()),
         Body::Describe(_) => Outcome::Description(v1::DescribeResponse {
             status: v1::ServerStatus::Online.into(),
             state: Some(v1::ReplicaState {

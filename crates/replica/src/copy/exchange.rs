@@ -208,6 +208,8 @@ impl Copy {
     /// The stream to `peer` has ended.
     pub(crate) fn unlink(&self, peer: ReplicaId) {
         self.pulls().remove(&peer);
+        // Who retires that server waits for this.
+        self.grown.send_replace(());
     }
 
     pub(super) fn pulls(&self) -> MutexGuard<'_, BTreeMap<ReplicaId, Linked>> {

@@ -55,10 +55,19 @@ pub(super) fn answer(
             tell(numbered(number, at_once(other_data(copy))));
             continue;
         }
+        let patience = Duration::from_millis(request.patience_ms.into()).min(LONGEST);
+        if let Some(Body::Retire(asked)) = &request.body {
+            let deadline = Instant::now() + patience;
+            match operator::retire(copy, asked) {
+                Ok(retiring) => waiting.add(number, retiring.noted(Arc::clone(copy), deadline)),
+                Err(reply) => tell(numbered(number, at_once(reply))),
+            }
+            continue;
+        }
         match Call::read(copy, request.body, request.known_only) {
             Ok(call) => asked.push(Asked {
                 number,
-                patience: Duration::from_millis(request.patience_ms.into()).min(LONGEST),
+                patience,
                 call,
             }),
             Err(reply) => tell(numbered(number, *reply)),

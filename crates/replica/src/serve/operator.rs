@@ -1,10 +1,13 @@
 //! What a front end and an operator ask of a replica. It comes seldom, each enters the core for itself.
 
+use std::sync::Arc;
+
 use backfence_wire::v1::{
     Declined, ServeReply,
     serve_reply::{Gossiping, Outcome, Retired, StatusChanged, UnknownServer},
-    serve_request::Body,
+    serve_request::{Body, Retire},
 };
+use tokio::time::Instant;
 
 use super::reply::{at_once, invalid, refused, reply, shown, wire_ids};
 use crate::{
@@ -20,7 +23,6 @@ pub(super) fn answer(copy: &Copy, body: &Body) -> Option<Told<ServeReply>> {
     Some(match body {
         Body::ChangeStatus(asked) => at_once(change_status(copy, asked.wanted)),
         Body::Hello(_) => shown(copy.hello(), Outcome::Hello),
-        Body::Retire(asked) => retire(copy, asked.server, asked.force),
         Body::Describe(_) => at_once(reply(Outcome::Description(copy.describe()))),
         Body::Digest(_) => shown(copy.look(inspect::digest), Outcome::ValueDigest),
         Body::Log(asked) => {
@@ -39,6 +41,7 @@ pub(super) fn answer(copy: &Copy, body: &Body) -> Option<Told<ServeReply>> {
         | Body::CopiedUpdate(_)
         | Body::Query(_)
         | Body::Cancel(_)
+        | Body::Retire(_)
         | Body::Proof(_) => return None,
     })
 }
@@ -56,21 +59,41 @@ fn change_status(copy: &Copy, wanted: i32) -> ServeReply {
     }))
 }
 
+/// A server that was retired, as soon as it may be told.
+pub(super) struct Retiring {
+    server: u32,
+    already: Told<bool>,
+}
+
 /// An operator's decision, so it is not declined for over-load; nor by a replica that
-/// may have to retire another before it can go on.
-fn retire(copy: &Copy, server: u32, force: bool) -> Told<ServeReply> {
+/// may have to retire another before it can go on. `Err` is the reply where it is not done.
+pub(super) fn retire(copy: &Copy, asked: &Retire) -> Result<Retiring, ServeReply> {
+    let &Retire { server, force } = asked;
     if copy.is_full() {
-        return at_once(reply(Outcome::Declined(Declined::DiskFull.into())));
+        return Err(reply(Outcome::Declined(Declined::DiskFull.into())));
     }
     match copy.retire(server, force) {
-        Ok(Told { what, after }) => {
-            tracing::info!(server, already = what, "retired a server for good");
-            let what = reply(Outcome::Retired(Retired { already: what }));
-            Told { what, after }
+        Ok(already) => {
+            tracing::info!(server, already = already.what, "retired a server for good");
+            Ok(Retiring { server, already })
         }
         Err(NotRetired::Unknown { known }) => {
-            at_once(reply(Outcome::UnknownServer(UnknownServer { known })))
+            Err(reply(Outcome::UnknownServer(UnknownServer { known })))
         }
-        Err(why) => at_once(refused(why.reason(), &why)),
+        Err(NotRetired::Retired) => Err(reply(Outcome::Declined(Declined::Leaving.into()))),
+        Err(why) => Err(refused(why.reason(), &why)),
+    }
+}
+
+impl Retiring {
+    /// The reply once it would outlive this replica's disk, or at the deadline.
+    pub(super) async fn noted(self, copy: Arc<Copy>, deadline: Instant) -> ServeReply {
+        let Told { what, after } = self.already;
+        let noted = copy.noted(self.server, after, deadline).await;
+        reply(Outcome::Retired(Retired {
+            already: what,
+            servers: noted.servers.into_iter().collect(),
+            missing: noted.missing.into_iter().collect(),
+        }))
     }
 }
