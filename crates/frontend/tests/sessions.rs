@@ -4,8 +4,9 @@
 mod support;
 
 use backfence_gossip::{Session, SessionId, Time, Timestamp, UpdateId};
-use backfence_process::{ClusterKey, SessionDigests};
+use backfence_process::{ClusterKey, Environment, SessionDigests, authorization};
 use backfence_wire::v1::{self, front_end_server::FrontEnd as _, operator_server::Operator};
+use tonic::Request;
 
 use support::{Act, House, SESSION, answers, info, made, rate, token, ts, view, within};
 
@@ -78,6 +79,16 @@ async fn an_update_is_of_the_session_of_its_token() {
     assert_eq!(house.updates()[0].id, made(1));
 }
 
+/// With the token of an operator, where there is a key.
+fn by_operator<T>(key: &Option<ClusterKey>, message: T) -> Request<T> {
+    let mut request = within(message);
+    if let Some(key) = key {
+        let token = authorization(key, Environment::seeded(7).now());
+        request.metadata_mut().insert("authorization", token);
+    }
+    request
+}
+
 /// The digest is the same at all front ends with the same key, or with none, and the reply
 /// tells a session its own.
 #[tokio::test]
@@ -96,10 +107,14 @@ async fn nobody_is_told_the_id_of_a_session_but_itself() {
             assert_eq!(own.digest, digests.session(id).0.to_be_bytes());
 
             let (server, limit) = (1, 5);
-            let log = Operator::log(front_end, within(v1::LogRequest { server, limit }));
+            let log = Operator::log(
+                front_end,
+                by_operator(&key, v1::LogRequest { server, limit }),
+            );
             let log = log.await.unwrap().into_inner().log.unwrap();
             assert_eq!(log.records[0].update_id, shown);
-            let at_risk = Operator::at_risk(front_end, within(v1::AtRiskRequest { limit }));
+            let at_risk =
+                Operator::at_risk(front_end, by_operator(&key, v1::AtRiskRequest { limit }));
             let at_risk = at_risk.await.unwrap().into_inner().servers.remove(0);
             assert_eq!(at_risk.updates.unwrap().records[0].update_id, shown);
         }
