@@ -117,7 +117,19 @@ pub(crate) fn failure(error: Error) -> Failure {
         Error::Invalid(_) | Error::Refused { .. } | Error::Unsupported { .. } => Exit::Refused,
         _ => Exit::Internal,
     };
-    Failure::new(code, safe(&error.to_string()))
+    Failure::new(code, safe(&sentence(&error)))
+}
+
+/// What became of it, and what to do.
+fn sentence(error: &Error) -> String {
+    match error {
+        Error::Refused { reason, .. } if reason == "UPDATE_ID_REUSED" => format!(
+            "refused ({reason}): the update was not done, since another one was made under the \
+             same number: this is an older copy of a session that has gone on since; begin \
+             another one (`backfence session reset`)"
+        ),
+        _ => error.to_string(),
+    }
 }
 
 /// What to say when servers have come back without something that the session had

@@ -90,6 +90,18 @@ fn one_program_reads_what_another_has_written() {
     town.views(2, "2.5");
 }
 
+/// What was done under its numbers since is compared, so it is not taken for done again.
+#[test]
+fn an_older_copy_of_a_session_is_told_so() {
+    let town = Town::new();
+    assert_eq!(town.through(1, &["rate", "Toy Story", "2"]).0, 0);
+    let older = fs::read(town.file()).unwrap();
+    assert_eq!(town.through(1, &["rate", "Toy Story", "3"]).0, 0);
+    fs::write(town.file(), older).unwrap();
+    town.refuses(1, "an older copy of a session");
+    town.views(1, "3.0");
+}
+
 #[test]
 fn a_past_that_no_front_end_has_told_is_refused() {
     let mut town = Town::new();
