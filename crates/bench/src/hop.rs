@@ -295,8 +295,8 @@ fn viewed() -> v1::ViewResponse {
             token: vec![7; TOKEN],
             id: vec![7; 16],
             clock_us: 1_790_000_000_000_000,
-            lost: Vec::new(),
             digest: vec![7; 16],
+            ..v1::Session::default()
         }),
         rating: Some(rating()),
     }

@@ -109,17 +109,20 @@ impl Loaded {
         // A peer that reports nothing: so every record stays in the log, which is
         // the dearest case.
         let silent = ReplicaId::new(2, 1);
-        replica.receive(Message::Offer(Offer {
-            from: silent,
-            replica_ts: Timestamp::new(),
-            members: vec![silent],
-            ended: Vec::new(),
-            records: Vec::new(),
-            more: false,
-            standing: Standing::Joined,
-            horizon: Time::default(),
-            settled: Time::default(),
-        }))?;
+        replica.receive(
+            Message::Offer(Offer {
+                from: silent,
+                replica_ts: Timestamp::new(),
+                members: vec![silent],
+                ended: Vec::new(),
+                records: Vec::new(),
+                more: false,
+                standing: Standing::Joined,
+                horizon: Time::default(),
+                settled: Time::default(),
+            }),
+            Time(1_000_000),
+        )?;
         let session = |number: u64| (Session::new(SessionId(u128::from(number))), 0);
         let mut loaded = Self {
             replica,

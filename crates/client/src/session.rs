@@ -5,7 +5,7 @@ mod query;
 mod reply;
 mod update;
 
-use std::{collections::BTreeSet, future::Future};
+use std::{collections::BTreeSet, future::Future, time::Duration};
 
 use backfence_gossip::{HybridClock, ReplicaId, SessionId, Time, Timestamp, UpdateId};
 use backfence_process::Address;
@@ -108,7 +108,7 @@ impl Session {
         if saved.token.is_empty() {
             return session;
         }
-        session.observe_clock(saved.clock);
+        session.clock.observe(saved.clock, Time(0), Duration::ZERO);
         session.digest = saved.digest;
         session.token = saved.token;
         session.next = saved.next.max(1);
@@ -304,7 +304,12 @@ impl Session {
             digest => session_id(digest).map_err(|why| wrong(from, why))?,
         };
         // Room for as many later times as anybody could ask for.
-        if session.clock_us > u64::MAX / 2 {
+        let (clock, now) = match session.now_us {
+            // One of before 0.3 does not tell them apart.
+            0 => (session.clock_us, session.clock_us),
+            now => (session.latest_us, now),
+        };
+        if clock.max(now) > u64::MAX / 2 {
             return Err(wrong(from, Malformed("a clock beyond all time")));
         }
         let lost: Vec<ReplicaId> = all(session.lost).map_err(|why| wrong(from, why))?;
@@ -315,12 +320,9 @@ impl Session {
         }
         (self.id, self.digest) = (id, Some(digest));
         self.token = session.token;
-        self.observe_clock(Time(session.clock_us));
+        self.clock
+            .observe(Time(clock), Time(now), self.began.elapsed());
         Ok(())
-    }
-
-    fn observe_clock(&mut self, clock: Time) {
-        self.clock.observe(clock, self.began.elapsed());
     }
 }
 

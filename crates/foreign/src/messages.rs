@@ -75,7 +75,7 @@ pub fn peer_message(bytes: &[u8]) {
                 "an offer is not written the same"
             );
             // Refused or taken in: either way it goes on.
-            let _ = replica().receive(Message::Offer(read));
+            let _ = replica().receive(Message::Offer(read), Time(0));
         }
         Some(Body::State(chunk)) => stored_state(&chunk.bytes),
         Some(Body::Proof(_)) | None => {}
@@ -114,7 +114,7 @@ pub fn stored_state(bytes: &[u8]) {
     let again = again.expect("what was read can be read again");
     assert_eq!(again.value, read.value, "a state is not written the same");
     assert_eq!(again.replica_ts, read.replica_ts);
-    let _ = replica().receive(Message::State(Box::new(read)));
+    let _ = replica().receive(Message::State(Box::new(read)), Time(0));
 }
 
 fn replica() -> Replica<Ratings> {

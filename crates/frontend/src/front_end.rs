@@ -69,6 +69,8 @@ pub(crate) struct Work<'a> {
     /// It is an update that its session would never see, so it is answered only if it is a
     /// retry of one that was taken.
     pub(crate) known_only: bool,
+    /// No update that its session has seen is dated later, as a token says that was sealed.
+    seen: Time,
     _place: SemaphorePermit<'a>,
 }
 
@@ -78,6 +80,7 @@ impl Work<'_> {
         ServeRequest {
             fingerprint: self.fingerprint.clone(),
             known_only: self.known_only,
+            seen_us: self.seen.0,
             ..request::traced(&self.traceparent, body)
         }
     }
@@ -158,6 +161,7 @@ impl FrontEnd {
             traceparent: request::traceparent(request.metadata()),
             fingerprint: String::new(),
             known_only: false,
+            seen: Time(0),
             _place: self.in_work.try_acquire().map_err(|_| Error::AllBusy)?,
         };
         Ok((work, request.into_inner()))
@@ -180,6 +184,7 @@ impl FrontEnd {
 
     /// A session as its client gets it back.
     pub(crate) fn carried(&self, session: &Session) -> v1::Session {
+        let now = self.router.memory.now();
         v1::Session {
             token: match &self.sealer {
                 Some(sealer) => sealer.seal(session),
@@ -187,7 +192,9 @@ impl FrontEnd {
             },
             id: session.id.0.to_be_bytes().into(),
             digest: self.digests.session(session.id).0.to_be_bytes().into(),
-            clock_us: session.clock.0,
+            clock_us: session.clock.max(now).0,
+            now_us: now.0,
+            latest_us: session.clock.0,
             lost: session.lost.iter().map(|&replica| replica.into()).collect(),
         }
     }
@@ -267,10 +274,14 @@ impl FrontEnd {
 
     pub(crate) async fn update(
         &self,
-        work: &Work<'_>,
+        mut work: Work<'_>,
         mut session: Session,
         asked: Asked,
     ) -> Result<v1::UpdateResponse, Error> {
+        if self.sealer.is_some() {
+            work.seen = session.clock;
+        }
+        let work = &work;
         let (id, time, told) = match asked.signature {
             Some((id, time)) => (id, time, id),
             None => {

@@ -54,23 +54,34 @@ impl Memory {
         lock(&self.freshness).observe(&added.collect());
     }
 
-    /// Takes in the clock of any reply; 0 in one that does not tell it.
-    pub(crate) fn heard(&self, clock: Time) {
-        if clock == Time(0) {
+    /// Takes in the clock of any reply, and what its server's clock shows; 0 in one that does
+    /// not tell them.
+    pub(crate) fn heard(&self, clock: Time, now: Time) {
+        // One of before 0.2 does not tell them apart.
+        let now = if now == Time(0) { clock } else { now };
+        if now == Time(0) {
             return;
         }
         let elapsed = self.stopwatch.elapsed();
         lock(&self.clock)
             .get_or_insert_default()
-            .observe(clock, elapsed);
+            .observe(clock, now, elapsed);
     }
 
-    /// An id and a time for an update of a session whose clock is `seen`. `None`
-    /// as long as no replica has told the time.
+    /// What the servers' clocks show; 0 as long as none has told it.
+    pub(crate) fn now(&self) -> Time {
+        let clock = *lock(&self.clock);
+        clock.map_or(Time(0), |clock| clock.now(self.stopwatch.elapsed()))
+    }
+
+    /// An id and a time for an update of a session that has seen nothing later than `seen`.
+    /// `None` as long as no replica has told the time. The same time may be given twice: then
+    /// the ids decide, in the order in which they are made.
     pub(crate) fn sign(&self, seen: Time) -> Option<(UpdateId, Time)> {
-        let ticked = lock(&self.clock).as_mut()?.tick(self.stopwatch.elapsed());
+        let mut clock = (*lock(&self.clock))?;
         let sequence = 1 + self.last_sequence.fetch_add(1, Ordering::Relaxed);
-        let time = ticked.max(Time(seen.0.saturating_add(1)));
+        let time = clock.tick(self.stopwatch.elapsed());
+        let time = time.max(Time(seen.0.saturating_add(1)));
         Some((UpdateId::new(self.session, sequence), time))
     }
 }
@@ -82,12 +93,12 @@ mod tests {
     #[tokio::test]
     async fn ids_are_new_and_times_exceed_all_that_was_seen() {
         let memory = Memory::new(SessionId(7));
-        memory.heard(Time(0));
+        memory.heard(Time(0), Time(0));
         assert_eq!(memory.sign(Time(5)), None);
-        memory.heard(Time(1_000_000));
+        memory.heard(Time(7), Time(1_000_000));
         let (first, at) = memory.sign(Time(5)).unwrap();
         assert_eq!(first, UpdateId::new(SessionId(7), 1));
-        assert!(at > Time(1_000_000));
+        assert!(at >= Time(1_000_000));
         let far = Time(u64::MAX / 2);
         let (second, at) = memory.sign(far).unwrap();
         assert_eq!(second.sequence, 2);

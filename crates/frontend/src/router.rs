@@ -196,7 +196,10 @@ impl Router {
                 Ok(reply) => return ended(server, reply, pass.maybe()),
                 Err(Missed::Failed(failed)) => failed,
                 Err(Missed::Refused(why)) => {
-                    refused = Some(why);
+                    // Of several, one that has the client date the update anew.
+                    let is_late =
+                        |refused: &v1::Refused| refused.reason == Reason::TooLate.as_str();
+                    refused = refused.filter(is_late).or(Some(why));
                     Failed::Declined
                 }
             };
@@ -232,7 +235,10 @@ impl Router {
         limit: Duration,
     ) -> Result<Reply, Unanswered> {
         let reply = server.ask(request, limit).await?;
-        self.memory.heard(reply.clock);
+        // One that declines may do so since its clock is wrong.
+        if !matches!(reply.outcome, Outcome::Declined(_)) {
+            self.memory.heard(reply.clock, reply.now);
+        }
         Ok(reply)
     }
 
@@ -331,7 +337,8 @@ fn failure(reply: Reply) -> Result<Reply, Failed> {
     }
 }
 
-/// What is too late for one server another may know still, or take: their clocks differ. And
+/// What is too late for one server, or too far ahead, another may know still, or take: their
+/// clocks differ. And
 /// what is of other data for one may be of another's, as an update may be known to another that
 /// is answered where it is known only.
 fn of_one_server(reply: Reply, known_only: bool) -> Result<Reply, Missed> {
@@ -343,7 +350,7 @@ fn of_one_server(reply: Reply, known_only: bool) -> Result<Reply, Missed> {
 
 fn is_own(refused: &Refused, known_only: bool) -> bool {
     match Reason::read(&refused.reason) {
-        Some(Reason::TooLate | Reason::OtherData) => true,
+        Some(Reason::TooLate | Reason::ClockAhead | Reason::OtherData) => true,
         Some(Reason::Invalid) => known_only,
         _ => false,
     }

@@ -44,6 +44,8 @@ pub(crate) struct Server {
 pub(crate) struct Reply {
     pub(crate) ts: Timestamp,
     pub(crate) clock: Time,
+    /// What the replica's clock shows; 0 where it does not say.
+    pub(crate) now: Time,
     pub(crate) outcome: Outcome,
     /// The replicas of which the session has seen what is lost for good.
     pub(crate) lost: Vec<ReplicaId>,
@@ -127,6 +129,7 @@ impl TryFrom<ServeReply> for Reply {
         Ok(Self {
             ts: reply.ts.unwrap_or_default().try_into()?,
             clock: Time(reply.clock_us),
+            now: Time(reply.now_us),
             lost: backfence_wire::all(reply.lost)?,
             outcome: reply.outcome.ok_or(Malformed("a reply without outcome"))?,
         })

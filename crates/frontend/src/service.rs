@@ -129,7 +129,7 @@ impl Service for FrontEnd {
             operation,
             copies: request.copies,
         };
-        Ok(Response::new(self.update(&work, session, asked).await?))
+        Ok(Response::new(self.update(work, session, asked).await?))
     }
 
     async fn delete(
@@ -151,7 +151,7 @@ impl Service for FrontEnd {
             operation,
             copies: request.copies,
         };
-        Ok(Response::new(self.update(&work, session, asked).await?))
+        Ok(Response::new(self.update(work, session, asked).await?))
     }
 
     async fn change_status(
@@ -361,6 +361,7 @@ fn listed(server: &Server, description: Option<DescribeResponse>) -> v1::Server 
             build: described.build,
             wire: described.wire,
             speaks: described.speaks,
+            clock_off_us: described.clock_off_us,
             ..listed
         },
         None => v1::Server {

@@ -1,11 +1,14 @@
 //! Gossip: who is sent what, what is taken from whom, and when a record can go.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 use core::mem;
 
 use crate::{
-    MalformedState, Message, Offer, Received, Replica, ReplicaId, Scope, Standing, Timestamp,
-    Value, fold::Past, members::Report,
+    MalformedState, Message, Offer, Received, Replica, ReplicaId, Scope, Skew, Standing, Time,
+    Timestamp, Value,
+    clocks::TICKS,
+    fold::Past,
+    members::{Report, latest},
 };
 
 /// How a receiver's and a sender's pasts differ, in lives that are over at one of them.
@@ -65,13 +68,18 @@ impl<V: Value> Replica<V> {
 
     /// Takes a message of a peer: accepts the records that continue what is here,
     /// applies what is stable, notes what the peer has, and discards what everyone
-    /// has.
+    /// has. `now` is physical time.
     ///
     /// # Errors
     ///
-    /// [`MalformedState`] for a state that no replica can be in, also where it is what this
-    /// one itself has stored and names a later life of its server; nothing is changed.
-    pub fn receive(&mut self, message: Message<V>) -> Result<Received, MalformedState> {
+    /// [`MalformedState`] for a state that no replica can be in, for what a peer says of itself
+    /// and is not believed, and where what this one itself has stored names a later life of its
+    /// server; nothing is changed.
+    pub fn receive(
+        &mut self,
+        mut message: Message<V>,
+        now: Time,
+    ) -> Result<Received, MalformedState> {
         // What it says may be news that no one else can ever have.
         let from = message.from();
         let mut told = message.members().iter();
@@ -84,6 +92,10 @@ impl<V: Value> Replica<V> {
                 retired: true,
                 ..Received::default()
             });
+        }
+        if from != self.id {
+            self.refuse_unbelievable(&message, now)?;
+            message.bound_horizon(|horizon| self.believed(horizon, now));
         }
         self.refuse_malformed(&message)?;
         let (apart, mut late) = if from == self.id {
@@ -98,13 +110,13 @@ impl<V: Value> Replica<V> {
                 if apart.more_there {
                     offer.records.clear();
                 }
-                self.accept(offer, &apart)
+                self.accept(offer, &apart, now)
             }
             // Where each may have more, one has to begin: it makes both its own.
             Message::State(state) if !apart.more_here.is_empty() || !apart.more_there => {
-                self.join(*state, &apart)
+                self.join(*state, &apart, now)
             }
-            Message::State(state) => self.accept(state.as_report(), &apart),
+            Message::State(state) => self.accept(state.as_report(), &apart, now),
         };
         late.extend(received.late);
         // What was given up waits no more, and is to be so on the disk too.
@@ -121,14 +133,12 @@ impl<V: Value> Replica<V> {
         if let Message::State(state) = message {
             state.check()?;
         }
-        let mut ends = message
-            .ended()
-            .iter()
-            .copied()
-            .chain(message.replica_ts().folds());
-        let living = ends.find(|last| {
-            let mut known = message.members().iter().copied().chain(self.members());
-            !known.any(|other| other.is_after(*last))
+        let ended = message.ended().iter().copied();
+        let told: BTreeSet<_> = message.members().iter().copied().collect();
+        let mut ends = ended.chain(message.replica_ts().folds());
+        let living = ends.find(|&last| {
+            let is_told = latest(&told, last.server) > Some(last.incarnation);
+            !is_told && !self.members.is_retired(last)
         });
         match living.filter(|_| message.from() != self.id) {
             Some(replica) => Err(MalformedState::EndOfTheLiving { replica }),
@@ -193,7 +203,7 @@ impl<V: Value> Replica<V> {
     }
 
     /// Ladin et al. 1992, section 3.2, "Processing a gossip message".
-    fn accept(&mut self, mut offer: Offer<V::Operation>, apart: &Apart) -> Received {
+    fn accept(&mut self, mut offer: Offer<V::Operation>, apart: &Apart, now: Time) -> Received {
         let mut received = Received {
             outdated: apart.more_there,
             met: self
@@ -208,19 +218,41 @@ impl<V: Value> Replica<V> {
                 received.ignored += 1;
                 continue;
             }
+            if offer.from != self.id && self.is_held(&record, now) {
+                if !received.held.contains(&origin) {
+                    received.held.push(origin);
+                }
+                continue;
+            }
+            let time = record.update().time;
+            if offer.from != self.id
+                && time
+                    > now
+                        .after(self.limits.max_skew)
+                        .max(self.clock().after(TICKS))
+            {
+                let (ahead, by) = (true, time.since(now));
+                received.ahead = Some((origin, Skew { ahead, by }));
+            }
             match received.accepted.last_mut() {
                 Some((last, numbers)) if *last == origin => *numbers = *numbers.start()..=number,
                 _ => received.accepted.push((origin, number..=number)),
             }
             self.append(record);
         }
-        self.learn(offer.into_report(), apart, &mut received);
+        self.learn(offer.into_report(), apart, now, &mut received);
         received
     }
 
     /// Notes what a peer reported, lets retirements count, and discards and folds what
     /// can go.
-    pub(crate) fn learn(&mut self, report: Report, apart: &Apart, received: &mut Received) {
+    pub(crate) fn learn(
+        &mut self,
+        report: Report,
+        apart: &Apart,
+        now: Time,
+        received: &mut Received,
+    ) {
         let ended = if report.from == self.id {
             // Of lives that were over, others may have folded less away since.
             self.members.recover(self.id, report.members);
@@ -241,7 +273,10 @@ impl<V: Value> Replica<V> {
                 && report.members.contains(&self.id)
                 && !self.lacks(&report.replica_ts);
             received.heard = self.members.report(report);
-            self.members.join(self.id, joins);
+            // Nobody else is to go by a clock that is wrong.
+            if self.suspect(now).is_none() {
+                self.members.join(self.id, joins);
+            }
             ended
         };
         self.review(ended);

@@ -54,7 +54,10 @@
 //! 6. pull from every peer now and then: a push may be lost;
 //! 7. pass on what each peer says to understand, [`Replica::understands`], and exchange
 //!    nothing with one that does not understand what this one [needs](Replica::needs);
-//! 8. say each second or so what time it is, [`Replica::advance`], and store a checkpoint
+//! 8. say of each message of a peer that it has sought out what that peer's clock showed,
+//!    [`Replica::hear_clock`], before the message itself; and give sessions with each reply what
+//!    its replica's clock shows;
+//! 9. say each second or so what time it is, [`Replica::advance`], and store a checkpoint
 //!    before the next report where more is settled by it.
 //!
 //! # A cluster in seventy lines
@@ -115,7 +118,7 @@
 //!
 //! // A session writes at one replica.
 //! let (mut session, mut clock) = (Session::new(SessionId(7)), HybridClock::default());
-//! clock.observe(now, Duration::ZERO);
+//! clock.observe(Time(0), now, Duration::ZERO);
 //! let update = Update {
 //!     id: UpdateId::new(session.id, 1),
 //!     prev: session.prev.clone(),
@@ -130,8 +133,8 @@
 //!
 //! // It says what it has, and is sent what it lacks: here the whole state, since
 //! // until now the first replica knew of nobody to keep its record for.
-//! let _ = here.receive(Message::Offer(there.report()))?;
-//! let received = there.receive(here.message(there.id(), Scope::All))?;
+//! let _ = here.receive(Message::Offer(there.report()), now)?;
+//! let received = there.receive(here.message(there.id(), Scope::All), now)?;
 //! assert!(received.joined);
 //! let view = there.query(&session.prev, now)?.expect("it covers the session now");
 //! assert_eq!(view.value.0["greeting"].2, "hello");
@@ -156,6 +159,8 @@
 extern crate alloc;
 
 mod apply;
+mod believe;
+mod clocks;
 mod exchange;
 mod executed;
 mod fold;
@@ -175,7 +180,13 @@ mod update;
 mod version;
 mod waiting;
 
+<<<<<<< HEAD
 pub use executed::{Block, Executed, FirstReply, Older};
+=======
+pub use believe::{MAX_MEMBERS, MAX_SERVERS, Unbelievable};
+pub use clocks::Skew;
+pub use executed::{Block, Executed, FirstReply};
+>>>>>>> 062bb8a (Bound what one bad clock and one bad peer can do)
 pub use id::{ReplicaId, SessionId, UpdateId};
 pub use log::LogEntry;
 pub use members::Standing;

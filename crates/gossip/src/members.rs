@@ -117,6 +117,16 @@ impl Members {
         self.standing == Standing::Joined
     }
 
+    pub(crate) fn knows(&self, member: ReplicaId) -> bool {
+        self.all.contains(&member)
+    }
+
+    /// Whether `peer` has said that it knows all who remain.
+    pub(crate) fn has_reported_to_join(&self, peer: ReplicaId) -> bool {
+        let report = self.reports.get(&peer);
+        report.is_some_and(|report| report.standing == Standing::Joined)
+    }
+
     /// Adds members. Whether any was not known.
     pub(crate) fn extend(&mut self, members: impl IntoIterator<Item = ReplicaId>) -> bool {
         let before = self.all.len();
@@ -292,7 +302,7 @@ impl Members {
 }
 
 /// The latest incarnation of a server among `members`.
-fn latest(members: &BTreeSet<ReplicaId>, server: u32) -> Option<u64> {
+pub(crate) fn latest(members: &BTreeSet<ReplicaId>, server: u32) -> Option<u64> {
     let all = ReplicaId::new(server, 0)..=ReplicaId::new(server, u64::MAX);
     members.range(all).next_back().map(|last| last.incarnation)
 }

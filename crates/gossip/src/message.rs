@@ -4,7 +4,7 @@ use alloc::{boxed::Box, vec::Vec};
 use core::ops::RangeInclusive;
 
 use crate::{
-    Record, ReplicaId, Standing, State, Time, Timestamp, UpdateId, Value, members::Report,
+    Record, ReplicaId, Skew, Standing, State, Time, Timestamp, UpdateId, Value, members::Report,
 };
 
 /// A gossip message: a report of what the sender has received, and what it knows
@@ -70,6 +70,12 @@ pub struct Received {
     /// The records that were there already, or came after a hole, or are dated before what is
     /// settled here.
     pub ignored: usize,
+    /// The origins of records that are held: dated too far ahead, or such as cannot be. They
+    /// and what follows them are taken when their time has come.
+    pub held: Vec<ReplicaId>,
+    /// An origin whose update is dated ahead of this replica's clock and of all that it had
+    /// received, and how far.
+    pub ahead: Option<(ReplicaId, Skew)>,
     /// The sender is retired: nothing was taken from it.
     pub retired: bool,
     /// The sender has something of lives that are over here: only its report was taken.
@@ -126,6 +132,15 @@ impl<V: Value> Message<V> {
             Self::Offer(_) => None,
             Self::State(state) => Some(&state.finals),
         }
+    }
+
+    /// Has the sender's horizon be no later.
+    pub(crate) fn bound_horizon(&mut self, most: impl FnOnce(Time) -> Time) {
+        let horizon = match self {
+            Self::Offer(offer) => &mut offer.horizon,
+            Self::State(state) => &mut state.horizon,
+        };
+        *horizon = most(*horizon);
     }
 
     /// What is dated before is too late at the sender.

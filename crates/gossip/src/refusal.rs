@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::{fmt, time::Duration};
 
-use crate::{ReplicaId, UpdateId, executed::RUNS};
+use crate::{ReplicaId, Skew, UpdateId, executed::RUNS};
 
 /// Why an update or a query was refused. The replica's state is unchanged.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +43,11 @@ pub enum Refusal {
     Retired {
         /// This replica.
         replica: ReplicaId,
+    },
+    /// This replica's clock is too far from those of the others to be believed.
+    Suspect {
+        /// How far.
+        skew: Skew,
     },
     /// This replica has started and does not know yet who takes part.
     NotJoined {
@@ -101,6 +106,12 @@ impl fmt::Display for Refusal {
                 write!(
                     f,
                     "replica {replica} is out: its server has started anew or was retired"
+                )
+            }
+            Self::Suspect { skew } => {
+                write!(
+                    f,
+                    "the replica's clock is {skew} of the others'; set it right"
                 )
             }
             Self::NotJoined { replica } => write!(

@@ -5,6 +5,8 @@ use core::time::Duration;
 
 use crate::{
     LogEntry, Record, Refusal, ReplicaId, Time, Timestamp, Update, Value,
+    believe::refuse_overflow,
+    clocks::Clocks,
     executed::{ExecutedTable, Found},
     log::Log,
     members::Members,
@@ -15,7 +17,8 @@ use crate::{
 /// together, but nothing breaks where they differ.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Limits {
-    /// How far ahead of this replica's clock an update may be dated. Wider than
+    /// How far ahead of this replica's clock an update may be dated of a session that has not
+    /// seen a later one, and how far apart clocks may be. Wider than
     /// the clocks of the replicas differ, and than a retry may fail over; narrower
     /// than a user would put up with having a later write lose.
     pub max_skew: Duration,
@@ -80,6 +83,7 @@ pub struct Replica<V: Value> {
     pub(crate) needs: u32,
     /// What was received when the last join of two pasts was, each with more than the other.
     pub(crate) joined: Timestamp,
+    pub(crate) clocks: Clocks,
 }
 
 /// The reply to an update.
@@ -134,6 +138,7 @@ impl<V: Value> Replica<V> {
             settled: Time::default(),
             needs: 1,
             joined: Timestamp::new(),
+            clocks: Clocks::default(),
         }
     }
 
@@ -150,7 +155,22 @@ impl<V: Value> Replica<V> {
     ///
     /// Ladin et al. 1992, section 3.2, "Processing an update message".
     pub fn update(&mut self, update: Update<V::Operation>, now: Time) -> Result<Accepted, Refusal> {
-        if let Some(accepted) = self.retry(&update, now)? {
+        self.update_after(update, Time::default(), now)
+    }
+
+    /// The same of a session that is known to have seen updates that are dated up to `seen`:
+    /// its next has to be dated later, also where this replica has not received those yet.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`]; the state is unchanged.
+    pub fn update_after(
+        &mut self,
+        update: Update<V::Operation>,
+        seen: Time,
+        now: Time,
+    ) -> Result<Accepted, Refusal> {
+        if let Some(accepted) = self.retry_after(&update, seen, now)? {
             return Ok(accepted);
         }
         let lost = self.lost(&update.prev);
@@ -161,7 +181,7 @@ impl<V: Value> Replica<V> {
         self.trim();
         Ok(Accepted {
             ts,
-            clock: self.clock(now),
+            clock: self.clock(),
             number: Some(number),
             lost,
         })
@@ -179,13 +199,24 @@ impl<V: Value> Replica<V> {
         update: &Update<V::Operation>,
         now: Time,
     ) -> Result<Option<Accepted>, Refusal> {
+        // What it has seen is dated as late, at least.
+        self.retry_after(update, update.time, now)
+    }
+
+    fn retry_after(
+        &self,
+        update: &Update<V::Operation>,
+        seen: Time,
+        now: Time,
+    ) -> Result<Option<Accepted>, Refusal> {
+        self.refuse_suspect(now)?;
         let Some(ts) = self.first_reply(update)? else {
-            self.refuse(update, now)?;
+            self.refuse(update, seen, now)?;
             return Ok(None);
         };
         Ok(Some(Accepted {
             ts,
-            clock: self.clock(now),
+            clock: self.clock(),
             number: None,
             lost: self.lost(&update.prev),
         }))
@@ -197,16 +228,18 @@ impl<V: Value> Replica<V> {
     ///
     /// # Errors
     ///
-    /// [`Refusal::ForgedTimestamp`] and [`Refusal::Retired`]: no waiting will help.
+    /// [`Refusal::ForgedTimestamp`], [`Refusal::Retired`] and [`Refusal::Suspect`]: no waiting
+    /// for gossip will help.
     ///
     /// Ladin et al. 1992, section 3.2, "Processing a query message".
     pub fn query(&self, prev: &Timestamp, now: Time) -> Result<Option<View<'_, V>>, Refusal> {
         self.refuse_retired()?;
+        self.refuse_suspect(now)?;
         self.refuse_forged(prev)?;
         Ok(self.stable(prev).then(|| View {
             value: &self.value,
             ts: &self.value_ts,
-            clock: self.clock(now),
+            clock: self.clock(),
             lost: self.lost(prev),
         }))
     }
@@ -275,9 +308,10 @@ impl<V: Value> Replica<V> {
         self.waiting.len()
     }
 
-    /// A reply's clock: at least physical time, and every time received here.
-    fn clock(&self, now: Time) -> Time {
-        self.greatest.max(now)
+    /// A reply's clock: every time received here, and what an update must not be dated
+    /// before. Not physical time, which may be wrong: that would never be forgotten.
+    pub(crate) fn clock(&self) -> Time {
+        self.greatest.max(self.horizon)
     }
 
     /// The reply first given to an update that is executed or waits; `None` for a new one.
@@ -325,15 +359,15 @@ impl<V: Value> Replica<V> {
         entries.find(|entry| V::digest(entry.record.update()) == digest)
     }
 
-    fn refuse(&self, update: &Update<V::Operation>, now: Time) -> Result<(), Refusal> {
+    fn refuse(&self, update: &Update<V::Operation>, seen: Time, now: Time) -> Result<(), Refusal> {
         self.refuse_retired()?;
         if !self.has_joined() {
             return Err(Refusal::NotJoined { replica: self.id });
         }
         self.refuse_too_new(&update.operation)?;
-        let latest = now.after(self.limits.max_skew);
+        let latest = self.latest(seen, now);
         if update.time > latest {
-            let retry_after = update.time.since(latest);
+            let retry_after = update.time.since(now.after(self.limits.max_skew));
             return Err(Refusal::ClockAhead { retry_after });
         }
         if update.time < self.horizon {
@@ -355,6 +389,13 @@ impl<V: Value> Replica<V> {
         Ok(())
     }
 
+    fn refuse_suspect(&self, now: Time) -> Result<(), Refusal> {
+        match self.suspect(now) {
+            Some(skew) => Err(Refusal::Suspect { skew }),
+            None => Ok(()),
+        }
+    }
+
     fn refuse_forged(&self, prev: &Timestamp) -> Result<(), Refusal> {
         let (replica, claimed) = (self.id, prev.count(self.id));
         let issued = self.replica_ts.count(self.id);
@@ -362,7 +403,7 @@ impl<V: Value> Replica<V> {
             // Others have seen its end, and let go of it.
             return Err(Refusal::Retired { replica: self.id });
         }
-        if claimed > issued {
+        if claimed > issued || refuse_overflow(prev).is_err() {
             return Err(Refusal::ForgedTimestamp {
                 replica,
                 claimed,

@@ -16,7 +16,10 @@
 
 use alloc::vec::Vec;
 
-use crate::{Replica, SessionId, Time, Timestamp, Update, UpdateId, Value, executed::Forgotten};
+use crate::{
+    Replica, SessionId, Time, Timestamp, Update, UpdateId, Value, clocks::MAX_AHEAD,
+    executed::Forgotten,
+};
 
 /// The horizon moves in steps of such a part of [`Limits::late`](crate::Limits::late): so
 /// replicas with like clocks come to the same, and what is settled is reckoned rarely.
@@ -40,11 +43,20 @@ pub struct Advanced {
 impl<V: Value> Replica<V> {
     /// Physical time passes: moves the horizon, reckons what is settled, and forgets a
     /// part of what can be forgotten. To be called every second or so.
+    ///
+    /// The horizon stands while this replica's clock is suspect, while it hears of nobody's,
+    /// and until it has joined. What it took from a clock that was wrong by more than a day is
+    /// given up here: nobody else can have settled so much.
     pub fn advance(&mut self, now: Time) -> Advanced {
-        let late = self.limits.late;
-        let step = Time::default().after(late / STEPS).0.max(1);
-        let horizon = now.before(late);
-        self.horizon = self.horizon.max(Time(horizon.0 - horizon.0 % step));
+        if self.goes_on(now) {
+            let late = self.limits.late;
+            let step = Time::default().after(late / STEPS).0.max(1);
+            let horizon = now.before(late);
+            let most = now.after(MAX_AHEAD);
+            self.settled = self.settled.min(most);
+            let horizon = self.horizon.max(Time(horizon.0 - horizon.0 % step));
+            self.horizon = horizon.min(most);
+        }
         let before = self.settled;
         self.settled = before.max(self.settles().unwrap_or_default());
         let Forgotten { sessions, blocks } = self.executed.forget(self.settled);
@@ -107,13 +119,19 @@ impl<V: Value> Replica<V> {
     ) -> Vec<UpdateId> {
         if !self.has_joined() {
             // What those have settled by whom it joins is not taken here either.
-            self.horizon = self.horizon.max(horizon);
+            self.horizon = self.horizon.max(horizon).max(settled);
         }
         let late = self.waiting_among(|(origin, number), update| {
             update.time < settled && replica_ts.count(origin) < number
         });
         self.abandon(&late);
         late.into_iter().map(|(_, update)| update.id).collect()
+    }
+
+    /// What a peer's horizon counts for: no more than it can be by a clock that is right. The
+    /// peer may have another [`Limits::late`](crate::Limits::late).
+    pub(crate) fn believed(&self, horizon: Time, now: Time) -> Time {
+        horizon.min(self.judging(now).after(self.limits.max_skew))
     }
 
     /// Up to where the past is settled, if that can be told: nothing waits, no life that

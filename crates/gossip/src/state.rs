@@ -1,10 +1,11 @@
 //! A replica's state, as it travels and as it is stored.
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeMap, vec::Vec};
 use core::fmt;
 
 use crate::{
-    Executed, LogEntry, Offer, Replica, ReplicaId, SessionId, Standing, Time, Timestamp, Value,
+    Executed, LogEntry, Offer, Replica, ReplicaId, SessionId, Standing, Time, Timestamp,
+    Unbelievable, Value,
 };
 
 /// A replica's whole state, as one consistent cut.
@@ -66,6 +67,14 @@ pub enum MalformedState {
         /// The replica that was to go on.
         replica: ReplicaId,
     },
+    /// What a peer says, in an offer or a state, breaks a bound.
+    Unbelievable(Unbelievable),
+}
+
+impl From<Unbelievable> for MalformedState {
+    fn from(why: Unbelievable) -> Self {
+        Self::Unbelievable(why)
+    }
 }
 
 impl fmt::Display for MalformedState {
@@ -77,6 +86,7 @@ impl fmt::Display for MalformedState {
                     "{replica} is said to be over, and no later life of its server is known"
                 )
             }
+            Self::Unbelievable(why) => why.fmt(f),
             Self::Hole { origin } => write!(f, "the log has a hole among the records of {origin}"),
             Self::Retired { replica } => write!(
                 f,
@@ -108,10 +118,13 @@ impl<V: Value> State<V> {
 
     /// Checks that a replica can be in this state.
     pub(crate) fn check(&self) -> Result<(), MalformedState> {
-        let retired = |replica: ReplicaId| {
-            let mut members = self.members.iter();
-            members.any(|other| other.is_after(replica))
-        };
+        let latest: BTreeMap<u32, u64> =
+            self.members.iter().fold(BTreeMap::new(), |mut all, id| {
+                let latest: &mut u64 = all.entry(id.server).or_default();
+                *latest = id.incarnation.max(*latest);
+                all
+            });
+        let retired = |replica: ReplicaId| latest.get(&replica.server) > Some(&replica.incarnation);
         let mut ahead = self.value_ts.beyond(&self.replica_ts);
         if ahead.any(|(origin, ..)| !retired(origin)) {
             return Err(MalformedState::ValueAhead);

@@ -29,10 +29,11 @@ impl Time {
 
 /// The clock by which a session dates its updates.
 ///
-/// It goes by what replicas said, plus what has elapsed since on a local
-/// stopwatch. So a wrong wall clock at the client does no harm, and every time
-/// that it gives is greater than every time that the session has seen: the order
-/// of `(time, update id)` extends causality.
+/// It goes by what the clocks of replicas showed, the last that answered, plus what has elapsed
+/// since on a local stopwatch. So a wrong wall clock at the client does no harm, nor for long
+/// one at a replica. And every time that it gives is greater than every time that the session
+/// has seen or given: the order of `(time, update id)` extends causality. Where that is ahead
+/// of the clocks, it is greater by as little as can be.
 ///
 /// `elapsed` is, throughout, the reading of one stopwatch that the caller keeps.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,10 +44,11 @@ pub struct HybridClock {
 }
 
 impl HybridClock {
-    /// Learns the clock of a reply.
-    pub fn observe(&mut self, reply: Time, elapsed: Duration) {
-        if reply > self.estimate(elapsed) {
-            self.read = reply;
+    /// Learns from a reply: what its replica's clock shows, 0 where it does not say; and the
+    /// reply's clock, than which nothing that the session has seen is dated later.
+    pub fn observe(&mut self, reply: Time, now: Time, elapsed: Duration) {
+        if now != Time(0) {
+            self.read = now;
             self.at = elapsed;
         }
         self.last = self.last.max(reply);
@@ -54,11 +56,12 @@ impl HybridClock {
 
     /// The time of a new update: greater than all observed and all given before.
     pub fn tick(&mut self, elapsed: Duration) -> Time {
-        self.last = self.estimate(elapsed).max(Time(self.last.0 + 1));
+        self.last = self.now(elapsed).max(Time(self.last.0.saturating_add(1)));
         self.last
     }
 
-    fn estimate(&self, elapsed: Duration) -> Time {
+    /// What the clocks of the replicas show, as far as it can tell.
+    pub fn now(&self, elapsed: Duration) -> Time {
         self.read.after(elapsed.saturating_sub(self.at))
     }
 }
@@ -74,33 +77,40 @@ mod tests {
     #[test]
     fn ticks_exceed_everything_seen_and_given() {
         let mut clock = HybridClock::default();
-        clock.observe(Time(5_000_000), ms(10));
+        clock.observe(Time(1), Time(5_000_000), ms(10));
         assert_eq!(clock.tick(ms(12)), Time(5_002_000));
         assert_eq!(clock.tick(ms(12)), Time(5_002_001));
-        clock.observe(Time(9_000_000), ms(12));
+        clock.observe(Time(9_000_000), Time(5_002_000), ms(12));
         assert_eq!(clock.tick(ms(12)), Time(9_000_001));
+        // It has seen what is ahead of all clocks, and stays as near to that as can be.
+        assert_eq!(clock.tick(ms(15)), Time(9_000_002));
+        assert_eq!(clock.now(ms(15)), Time(5_005_000));
     }
 
     #[test]
-    fn an_older_reply_does_not_set_it_back() {
+    fn the_last_reply_tells_the_time_and_none_sets_it_back() {
         let mut clock = HybridClock::default();
-        clock.observe(Time(5_000_000), ms(0));
-        clock.observe(Time(1_000_000), ms(100));
-        assert_eq!(clock.tick(ms(100)), Time(5_100_000));
+        clock.observe(Time(0), Time(9_000_000), ms(0));
+        // That one's clock was ahead, and nothing was dated by it.
+        clock.observe(Time(0), Time(1_000_000), ms(100));
+        assert_eq!(clock.tick(ms(100)), Time(1_000_000));
+        clock.observe(Time(0), Time(900_000), ms(100));
+        assert_eq!(clock.tick(ms(100)), Time(1_000_001));
     }
 
     #[test]
     fn a_stopwatch_that_jumps_back_does_no_harm() {
         let mut clock = HybridClock::default();
-        clock.observe(Time(5_000_000), ms(100));
+        clock.observe(Time(0), Time(5_000_000), ms(100));
+        assert_eq!(clock.tick(ms(50)), Time(5_000_000));
         assert_eq!(clock.tick(ms(50)), Time(5_000_001));
     }
 
     #[test]
-    fn a_reply_that_is_no_news_does_not_set_the_stopwatch_back() {
+    fn a_reply_without_a_clock_does_not_set_it() {
         let mut clock = HybridClock::default();
-        clock.observe(Time(5_000_000), ms(100));
-        clock.observe(Time(5_000_000), ms(50));
+        clock.observe(Time(0), Time(5_000_000), ms(100));
+        clock.observe(Time(4), Time(0), ms(150));
         assert_eq!(clock.tick(ms(150)), Time(5_050_000));
     }
 

@@ -79,7 +79,7 @@ impl<V: Value> Replica<V> {
 
     /// Joins a peer's state into this replica's; its own, where it comes back from a
     /// disk in a new incarnation.
-    pub(crate) fn join(&mut self, state: State<V>, apart: &Apart) -> Received {
+    pub(crate) fn join(&mut self, state: State<V>, apart: &Apart, now: Time) -> Received {
         let stranded = self.stranded(&state);
         let report = state.as_report().into_report();
         let mut floor = self.floors();
@@ -122,7 +122,7 @@ impl<V: Value> Replica<V> {
             met,
             ..Received::default()
         };
-        self.learn(report, apart, &mut received);
+        self.learn(report, apart, now, &mut received);
         received.late.extend(self.make_again(stranded));
         received
     }

@@ -29,6 +29,12 @@ pub trait Value {
     /// those who search for two updates with one digest.
     fn digest(update: &Update<Self::Operation>) -> Digest;
 
+    /// The latest date of an update that it reflects, as far as it can tell: that of a peer is
+    /// judged by it.
+    fn latest(&self) -> Time {
+        Time::default()
+    }
+
     /// The least version of records that a replica has to understand to take this
     /// operation. See [`Limits::version`](crate::Limits::version).
     fn version(_: &Self::Operation) -> u32 {

@@ -9,8 +9,12 @@
     reason = "what a test does not look at shows in what it looks at"
 )]
 
+#[path = "rules/believing.rs"]
+mod believing;
 #[path = "rules/bounds.rs"]
 mod bounds;
+#[path = "rules/clocks.rs"]
+mod clocks;
 #[path = "rules/folding.rs"]
 mod folding;
 #[path = "rules/identity.rs"]
@@ -169,7 +173,7 @@ fn a_stable_update_is_applied_another_waits() {
     assert_eq!((one.value(), one.waiting_len()), (&Trace(vec![1, 3]), 1));
     // Trap 2: number 2 waits although the value timestamp has reached 3.
     assert_eq!(*one.value_ts(), ts([(ONE, 3)]));
-    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 4, [])]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 4, [])]), NOW)
         .expect("records");
     assert_eq!(
         (one.value(), one.waiting_len()),
@@ -185,11 +189,11 @@ fn a_query_is_answered_only_from_a_value_that_covers_prev() {
     let prev = ts([(TWO, 2)]);
     assert!(one.query(&prev, NOW).expect("not refused").is_none());
     assert_eq!(one.missing(&prev), ts([(TWO, 1)]));
-    one.receive(offer(TWO, [(TWO, 2)], vec![record((TWO, 1), 1, [])]))
+    one.receive(offer(TWO, [(TWO, 2)], vec![record((TWO, 1), 1, [])]), NOW)
         .expect("records");
     assert!(one.query(&prev, NOW).expect("not refused").is_none());
     assert_eq!(one.missing(&prev), ts([(TWO, 2)]));
-    one.receive(offer(TWO, [(TWO, 2)], vec![record((TWO, 2), 2, [])]))
+    one.receive(offer(TWO, [(TWO, 2)], vec![record((TWO, 2), 2, [])]), NOW)
         .expect("records");
     let view = one
         .query(&prev, NOW)
@@ -203,9 +207,9 @@ fn a_query_is_answered_only_from_a_value_that_covers_prev() {
 #[test]
 fn missing_records_are_pulled_from_who_has_them() {
     let mut one = replica(ONE);
-    one.receive(offer(TWO, [(TWO, 1)], vec![]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![]), NOW)
         .expect("a report");
-    one.receive(offer(THREE, [(TWO, 2), (THREE, 1)], vec![]))
+    one.receive(offer(THREE, [(TWO, 2), (THREE, 1)], vec![]), NOW)
         .expect("a report");
     assert_eq!(one.sources(&ts([(TWO, 2)])), [THREE]);
     assert_eq!(one.sources(&ts([(TWO, 3)])), [TWO, THREE]);
@@ -276,17 +280,19 @@ fn a_retry_gets_the_first_reply() {
     assert_eq!((one.value(), one.log_len()), (&Trace(vec![1]), 1));
 }
 
-/// [+] Update: a reply's clock is at least every time received, and physical time.
+/// [+] Update: a reply's clock is at least every time received, but not physical time, which
+/// may be wrong.
 #[test]
 fn the_clock_of_a_reply_covers_every_time_received() {
     let mut one = replica(ONE);
-    assert_eq!(one.update(update(1, []), NOW).expect("accepted").clock, NOW);
+    let first = one.update(update(1, []), NOW).expect("accepted");
+    assert_eq!(first.clock, Time(1));
     let ahead = Update {
         time: Time(NOW.0 + 5),
         ..update(2, [])
     };
     let ahead = Record::new(TWO, 1, ahead).expect("a record that can be");
-    one.receive(offer(TWO, [(TWO, 1)], vec![ahead]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![ahead]), NOW)
         .expect("records");
     let view = one
         .query(&ts([]), NOW)
@@ -309,7 +315,7 @@ fn records_are_accepted_in_order_without_holes() {
         record((THREE, 2), 5, []),
     ];
     let received = one
-        .receive(offer(TWO, [(TWO, 9)], records))
+        .receive(offer(TWO, [(TWO, 9)], records), NOW)
         .expect("records");
     assert_eq!(received.accepted, [(TWO, 1..=1), (THREE, 1..=2)]);
     assert_eq!(received.ignored, 3);
@@ -327,7 +333,7 @@ fn causes_are_applied_before_effects() {
         record((TWO, 1), 1, []),
         record((TWO, 2), 2, [(TWO, 1)]),
     ];
-    one.receive(offer(TWO, [(TWO, 2)], records))
+    one.receive(offer(TWO, [(TWO, 2)], records), NOW)
         .expect("records");
     assert_eq!(*one.value(), Trace(vec![1, 2, 3]));
 }
@@ -342,11 +348,14 @@ fn an_effect_does_not_overtake_a_cause_that_is_set_free_with_it() {
         record((TWO, 2), 2, [(TWO, 1), (THREE, 1)]),
         record((TWO, 3), 3, []),
     ];
-    one.receive(offer(TWO, [(TWO, 3)], records))
+    one.receive(offer(TWO, [(TWO, 3)], records), NOW)
         .expect("records");
     assert_eq!(*one.value(), Trace(vec![3]));
-    one.receive(offer(THREE, [(THREE, 1)], vec![record((THREE, 1), 4, [])]))
-        .expect("records");
+    one.receive(
+        offer(THREE, [(THREE, 1)], vec![record((THREE, 1), 4, [])]),
+        NOW,
+    )
+    .expect("records");
     assert_eq!(*one.value(), Trace(vec![3, 4, 1, 2]));
 }
 
@@ -357,11 +366,14 @@ fn the_second_record_of_an_update_counts_when_it_is_stable() {
     let mut one = replica(ONE);
     one.update(update(1, []), NOW).expect("accepted");
     let other = record((TWO, 1), 1, [(THREE, 1)]);
-    one.receive(offer(TWO, [(TWO, 1)], vec![other]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![other]), NOW)
         .expect("records");
     assert_eq!((one.value_ts(), one.waiting_len()), (&ts([(ONE, 1)]), 1));
-    one.receive(offer(THREE, [(THREE, 1)], vec![record((THREE, 1), 2, [])]))
-        .expect("records");
+    one.receive(
+        offer(THREE, [(THREE, 1)], vec![record((THREE, 1), 2, [])]),
+        NOW,
+    )
+    .expect("records");
     assert_eq!(*one.value_ts(), ts([(ONE, 1), (TWO, 1), (THREE, 1)]));
     assert_eq!(*one.value(), Trace(vec![1, 2]));
 }
@@ -372,11 +384,11 @@ fn the_second_record_of_an_update_counts_when_it_is_stable() {
 fn what_a_later_record_makes_stable_is_applied() {
     let mut one = replica(ONE);
     let waits = record((TWO, 1), 1, [(THREE, 1)]);
-    one.receive(offer(TWO, [(TWO, 1)], vec![waits]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![waits]), NOW)
         .expect("records");
     one.update(update(2, [(TWO, 1)]), NOW).expect("accepted");
     assert_eq!(one.waiting_len(), 2);
-    one.receive(offer(TWO, [(TWO, 2)], vec![record((TWO, 2), 3, [])]))
+    one.receive(offer(TWO, [(TWO, 2)], vec![record((TWO, 2), 3, [])]), NOW)
         .expect("records");
     assert_eq!((one.waiting_len(), one.value()), (1, &Trace(vec![3, 2])));
 }
@@ -387,7 +399,7 @@ fn what_a_later_record_makes_stable_is_applied() {
 fn the_parts_of_a_state_are_the_state() {
     let mut one = replica(ONE);
     one.update(update(1, []), NOW).expect("accepted");
-    one.receive(offer(TWO, [], vec![record((TWO, 1), 2, [(THREE, 1)])]))
+    one.receive(offer(TWO, [], vec![record((TWO, 1), 2, [(THREE, 1)])]), NOW)
         .expect("records");
     let whole = one.state();
     let session = SessionId(7);
@@ -411,27 +423,27 @@ fn the_parts_of_a_state_are_the_state() {
 #[test]
 fn a_record_goes_when_it_is_applied_and_known_everywhere() {
     let mut one = replica(ONE);
-    one.receive(offer(TWO, [], vec![])).expect("a report");
-    one.receive(knowing(offer(THREE, [], vec![]), [TWO]))
+    one.receive(offer(TWO, [], vec![]), NOW).expect("a report");
+    one.receive(knowing(offer(THREE, [], vec![]), [TWO]), NOW)
         .expect("a report");
     one.update(update(1, []), NOW).expect("accepted");
     one.update(update(2, [(TWO, 1)]), NOW).expect("accepted");
     one.update(update(3, []), NOW).expect("accepted");
     assert_eq!(offered(one.message(TWO, Scope::All)).records.len(), 3);
     assert_eq!(one.log_len(), 3);
-    one.receive(offer(TWO, [(ONE, 3)], vec![]))
+    one.receive(offer(TWO, [(ONE, 3)], vec![]), NOW)
         .expect("a report");
     assert_eq!(one.log_len(), 3);
-    one.receive(offer(THREE, [(ONE, 3)], vec![]))
+    one.receive(offer(THREE, [(ONE, 3)], vec![]), NOW)
         .expect("a report");
     assert_eq!(
         one.log_len(),
         2,
         "the waiting one stays, and what follows it"
     );
-    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 4, [])]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 4, [])]), NOW)
         .expect("records");
-    one.receive(offer(THREE, [(TWO, 1)], vec![]))
+    one.receive(offer(THREE, [(TWO, 1)], vec![]), NOW)
         .expect("a report");
     assert_eq!(one.log_len(), 0);
 }
@@ -440,10 +452,10 @@ fn a_record_goes_when_it_is_applied_and_known_everywhere() {
 #[test]
 fn a_later_incarnation_takes_the_place_of_an_earlier() {
     let mut one = replica(ONE);
-    one.receive(offer(TWO, [], vec![])).expect("a report");
+    one.receive(offer(TWO, [], vec![]), NOW).expect("a report");
     one.update(update(1, []), NOW).expect("accepted");
     let reborn = ReplicaId::new(2, 2);
-    one.receive(offer(reborn, [(ONE, 1)], vec![]))
+    one.receive(offer(reborn, [(ONE, 1)], vec![]), NOW)
         .expect("a report");
     assert_eq!(one.log_len(), 0);
     assert_eq!(one.members().collect::<Vec<_>>(), [ONE, TWO, reborn]);
@@ -456,7 +468,7 @@ fn the_retired_neither_speak_nor_serve() {
     let mut one = replica(ONE);
     one.meet([ReplicaId::new(2, 2)]);
     let late = offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]);
-    let received = one.receive(late).expect("it is heard");
+    let received = one.receive(late, NOW).expect("it is heard");
     assert!(received.retired && one.replica_ts().is_empty());
     one.meet([ReplicaId::new(1, 2)]);
     assert!(one.is_retired());
@@ -502,10 +514,10 @@ fn a_retirement_counts_when_nothing_more_can_come() {
         ),
     ];
     for (report, why) in steps {
-        one.receive(report).expect("a report");
+        one.receive(report, NOW).expect("a report");
         assert_eq!(one.waiting_len(), 1, "{why}");
     }
-    one.receive(offer(THREE, [], vec![record((TWO, 1), 2, [])]))
+    one.receive(offer(THREE, [], vec![record((TWO, 1), 2, [])]), NOW)
         .expect("records");
     assert_eq!(one.value(), &Trace(vec![2, 1]));
     // The effect carries what is lost: it must not be stable where that may still come.
@@ -525,16 +537,16 @@ fn no_retirement_counts_before_joining() {
     let own = ReplicaId::new(1, 2);
     let mut reborn = newcomer(own);
     reborn
-        .receive(offer(TWO, [], vec![record((TWO, 1), 1, [(ONE, 1)])]))
+        .receive(offer(TWO, [], vec![record((TWO, 1), 1, [(ONE, 1)])]), NOW)
         .expect("records");
     assert!(!reborn.has_joined(), "the member does not know it");
     reborn
-        .receive(knowing(offer(TWO, [(TWO, 2)], vec![]), [own]))
+        .receive(knowing(offer(TWO, [(TWO, 2)], vec![]), [own]), NOW)
         .expect("a report");
     assert!(!reborn.has_joined(), "it has not all that the member has");
     assert_eq!(reborn.waiting_len(), 1);
     reborn
-        .receive(knowing(offer(TWO, [(TWO, 1)], vec![]), [own]))
+        .receive(knowing(offer(TWO, [(TWO, 1)], vec![]), [own]), NOW)
         .expect("a report");
     assert!(reborn.has_joined());
     assert_eq!(reborn.waiting_len(), 0);
@@ -552,13 +564,13 @@ fn after_a_crash_of_all_hearing_from_all_is_joining() {
     ] {
         let mut one = newcomer(own);
         let disk = knowing(offer(own, [], vec![]), [ONE, TWO, THREE]);
-        one.receive(disk).expect("its own disk");
+        one.receive(disk, NOW).expect("its own disk");
         assert_eq!(one.standing(), Standing::Recovered);
         for (from, standing) in [TWO, THREE].into_iter().zip(standings) {
             assert!(!one.has_joined());
             let mut report = offered(knowing(offer(from, [(TWO, 9)], vec![]), [own]));
             report.standing = standing;
-            one.receive(Message::Offer(report)).expect("a report");
+            one.receive(Message::Offer(report), NOW).expect("a report");
         }
         assert_eq!(one.has_joined(), joined, "{standings:?}");
     }
@@ -569,7 +581,7 @@ fn after_a_crash_of_all_hearing_from_all_is_joining() {
 #[test]
 fn a_new_server_waits_for_a_second_member_to_know_it() {
     let mut one = replica(ONE);
-    one.receive(offer(TWO, [], vec![])).expect("a report");
+    one.receive(offer(TWO, [], vec![]), NOW).expect("a report");
     one.update(update(1, []), NOW).expect("accepted");
     let sent = |one: &Replica<Trace>, to| {
         let records = offered(one.message(to, Scope::All)).records.len();
@@ -577,13 +589,15 @@ fn a_new_server_waits_for_a_second_member_to_know_it() {
         records
     };
     assert_eq!(sent(&one, TWO), 1, "there is no other");
-    one.receive(offer(THREE, [], vec![])).expect("a report");
+    one.receive(offer(THREE, [], vec![]), NOW)
+        .expect("a report");
     assert_eq!(sent(&one, THREE), 0, "two has not reported to know it");
-    one.receive(knowing(offer(TWO, [], vec![]), [THREE]))
+    one.receive(knowing(offer(TWO, [], vec![]), [THREE]), NOW)
         .expect("a report");
     assert_eq!(sent(&one, THREE), 1);
     let reborn = ReplicaId::new(3, 2);
-    one.receive(offer(reborn, [], vec![])).expect("a report");
+    one.receive(offer(reborn, [], vec![]), NOW)
+        .expect("a report");
     assert_eq!(sent(&one, reborn), 1, "the server is known");
     assert_eq!(sent(&one, THREE), 0, "that life of it is over");
 }
@@ -594,7 +608,7 @@ fn a_new_server_waits_for_a_second_member_to_know_it() {
 fn a_server_is_retired_for_good() {
     let mut one = replica(ONE);
     one.found();
-    one.receive(offer(TWO, [], vec![])).expect("a report");
+    one.receive(offer(TWO, [], vec![]), NOW).expect("a report");
     one.update(update(1, [(TWO, 9)]), NOW).expect("accepted");
     assert_eq!((one.waiting_len(), one.log_len()), (1, 1));
     assert!(one.retire(2));
@@ -605,11 +619,13 @@ fn a_server_is_retired_for_good() {
     assert_eq!(view.expect("it covers").lost, [TWO]);
 
     let late = offer(ReplicaId::new(2, 7), [], vec![record((TWO, 1), 2, [])]);
-    let received = one.receive(late).expect("it is left alone");
+    let received = one.receive(late, NOW).expect("it is left alone");
     assert!(received.retired && received.accepted.is_empty());
 
     let mut two = replica(TWO);
-    let received = two.receive(one.message(TWO, Scope::All)).expect("a report");
+    let received = two
+        .receive(one.message(TWO, Scope::All), NOW)
+        .expect("a report");
     assert!(received.met && two.is_retired());
     let refusal = Err(Refusal::Retired { replica: TWO });
     assert_eq!(two.query(&ts([]), NOW).map(|_| ()), refusal);
@@ -624,9 +640,10 @@ fn a_message_is_bounded_and_without_holes() {
         ..Limits::default()
     };
     let mut one = founded(ONE, limits);
-    one.receive(offer(THREE, [], vec![])).expect("a report");
+    one.receive(offer(THREE, [], vec![]), NOW)
+        .expect("a report");
     let others = vec![record((TWO, 1), 9, []), record((TWO, 2), 8, [])];
-    one.receive(knowing(offer(TWO, [(TWO, 2)], others), [THREE]))
+    one.receive(knowing(offer(TWO, [(TWO, 2)], others), [THREE]), NOW)
         .expect("records");
     for sequence in 1..=3 {
         one.update(update(sequence, []), NOW).expect("accepted");
@@ -641,7 +658,7 @@ fn a_message_is_bounded_and_without_holes() {
             unreachable!()
         };
         report.replica_ts = has.clone();
-        one.receive(Message::Offer(report)).expect("a report");
+        one.receive(Message::Offer(report), NOW).expect("a report");
         let sent = offered(one.message(THREE, Scope::All));
         assert!(sent.records.len() <= 2);
         for record in &sent.records {
@@ -666,7 +683,7 @@ fn ten_thousand_updates_may_wait() {
         one.update(after, NOW).expect("accepted");
     }
     assert_eq!((one.waiting_len(), one.value().0.len()), (10_000, 0));
-    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]), NOW)
         .expect("records");
     assert_eq!(one.value().0, (1..=10_001).collect::<Vec<_>>());
 }
@@ -680,7 +697,7 @@ fn a_full_log_keeps_what_waits_and_refuses_more_of_it() {
         ..Limits::default()
     };
     let mut one = founded(ONE, limits);
-    one.receive(offer(TWO, [], vec![])).expect("a report");
+    one.receive(offer(TWO, [], vec![]), NOW).expect("a report");
     for sequence in 1..=9 {
         one.update(update(sequence, []), NOW).expect("accepted");
     }
@@ -702,15 +719,18 @@ fn a_full_log_keeps_what_waits_and_refuses_more_of_it() {
 fn a_join_applies_what_either_side_has_applied() {
     let waits = || record((TWO, 1), 1, [(THREE, 1)]);
     let mut one = replica(ONE);
-    one.receive(offer(TWO, [(TWO, 1)], vec![waits()]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![waits()]), NOW)
         .expect("records");
     let mut two = replica(TWO);
-    two.receive(offer(ONE, [], vec![])).expect("a report");
-    two.receive(offer(THREE, [(THREE, 1)], vec![record((THREE, 1), 2, [])]))
-        .expect("records");
+    two.receive(offer(ONE, [], vec![]), NOW).expect("a report");
+    two.receive(
+        offer(THREE, [(THREE, 1)], vec![record((THREE, 1), 2, [])]),
+        NOW,
+    )
+    .expect("records");
     two.update(update(1, [(THREE, 1)]), NOW).expect("accepted");
     let received = one
-        .receive(Message::State(Box::new(two.state())))
+        .receive(Message::State(Box::new(two.state())), NOW)
         .expect("a state");
     assert!(received.joined);
     assert_eq!((one.value(), one.waiting_len()), (two.value(), 0));
@@ -718,11 +738,11 @@ fn a_join_applies_what_either_side_has_applied() {
 
     let mut three = replica(THREE);
     three
-        .receive(offer(TWO, [(TWO, 1)], vec![waits()]))
+        .receive(offer(TWO, [(TWO, 1)], vec![waits()]), NOW)
         .expect("records");
     let before = replica(ONE).state();
     three
-        .receive(Message::State(Box::new(before)))
+        .receive(Message::State(Box::new(before)), NOW)
         .expect("a state");
     assert_eq!(
         three.waiting_len(),
@@ -737,7 +757,7 @@ fn a_retry_is_known_after_a_join() {
     let mut one = replica(ONE);
     let first = one.update(update(1, []), NOW).expect("accepted");
     let mut two = replica(TWO);
-    two.receive(Message::State(Box::new(one.state())))
+    two.receive(Message::State(Box::new(one.state())), NOW)
         .expect("a state");
     let again = two.update(update(1, []), NOW).expect("answered");
     assert_eq!((again.ts, again.number), (first.ts, None));
@@ -747,7 +767,7 @@ fn a_retry_is_known_after_a_join() {
 #[test]
 fn a_malformed_state_is_refused() {
     let mut one = replica(ONE);
-    one.receive(offer(TWO, [], vec![])).expect("a report");
+    one.receive(offer(TWO, [], vec![]), NOW).expect("a report");
     one.update(update(1, []), NOW).expect("accepted");
     let good = one.state();
     let entry = |number| LogEntry {
@@ -758,7 +778,7 @@ fn a_malformed_state_is_refused() {
         let mut state = good.clone();
         change(&mut state);
         let mut two = replica(TWO);
-        let received = two.receive(Message::State(Box::new(state)));
+        let received = two.receive(Message::State(Box::new(state)), NOW);
         assert_eq!(received, Err(error));
         assert_eq!(
             (two.value(), two.replica_ts()),
@@ -794,10 +814,10 @@ fn a_member_holds_back_what_it_has_not_reported() {
     }
     let held = |one: &Replica<Trace>| [ONE, TWO, THREE].map(|peer| one.holds_back(peer));
     assert_eq!(held(&one), [0, 3, 3]);
-    one.receive(offer(TWO, [(ONE, 2)], vec![]))
+    one.receive(offer(TWO, [(ONE, 2)], vec![]), NOW)
         .expect("a report");
     assert_eq!(held(&one), [0, 1, 3]);
-    one.receive(offer(THREE, [(ONE, 1)], vec![]))
+    one.receive(offer(THREE, [(ONE, 1)], vec![]), NOW)
         .expect("a report");
     // The first is with all of them, and gone.
     assert_eq!((one.log_len(), held(&one)), (2, [0, 1, 2]));

@@ -8,6 +8,7 @@ use std::{
 use backfence_gossip::{Message, Replica, ReplicaId, Scope, Timestamp};
 
 use crate::{
+    requests::NOW,
     shared::Shared,
     state::{Cluster, Issued},
     tally::{Tally, Updates},
@@ -148,7 +149,7 @@ fn gossip(replicas: &mut [Replica<Tally>]) -> Result<bool, String> {
 
 fn receive(replica: &mut Replica<Tally>, message: Message<Tally>) -> Result<bool, String> {
     let before = replica.clone();
-    match replica.receive(message) {
+    match replica.receive(message, NOW) {
         Ok(_) => Ok(*replica != before),
         Err(error) => Err(format!("{} refuses a state: {error}", replica.id())),
     }

@@ -8,6 +8,7 @@ use crate::{
     action::Content,
     judge::{Invariant, Violation, caught, check_growth, check_value, grows},
     model::{Step, System},
+    requests::NOW,
     state::{Cluster, Node, Packet},
     tally::Tally,
 };
@@ -20,7 +21,7 @@ impl System {
         let before = next.nodes[at].replica.clone();
         let message = Message::clone(&packet.message);
         let received = self
-            .touch(next, at, |replica| replica.receive(message))?
+            .touch(next, at, |replica| replica.receive(message, NOW))?
             .map_err(|error| {
                 let what = format!("{} refuses a state: {error}", before.id());
                 Violation::new(Invariant::Sound, what)
@@ -55,7 +56,7 @@ impl System {
         }
         let replica = caught(|| {
             let mut replica = Replica::new(id, Tally::default(), self.setup.limits());
-            let recovered = replica.receive(Message::State(Box::new(stored.clone())));
+            let recovered = replica.receive(Message::State(Box::new(stored.clone())), NOW);
             recovered.map(|_| replica)
         })?
         .map_err(|error| {
@@ -129,7 +130,7 @@ impl System {
 pub(crate) fn idle(replica: &Replica<Tally>, packet: &Packet) -> bool {
     caught(|| {
         let mut after = replica.clone();
-        let received = after.receive(Message::clone(&packet.message));
+        let received = after.receive(Message::clone(&packet.message), NOW);
         received.is_ok() && after == *replica
     })
     .unwrap_or(false)

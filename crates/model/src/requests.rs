@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Physical time stands still: the order of updates comes from what sessions saw.
-const NOW: Time = Time(0);
+pub(crate) const NOW: Time = Time(0);
 
 impl System {
     /// A session sends its update, for the first time or again, and hears the reply

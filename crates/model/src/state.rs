@@ -4,6 +4,7 @@ use backfence_gossip::{Message, Replica, ReplicaId, Session, SessionId, State, U
 
 use crate::{
     judge::Violation,
+    requests::NOW,
     setup::{Disk, Setup},
     shared::{Pool, Shared},
     tally::{Tally, Updates},
@@ -125,7 +126,7 @@ fn introduce(replicas: &mut [Replica<Tally>]) {
             for (to, replica) in replicas.iter_mut().enumerate() {
                 if to != from {
                     let _ = replica
-                        .receive(Message::Offer(report.clone()))
+                        .receive(Message::Offer(report.clone()), NOW)
                         .expect("a report is never malformed");
                 }
             }

@@ -374,4 +374,9 @@ impl Value for Ratings {
     fn digest(update: &Update<Operation>) -> Digest {
         update.operation.digest(update.time)
     }
+
+    fn latest(&self) -> Time {
+        let times = self.overlay.after(None).map(|(.., cell)| cell.time);
+        times.max().unwrap_or_default()
+    }
 }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod age;
+mod clocks;
 mod core;
 mod exchange;
 mod identity;
@@ -26,9 +27,10 @@ use tokio::{
 };
 
 use self::admission::Admission;
+use self::clocks::Complaints;
 pub(crate) use self::{
     core::{Core, UpdateError},
-    exchange::NotTaken,
+    exchange::{Clock, NotTaken},
     identity::{BUILD, Identity},
 };
 use crate::{
@@ -73,6 +75,8 @@ pub(crate) struct Copy {
     admission: watch::Sender<Admission>,
     /// How many messages peers were sent.
     events: AtomicU64,
+    /// Whose clocks were said to be wrong.
+    clocks: Mutex<Complaints>,
     /// The newest version of the wire that is spoken.
     newest: u32,
 }
@@ -117,7 +121,7 @@ impl Copy {
         let (disk, recovered) = start.disk.unzip();
         let mut unwritten = recovered.as_ref().map(Unwritten::after);
         if let Some(recovered) = recovered {
-            written::recover(&mut replica, recovered)?;
+            written::recover(&mut replica, recovered, environment.now())?;
         }
         replica.meet(start.members.iter().copied());
         if start.first {
@@ -150,6 +154,7 @@ impl Copy {
             identity: watch::Sender::new(identity),
             admission: watch::Sender::new(Admission::at_start(start.differs)),
             events: AtomicU64::new(0),
+            clocks: Mutex::default(),
             newest: config.limits.version,
         })
     }
@@ -282,6 +287,12 @@ impl Copy {
     /// Physical time.
     pub(crate) fn now(&self) -> Time {
         self.environment.now()
+    }
+
+    /// What a session is to be told that the clock shows; 0 where it may be wrong.
+    pub(crate) fn tells(&self) -> Time {
+        let now = self.now();
+        self.held().replica.tells(now)
     }
 
     /// Marked changed whenever there is something to push.

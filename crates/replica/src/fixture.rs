@@ -43,5 +43,7 @@ pub(crate) fn report_all(
         horizon: Time::default(),
         settled: Time::default(),
     };
-    let _ = replica.receive(Message::Offer(report)).expect("a report");
+    let _ = replica
+        .receive(Message::Offer(report), Time::default())
+        .expect("a report");
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backfence_gossip::{Message, ReplicaId, Scope};
+use backfence_gossip::{Message, ReplicaId, Scope, Time};
 use backfence_process::CancellationToken;
 use backfence_ratings::Ratings;
 use backfence_wire::{
@@ -14,7 +14,7 @@ use tonic::{Status, Streaming};
 
 use crate::{
     cluster::{Claim, Strangers},
-    copy::{BUILD, Copy, NotTaken, Told},
+    copy::{BUILD, Clock, Copy, NotTaken, Told},
 };
 
 /// How long the other side may take for one message.
@@ -24,9 +24,11 @@ const CHUNK: usize = 1 << 20;
 /// Most bytes of an encoded state. A peer that sends more is hung up on.
 const MAX_STATE: usize = 1 << 30;
 
-/// What is heard of a peer: the message, and whether it asks for records.
+/// What is heard of a peer: the message, what its clock showed (0 where it does not say), and
+/// whether it asks for records.
 pub(crate) struct Heard {
     pub(crate) message: Message<Ratings>,
+    pub(crate) clock: Time,
     pub(crate) pull: bool,
 }
 
@@ -98,7 +100,8 @@ pub(crate) async fn serve(
                 return Ok(());
             };
             refuse_if_full(&copy, &heard.message)?;
-            copy.receive(peer.cluster, heard.message).await?;
+            let clock = Clock::Called(heard.clock);
+            copy.receive(peer.cluster, heard.message, clock).await?;
             let answer = if heard.pull {
                 copy.message(peer.id, Scope::All).await
             } else {
@@ -158,6 +161,11 @@ pub(crate) async fn hear_hello(
     if id == own {
         return refused(format!("replica {id} cannot gossip with itself"));
     }
+    if let Err(why) = copy.may_be(id) {
+        return refused(format!(
+            "replica {own} at {here} does not gossip with {id} at {there}: {why}"
+        ));
+    }
     let (spoken, heard) = (copy.versions(), Versions::from(hello.wire));
     let Some(version) = spoken.common(heard) else {
         return refused(format!(
@@ -208,9 +216,13 @@ pub(crate) async fn hear(
     loop {
         match message.body {
             Some(Body::Offer(offer)) if bytes.is_empty() => {
-                let pull = offer.pull;
+                let (pull, clock) = (offer.pull, Time(offer.now_us));
                 let message = Message::Offer(read_offer(peer, offer).map_err(malformed)?);
-                return Ok(Some(Heard { message, pull }));
+                return Ok(Some(Heard {
+                    message,
+                    clock,
+                    pull,
+                }));
             }
             Some(Body::State(chunk)) => {
                 if bytes.len() + chunk.bytes.len() > MAX_STATE {
@@ -219,10 +231,12 @@ pub(crate) async fn hear(
                 bytes.extend(chunk.bytes);
                 if chunk.last {
                     let state = decode::<v1::State>(&bytes).map_err(malformed)?;
+                    let clock = Time(state.now_us);
                     let state = read_state(peer, copy.base.clone(), state).map_err(malformed)?;
                     let message = Message::State(Box::new(state));
                     return Ok(Some(Heard {
                         message,
+                        clock,
                         pull: false,
                     }));
                 }

@@ -18,7 +18,7 @@ use tonic::{Code, Status, Streaming};
 
 use crate::{
     Config,
-    copy::Copy,
+    copy::{Clock, Copy},
     gossip::{Ended, MESSAGE, Peer, Says, hear, hear_hello, refuse_if_full},
 };
 
@@ -271,7 +271,11 @@ impl Stream {
         self.copy.heard(self.peer.id, sent);
         let more = matches!(&heard.message, Message::Offer(offer) if offer.more);
         refuse_if_full(&self.copy, &heard.message)?;
-        let is_news = self.copy.receive(self.peer.cluster, heard.message).await?;
+        let clock = Clock::Sought(heard.clock);
+        let is_news = self
+            .copy
+            .receive(self.peer.cluster, heard.message, clock)
+            .await?;
         Ok(more && is_news)
     }
 }

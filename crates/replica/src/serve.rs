@@ -82,7 +82,7 @@ impl Serving {
             self.ready.extend(told.map(|told| told.what));
         }
         while let Some(mut reply) = self.waiting.poll(context) {
-            reply.now_us = self.copy.now().0;
+            reply.now_us = self.copy.tells().0;
             self.ready.push_back(reply);
         }
         while let Some(identity) = &mut self.identity
@@ -122,7 +122,10 @@ impl Serving {
             }
         }
         let is_news = has_ended || !batch.is_empty();
-        let now_us = self.copy.now().0;
+        if batch.is_empty() && !has_ended {
+            return false;
+        }
+        let now_us = self.copy.tells().0;
         batch::answer(&self.copy, batch, &mut self.waiting, |mut told| {
             told.what.now_us = now_us;
             if self.copy.has_reached(told.after) {

@@ -27,6 +27,7 @@
 mod disk;
 mod faults;
 mod hello;
+mod hostile;
 mod ledger;
 mod node;
 mod oracle;

@@ -1,11 +1,16 @@
 //! A server: its replica while it lives, its disk, and what waits for the disk.
 
+use std::time::Duration;
+
 use backfence_gossip::{
     Limits, MalformedState, Message, Received, Replica, ReplicaId, Time, Timestamp,
 };
 use fixedbitset::FixedBitSet;
 
 use crate::{disk::Disk, hello::Heard, ledger::Ledger, oracle::Seen, packet::Packet};
+
+/// Farther than this a clock goes back.
+const STANDS: Duration = Duration::from_secs(5);
 
 pub(crate) struct Node {
     server: u32,
@@ -20,7 +25,7 @@ pub(crate) struct Node {
     pub(crate) held: Vec<Held>,
     /// Apart from true time, in milliseconds.
     pub(crate) skew: i64,
-    /// The latest that its clock has shown: like the real one it never goes back.
+    /// What its clock has shown: like the real one it stands rather than go back a little.
     clock: Time,
     pub(crate) disk: Disk,
     backup: Option<Disk>,
@@ -84,7 +89,9 @@ impl Node {
     /// What its clock shows at true time `truth`.
     pub(crate) fn now(&mut self, truth: Time) -> Time {
         let shown = Time(truth.0.saturating_add_signed(self.skew * 1000));
-        self.clock = self.clock.max(shown);
+        if shown > self.clock || self.clock.since(shown) > STANDS {
+            self.clock = shown;
+        }
         self.clock
     }
 
@@ -246,7 +253,7 @@ impl Node {
     fn recover(&self) -> Option<Replica<Ledger>> {
         let mut replica = Replica::new(self.id(), Ledger::default(), self.limits);
         for message in self.disk.messages(self.id()) {
-            match replica.receive(message) {
+            match replica.receive(message, self.clock) {
                 // Some records are in the checkpoint too.
                 Ok(received) => assert!(!received.retired && !received.outdated),
                 Err(MalformedState::Retired { .. }) => return None,

@@ -83,7 +83,7 @@ impl Oracle {
 
     /// What the update that was just made does.
     pub(crate) fn made(&mut self, request: &Request) {
-        if let Body::Update(update) = &request.body {
+        if let Body::Update(update, _) = &request.body {
             let write = update.operation;
             self.updates[write.index].write = Some((update.time, update.id, write));
         }
@@ -304,10 +304,12 @@ impl Oracle {
         }
     }
 
-    /// At rest, when time has passed: every update is settled, everywhere.
-    pub(crate) fn check_settled(&self, replicas: &[&Replica<Ledger>]) -> Verdict {
+    /// At rest, when time has passed: every update is settled, everywhere, but for what is
+    /// dated ahead of `now`.
+    pub(crate) fn check_settled(&self, replicas: &[&Replica<Ledger>], now: Time) -> Verdict {
         let made = self.updates.iter().filter_map(|truth| truth.write);
-        let last = made.map(|(time, ..)| time).max().unwrap_or_default();
+        let made = made.map(|(time, ..)| time).filter(|&time| time <= now);
+        let last = made.max().unwrap_or_default();
         match replicas
             .iter()
             .find(|replica| replica.settled_everywhere() <= last)

@@ -36,6 +36,8 @@ pub(crate) enum Packet {
         /// The life to which it is sent.
         peer: ReplicaId,
         message: Message<Ledger>,
+        /// What the sender's clock showed.
+        now: Time,
         pull: bool,
     },
 }
@@ -44,6 +46,8 @@ pub(crate) enum Packet {
 pub(crate) struct Reply {
     pub(crate) ts: Timestamp,
     pub(crate) clock: Time,
+    /// What the replica's clock showed.
+    pub(crate) now: Time,
     /// What the session has seen and is lost for good.
     pub(crate) lost: Vec<ReplicaId>,
     pub(crate) kind: Kind,
@@ -54,8 +58,16 @@ impl Reply {
         Self {
             ts: Timestamp::new(),
             clock: Time(0),
+            now: Time(0),
             lost: Vec::new(),
             kind: Kind::Refused,
+        }
+    }
+
+    pub(crate) fn declined() -> Self {
+        Self {
+            kind: Kind::Declined,
+            ..Self::refused()
         }
     }
 
@@ -66,10 +78,11 @@ impl Reply {
         }
     }
 
-    pub(crate) fn answer(view: View<'_, Ledger>, held: &Held) -> Self {
+    pub(crate) fn answer(view: View<'_, Ledger>, held: &Held, now: Time) -> Self {
         Self {
             ts: view.ts.clone(),
             clock: view.clock,
+            now,
             lost: view.lost,
             kind: Kind::Answer {
                 hoped: held.hoped.clone().unwrap_or_default(),
@@ -93,6 +106,8 @@ pub(crate) enum Kind {
     /// No room, the clock is behind, or the replica is retired: the session tries on
     /// or gives up.
     Refused,
+    /// The replica's clock is suspect: the session tries on.
+    Declined,
     /// Some who remain do not understand the update, or another has its id: the session gives
     /// up.
     RefusedForGood,

@@ -84,7 +84,10 @@ pub enum Step {
     /// No replica is cut off.
     Heal,
     /// A replica's clock is set apart from true time: it jumps.
-    Skew { replica: u8, ms: i16 },
+    Skew { replica: u8, ms: i64 },
+    /// Somebody who is no replica, or a replica that is broken, says something to this one
+    /// that cannot be.
+    Poison { replica: u8, how: u8 },
     /// A new, empty replica joins.
     Join,
     /// An operator retires a replica for good, dead or alive, by telling another.
@@ -129,7 +132,7 @@ impl Plan {
         let mut weather = Weather::draw(&mut rng);
         // By a generator of its own, so that earlier seeds keep their plans.
         weather.retire = *pick(&mut StdRng::seed_from_u64(!seed), &[0, 0, 0, 2]);
-        Self {
+        let mut plan = Self {
             replicas,
             most_replicas: replicas + rng.random_range(0..=2),
             sessions: rng.random_range(2..=6),
@@ -143,8 +146,9 @@ impl Plan {
             ),
             versions: None,
             steps: (0..length).map(|_| weather.step(&mut rng)).collect(),
-        }
-        .with_misuse(seed)
+        };
+        plan.be_hostile(seed);
+        plan.with_misuse(seed)
     }
 
     /// In some runs clients do not keep to what is asked of them. By a generator of its own, so
@@ -223,11 +227,13 @@ impl Weather {
     fn step(&self, rng: &mut StdRng) -> Step {
         let (from, to): (u8, u8) = (rng.random(), rng.random());
         let (session, via, replica) = (rng.random(), rng.random(), to);
-        let (cell, packet, ms) = (
+        let (cell, packet, ms): (_, _, i16) = (
             rng.random_range(0..4),
             rng.random(),
             rng.random_range(-9000..9000),
         );
+        // Two that are apart by more than 5 s are suspect, one of them.
+        let ms = i64::from(ms) / 2;
         let choices = [
             (
                 120,

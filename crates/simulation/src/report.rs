@@ -116,6 +116,16 @@ report! {
     downgraded,
     /// Lives that had to begin with a newer program, since the disk needed it.
     disks_too_new,
+    /// Requests that were declined by a replica whose clock is suspect.
+    declined,
+    /// Messages that were refused, since something in them is dated too far ahead.
+    unbelieved,
+    /// Origins of records that were held back.
+    held,
+    /// Messages of peers that are nobody's, or broken; all were refused or held.
+    poisoned,
+    /// Clocks that were set hours or years apart from true time.
+    far,
     /// Updates of the newer kind that were accepted.
     newer,
     /// The same, although a life was old of which the replica had not heard.
@@ -128,7 +138,7 @@ report! {
     hung_up,
 }
 
-/// What only runs with two versions count is left out of the others.
+/// What only some runs count is left out of the others.
 const fn is_none(count: &usize) -> bool {
     *count == 0
 }
@@ -148,6 +158,7 @@ impl Report {
             + self.disks_lost
             + self.front_ends_lost
             + self.skewed
+            + self.poisoned
             + self.retired
     }
 

@@ -9,7 +9,7 @@ use crate::{
     plan::Plan,
     report::Report,
     trace::Trace,
-    world::{STEP, World},
+    world::{START, STEP, World},
 };
 
 /// Rounds without faults in which everything has to come to rest. A round moves one
@@ -122,8 +122,10 @@ impl World<'_> {
         let replicas = self.replicas();
         self.oracle.check_rest(&replicas)?;
         if Duration::from_millis(self.plan.late_ms) < STEP * ROUND {
-            self.oracle.check_settled(&replicas)?;
+            let now = START.after(self.elapsed());
+            self.oracle.check_settled(&replicas, now)?;
         }
+        self.check_clocks()?;
         match self.clients.iter().position(|client| client.open.is_some()) {
             Some(number) => Err((
                 "I4",

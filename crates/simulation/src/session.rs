@@ -33,8 +33,12 @@ pub(crate) struct Request {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Body {
-    Query { prev: Timestamp, cell: u8 },
-    Update(Update<Write>),
+    Query {
+        prev: Timestamp,
+        cell: u8,
+    },
+    /// And up to when what its session has seen is dated.
+    Update(Update<Write>, Time),
 }
 
 /// Which sequence number an update is given.
@@ -56,7 +60,7 @@ impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.body {
             Body::Query { prev, cell } => write!(f, "asks for cell {cell} with {prev}"),
-            Body::Update(update) => {
+            Body::Update(update, _) => {
                 let Write {
                     index,
                     cell,
@@ -79,7 +83,7 @@ impl Client {
     /// A client that has learned the time from whom it has met, and nothing else.
     pub(crate) fn new(number: usize, now: Time, elapsed: Duration) -> Self {
         let mut clock = HybridClock::default();
-        clock.observe(now, elapsed);
+        clock.observe(Time(0), now, elapsed);
         Self {
             session: Session::new(SessionId(number as u128)),
             clock,
@@ -129,7 +133,7 @@ impl Client {
             time,
             operation: write,
         };
-        self.begin(Body::Update(update))
+        self.begin(Body::Update(update, self.session.clock))
     }
 
     /// Whether it has made an update, of which the id can be used again.
@@ -152,7 +156,7 @@ impl Client {
         let open = self.open.take();
         let was_open = open.is_some();
         if let Some(Request {
-            body: Body::Update(_),
+            body: Body::Update(..),
             ..
         }) = &open
         {
@@ -161,10 +165,10 @@ impl Client {
         was_open
     }
 
-    /// Takes a reply in.
-    pub(crate) fn observe(&mut self, ts: &Timestamp, clock: Time, elapsed: Duration) {
-        self.session.observe(ts, clock);
-        self.clock.observe(clock, elapsed);
+    /// Takes a reply in, with its clock and what that of its replica showed.
+    pub(crate) fn observe(&mut self, ts: &Timestamp, clock: (Time, Time), elapsed: Duration) {
+        self.session.observe(ts, clock.0);
+        self.clock.observe(clock.0, clock.1, elapsed);
     }
 
     fn begin(&mut self, body: Body) -> Request {

@@ -1,6 +1,8 @@
 //! What happens when a packet arrives.
 
-use backfence_gossip::{Message, Refusal, Scope, Timestamp, Update};
+use backfence_gossip::{
+    MalformedState, Message, Refusal, Scope, Time, Timestamp, Unbelievable, Update,
+};
 
 use crate::{
     Violation,
@@ -53,12 +55,13 @@ impl World<'_> {
                 to,
                 peer,
                 message,
+                now,
                 pull,
             } => {
                 if self.nodes[to].replica.is_none() || !self.is_heard(to, peer, &message)? {
                     return Ok(());
                 }
-                self.receive(from, to, message, pull)?;
+                self.receive(from, to, (message, now), pull)?;
                 self.check(to)
             }
         }
@@ -89,8 +92,8 @@ impl World<'_> {
                 self.report.waited += usize::from(self.nodes[at].held.len() == before);
                 Ok(())
             }
-            Body::Update(update) => {
-                let reply = self.update(at, update)?;
+            Body::Update(update, seen) => {
+                let reply = self.update(at, update, seen)?;
                 self.say(
                     at,
                     Packet::Reply {
@@ -106,12 +109,12 @@ impl World<'_> {
         }
     }
 
-    fn update(&mut self, at: usize, update: Update<Write>) -> Result<Reply, Violation> {
+    fn update(&mut self, at: usize, update: Update<Write>, seen: Time) -> Result<Reply, Violation> {
         let (Write { index, newer, .. }, now) = (update.operation, self.now(at));
         let node = &mut self.nodes[at];
         let is_retired = node.retired;
         let replica = node.replica.as_mut().expect("only the living are asked");
-        match replica.update(update, now) {
+        match replica.update_after(update, seen, now) {
             Ok(accepted) => {
                 match accepted.number {
                     Some(number) => {
@@ -129,6 +132,7 @@ impl World<'_> {
                 Ok(Reply {
                     ts: accepted.ts,
                     clock: accepted.clock,
+                    now,
                     lost: accepted.lost,
                     kind: Kind::Accepted { index },
                 })
@@ -142,6 +146,10 @@ impl World<'_> {
                 Ok(Reply::refused())
             }
             Err(Refusal::NotJoined { .. }) => Ok(Reply::refused()),
+            Err(Refusal::Suspect { .. }) => {
+                self.report.declined += 1;
+                Ok(Reply::declined())
+            }
             Err(Refusal::TooNew { .. }) if newer && self.too_old_for_newer(at).is_some() => {
                 self.report.too_new += 1;
                 Ok(Reply::final_refusal())
@@ -166,7 +174,7 @@ impl World<'_> {
         &mut self,
         from: usize,
         at: usize,
-        message: Message<Ledger>,
+        (message, theirs): (Message<Ledger>, Time),
         pull: bool,
     ) -> Result<(), Violation> {
         let brought = !matches!(&message, Message::Offer(offer) if offer.records.is_empty());
@@ -175,20 +183,27 @@ impl World<'_> {
             self.trace
                 .note(self.steps, here, there, || describe(&message));
         }
-        let peer = message.from();
+        let (peer, now) = (message.from(), self.now(at));
         let node = &mut self.nodes[at];
         let replica = node.replica.as_mut().expect("only the living are told");
-        match replica.receive(message) {
+        replica.hear_clock(peer, theirs, now);
+        match replica.receive(message, now) {
             Ok(received) => {
                 self.report.ignored += received.ignored;
                 self.report.from_the_dead += usize::from(received.retired);
                 self.report.outdated += usize::from(received.outdated);
                 self.report.stranded += received.late.len();
+                self.report.held += received.held.len();
                 received
                     .late
                     .iter()
                     .for_each(|id| self.oracle.came_late(*id));
                 node.received(received);
+            }
+            // By clocks that differ; it comes again.
+            Err(MalformedState::Unbelievable(Unbelievable::Ahead { .. })) => {
+                self.report.unbelieved += 1;
+                return Ok(());
             }
             Err(error) => return self.judge(Err(("I4", format!("a state is refused: {error}")))),
         }
@@ -210,12 +225,16 @@ impl World<'_> {
         let Some(replica) = &node.replica else {
             return Ok(());
         };
-        let (mut answers, mut refused) = (Vec::new(), None);
+        let (mut answers, mut refused, mut declined) = (Vec::new(), None, 0);
         node.held.retain(|held| {
             let reply = match replica.query(&held.prev, now) {
                 Ok(Some(view)) if held.hopes_beyond(view.ts) => return true,
-                Ok(Some(view)) => Reply::answer(view, held),
+                Ok(Some(view)) => Reply::answer(view, held, replica.tells(now)),
                 Ok(None) => return true,
+                Err(Refusal::Suspect { .. }) => {
+                    declined += 1;
+                    Reply::declined()
+                }
                 Err(Refusal::Retired { .. }) if node.retired => Reply::refused(),
                 Err(refusal) => {
                     refused = Some(refusal);
@@ -231,6 +250,7 @@ impl World<'_> {
             });
             false
         });
+        self.report.declined += declined;
         if let Some(refusal) = refused {
             return self.judge(Err(("I1", format!("a query was refused: {refusal}"))));
         }
@@ -255,7 +275,7 @@ impl World<'_> {
         match &reply.kind {
             Kind::Answer { hoped, .. } => freshness.answered(hoped, &reply.ts),
             Kind::Accepted { .. } => freshness.observe(&reply.ts),
-            Kind::Refused | Kind::RefusedForGood => {}
+            Kind::Refused | Kind::Declined | Kind::RefusedForGood => {}
         }
     }
 
@@ -283,6 +303,7 @@ impl World<'_> {
                 }
                 return Ok(());
             }
+            Kind::Declined => return Ok(()),
             Kind::RefusedForGood => {
                 self.report.given_up += usize::from(current.give_up());
                 return Ok(());
@@ -310,7 +331,7 @@ impl World<'_> {
         }
         let current = &mut self.clients[client];
         current.open = None;
-        current.observe(&reply.ts, reply.clock, elapsed);
+        current.observe(&reply.ts, (reply.clock, reply.now), elapsed);
         if current.session.lose(&reply.lost) {
             self.report.pasts_lost += 1;
         }

@@ -17,8 +17,8 @@ use crate::{
     versions::NEW,
 };
 
-/// Where true time starts. Late enough that a skewed clock is after 1970.
-const START: Time = Time(1_000_000_000);
+/// Where true time starts.
+pub(crate) const START: Time = Time(1_767_225_600_000_000);
 /// True time goes on by this much at each step.
 pub(crate) const STEP: Duration = Duration::from_millis(3);
 /// Packets in flight; beyond, the oldest is lost.
@@ -78,6 +78,7 @@ impl<'a> World<'a> {
             world.introduce(node);
             world.nodes[node].found();
         }
+        world.hear_clocks();
         world
     }
 
@@ -181,10 +182,8 @@ impl<'a> World<'a> {
                 self.cut((0..nodes).flat_map(|other| [(alone, other), (other, alone)]));
             }
             Step::Heal => self.cuts.clear(),
-            Step::Skew { replica, ms } => {
-                self.report.skewed += 1;
-                self.nodes[node(replica)].skew = i64::from(ms);
-            }
+            Step::Skew { replica, ms } => self.skew(node(replica), ms),
+            Step::Poison { replica, how } => self.poison(node(replica), how)?,
             Step::Retire { replica, at } => self.retire(node(replica), node(at))?,
             Step::Replace { replica } => self.replace(node(replica))?,
             Step::Join => {
@@ -327,6 +326,7 @@ impl<'a> World<'a> {
             return;
         }
         self.report.states += usize::from(matches!(message, Message::State(_)));
+        let now = self.now(from);
         self.say(
             from,
             Packet::Gossip {
@@ -334,6 +334,7 @@ impl<'a> World<'a> {
                 to,
                 peer,
                 message,
+                now,
                 pull,
             },
         );

@@ -203,17 +203,20 @@ fn recovery(directory: &Path, base: Arc<Base>, records: u64) -> Result<(), Box<d
     let own = ReplicaId::new(1, 2);
     let mut replica = Replica::new(own, Ratings::new(base), Limits::default());
     // What they depend on is not there, as after a crash of all: they wait.
-    let received = replica.receive(Message::Offer(Offer {
-        from: own,
-        replica_ts: Timestamp::new(),
-        members,
-        ended: Vec::new(),
-        records: read,
-        more: false,
-        standing: Standing::New,
-        horizon: Time::default(),
-        settled: Time::default(),
-    }))?;
+    let received = replica.receive(
+        Message::Offer(Offer {
+            from: own,
+            replica_ts: Timestamp::new(),
+            members,
+            ended: Vec::new(),
+            records: read,
+            more: false,
+            standing: Standing::New,
+            horizon: Time::default(),
+            settled: Time::default(),
+        }),
+        Time(1_700_000_000_000_000),
+    )?;
     assert_eq!(received.ignored, 0);
     let (all, busy) = (start.elapsed().as_secs_f64(), processor() - busy);
     println!(

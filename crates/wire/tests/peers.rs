@@ -149,7 +149,9 @@ fn replica(base: &Arc<Base>) -> Replica<Ratings> {
         panic!("nothing is discarded yet");
     };
     hello.from = peer;
-    let _ = replica.receive(Message::Offer(hello)).expect("a report");
+    let _ = replica
+        .receive(Message::Offer(hello), Time(9))
+        .expect("a report");
     for (sequence, prev, operation) in [
         (
             1,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backfence_gossip::UpdateId;
 use backfence_ratings::{MovieId, Rating, UserId};
-use backfence_wire::v1;
+use backfence_wire::{Reason, v1};
 use tokio::time::Instant;
 
 use super::{Session, wrong};
@@ -93,10 +93,13 @@ impl Session {
         rating: Option<Rating>,
     ) -> Result<Updated, Error> {
         let deadline = self.begin().await?;
+        let before = self.clock;
         let update = self.next_update(user, movie, rating);
         match self.send_by(deadline, &update).await {
-            // It was sent for the first time, so it has done nothing.
-            Err(Error::NotTaken) => {
+            // It was sent for the first time, so it has done nothing, and its date is free.
+            Err(error) if error == Error::NotTaken || is_ahead(&error) => {
+                self.clock = before;
+                self.opened = false;
                 self.begin().await?;
                 let update = self.next_update(user, movie, rating);
                 self.send_by(deadline, &update).await
@@ -198,4 +201,11 @@ impl Session {
             rating,
         }
     }
+}
+
+/// Whether every server refused an update, since it is dated too far ahead: by a server whose
+/// clock was wrong.
+fn is_ahead(error: &Error) -> bool {
+    let ahead = Reason::ClockAhead.as_str();
+    matches!(error, Error::Refused { reason, .. } if reason == ahead)
 }

@@ -227,6 +227,7 @@ impl FrontEnd for Service {
                     }),
                     speaks: 1,
                     fingerprint: String::new(),
+                    clock_off_us: 0,
                 }
             });
             Ok(v1::StatusResponse {

@@ -11,7 +11,7 @@ const ENTRY: usize = 32;
 
 fn limited(limits: Limits) -> Replica<Trace> {
     let mut one = founded(ONE, limits);
-    one.receive(offer(TWO, [], vec![])).expect("a report");
+    one.receive(offer(TWO, [], vec![]), NOW).expect("a report");
     one
 }
 
@@ -38,7 +38,7 @@ fn a_message_is_as_full_as_its_limit_allows() {
             let sent = offered(one.message(TWO, Scope::All));
             came.push((sent.records.len(), sent.more));
             has += sent.records.len() as u64;
-            one.receive(offer(TWO, [(ONE, has)], vec![]))
+            one.receive(offer(TWO, [(ONE, has)], vec![]), NOW)
                 .expect("a report");
         }
         assert_eq!(came, expected, "{message_bytes} bytes");
@@ -74,14 +74,14 @@ fn the_longest_run_is_cut_first() {
         log_bytes: 3 * RECORD,
         ..Limits::default()
     });
-    one.receive(knowing(offer(THREE, [], vec![]), [TWO]))
+    one.receive(knowing(offer(THREE, [], vec![]), [TWO]), NOW)
         .expect("a report");
     one.update(update(9, []), NOW).expect("accepted");
     let records = (1..=2).map(|number| record((TWO, number), number, []));
-    one.receive(offer(TWO, [], records.collect()))
+    one.receive(offer(TWO, [], records.collect()), NOW)
         .expect("records");
     assert_eq!(one.state().floor, ts([]));
-    one.receive(offer(THREE, [], vec![record((THREE, 1), 3, [])]))
+    one.receive(offer(THREE, [], vec![record((THREE, 1), 3, [])]), NOW)
         .expect("records");
     assert_eq!(one.state().floor, ts([(TWO, 1)]));
 }
@@ -117,7 +117,7 @@ fn a_state_is_sent_only_where_a_record_is_gone() {
         one.update(update(sequence, []), NOW).expect("accepted");
     }
     for (has, whole) in [(0, true), (1, true), (2, false), (3, false)] {
-        one.receive(offer(TWO, [(ONE, has)], vec![]))
+        one.receive(offer(TWO, [(ONE, has)], vec![]), NOW)
             .expect("a report");
         let sent = one.message(TWO, Scope::All);
         assert_eq!(matches!(sent, Message::State(_)), whole, "{has} of 3");

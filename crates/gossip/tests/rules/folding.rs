@@ -25,10 +25,10 @@ fn report(from: ReplicaId, has: &[(ReplicaId, u64)], ended: &[ReplicaId]) -> Mes
 /// remain know of its second.
 fn one() -> Replica<Trace> {
     let mut one = replica(ONE);
-    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]), NOW)
         .expect("records");
     for from in [REBORN, THREE] {
-        one.receive(report(from, &[(TWO, 1)], &[]))
+        one.receive(report(from, &[(TWO, 1)], &[]), NOW)
             .expect("a report");
     }
     one
@@ -38,7 +38,7 @@ fn one() -> Replica<Trace> {
 fn folded() -> Replica<Trace> {
     let mut one = one();
     for from in [REBORN, THREE] {
-        one.receive(report(from, &[(TWO, 1)], &[TWO]))
+        one.receive(report(from, &[(TWO, 1)], &[TWO]), NOW)
             .expect("a report");
     }
     one
@@ -52,14 +52,14 @@ fn lives_are_folded_when_they_are_over_everywhere() {
         one.ended().collect::<Vec<_>>(),
         [ReplicaId::new(1, 0), TWO, ReplicaId::new(3, 0)]
     );
-    one.receive(report(REBORN, &[(TWO, 1)], &[TWO]))
+    one.receive(report(REBORN, &[(TWO, 1)], &[TWO]), NOW)
         .expect("a report");
     assert_eq!(
         *one.replica_ts(),
         ts([(TWO, 1)]),
         "three has not said that it has all"
     );
-    one.receive(report(THREE, &[(TWO, 1)], &[TWO]))
+    one.receive(report(THREE, &[(TWO, 1)], &[TWO]), NOW)
         .expect("a report");
     assert_eq!(
         (one.replica_ts(), one.value_ts()),
@@ -77,7 +77,7 @@ fn lives_are_folded_when_they_are_over_everywhere() {
 #[test]
 fn a_fold_is_followed_where_all_of_it_is_here() {
     let mut one = one();
-    one.receive(report(THREE, &[FOLD], &[TWO]))
+    one.receive(report(THREE, &[FOLD], &[TWO]), NOW)
         .expect("a report");
     assert_eq!(*one.replica_ts(), ts([FOLD]));
 }
@@ -86,19 +86,21 @@ fn a_fold_is_followed_where_all_of_it_is_here() {
 fn nothing_is_folded_while_a_record_of_it_waits() {
     let cause = ReplicaId::new(3, 1);
     let mut one = replica(ONE);
-    one.receive(offer(
-        TWO,
-        [(TWO, 1)],
-        vec![record((TWO, 1), 1, [(cause, 1)])],
-    ))
+    one.receive(
+        offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [(cause, 1)])]),
+        NOW,
+    )
     .expect("records");
     for from in [REBORN, THREE] {
-        one.receive(report(from, &[(TWO, 1)], &[TWO]))
+        one.receive(report(from, &[(TWO, 1)], &[TWO]), NOW)
             .expect("a report");
     }
     assert_eq!((one.waiting_len(), one.replica_ts()), (1, &ts([(TWO, 1)])));
-    one.receive(offer(THREE, [(cause, 1)], vec![record((cause, 1), 2, [])]))
-        .expect("records");
+    one.receive(
+        offer(THREE, [(cause, 1)], vec![record((cause, 1), 2, [])]),
+        NOW,
+    )
+    .expect("records");
     assert_eq!(
         (one.waiting_len(), one.replica_ts()),
         (0, &ts([FOLD, (cause, 1)]))
@@ -110,7 +112,7 @@ fn nothing_is_folded_while_a_record_of_it_waits() {
 #[test]
 fn a_fold_is_waited_for() {
     let mut one = replica(ONE);
-    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]), NOW)
         .expect("records");
     let prev = ts([FOLD]);
     assert!(one.query(&prev, NOW).expect("not refused").is_none());
@@ -118,7 +120,7 @@ fn a_fold_is_waited_for() {
     one.update(update(2, [FOLD]), NOW).expect("accepted");
     assert_eq!(one.waiting_len(), 1);
     for from in [REBORN, THREE] {
-        one.receive(report(from, &[(TWO, 1)], &[]))
+        one.receive(report(from, &[(TWO, 1)], &[]), NOW)
             .expect("a report");
     }
     // Over here, and folded nowhere yet.
@@ -148,7 +150,7 @@ fn what_is_lost_is_told_after_another_fold() {
     for from in [again, THREE] {
         let mut knows = offered(report(from, &[FOLD], &[REBORN]));
         knows.members = vec![ONE, again, THREE];
-        one.receive(Message::Offer(knows)).expect("a report");
+        one.receive(Message::Offer(knows), NOW).expect("a report");
     }
     assert_eq!(*one.replica_ts(), ts([(REBORN, Timestamp::ALL)]));
     let view = one.query(&ts([(TWO, 2)]), NOW).expect("not refused");
@@ -181,16 +183,20 @@ fn back_with_an_old_disk(now: Time) -> (Replica<Trace>, Received) {
     let disk = vec![record((TWO, 1), 1, []), record((TWO, 2), 7, [(ONE, 1)])];
     let mut stored = offered(offer(own, [], disk));
     stored.members = vec![TWO, THREE];
-    old.receive(Message::Offer(stored)).expect("its own disk");
+    old.receive(Message::Offer(stored), NOW)
+        .expect("its own disk");
     old.meet([ONE, REBORN, THREE]);
     assert_eq!(old.waiting_len(), 1);
     for from in [REBORN, THREE] {
         let mut knows = offered(report(from, &[FOLD], &[TWO]));
         knows.members.push(own);
-        one.receive(Message::Offer(knows)).expect("a report");
+        one.receive(Message::Offer(knows), NOW).expect("a report");
     }
-    one.receive(Message::Offer(old.report())).expect("a report");
-    let received = old.receive(one.message(own, Scope::All)).expect("a state");
+    one.receive(Message::Offer(old.report()), NOW)
+        .expect("a report");
+    let received = old
+        .receive(one.message(own, Scope::All), now)
+        .expect("a state");
     (old, received)
 }
 
@@ -207,18 +213,23 @@ fn what_waits_and_another_has_too_is_not_given_up() {
     ];
     let mut stored = offered(offer(own, [], disk));
     stored.members = vec![TWO, THREE];
-    old.receive(Message::Offer(stored)).expect("its own disk");
+    old.receive(Message::Offer(stored), NOW)
+        .expect("its own disk");
     old.meet([ONE, REBORN, THREE]);
-    old.advance(Time(u64::MAX / 2));
     let has = [(TWO, 1), (THREE, 1)];
+    let late = Offer {
+        horizon: NOW,
+        ..offered(report(THREE, &has, &[TWO]))
+    };
     let received = old
-        .receive(report(THREE, &has, &[TWO]))
+        .receive(Message::Offer(late), NOW)
         .expect("a report of one for which the life is over");
     assert!(received.joined, "it makes what it has its own");
     assert_eq!(received.late, [update(8, []).id], "nobody else has this");
     assert_eq!(old.waiting().collect::<Vec<_>>(), [(TWO, 1)]);
     let cause = vec![record((THREE, 1), 2, [])];
-    old.receive(offer(THREE, has, cause)).expect("the cause");
+    old.receive(offer(THREE, has, cause), NOW)
+        .expect("the cause");
     assert_eq!((old.waiting_len(), &old.value().0[..]), (0, &[7, 2, 1][..]));
 }
 
@@ -233,7 +244,7 @@ fn what_was_lost_before_another_fold_comes_back_as_an_update() {
         for from in [again, THREE] {
             let mut knows = offered(report(from, &[], ended));
             knows.members = vec![ONE, REBORN, again, THREE];
-            anew.receive(Message::Offer(knows)).expect("a report");
+            anew.receive(Message::Offer(knows), NOW).expect("a report");
         }
     }
     assert_eq!(*anew.replica_ts(), ts([(REBORN, Timestamp::ALL)]));
@@ -245,15 +256,15 @@ fn what_was_lost_before_another_fold_comes_back_as_an_update() {
         from,
         ..folded().state()
     };
-    old.receive(Message::State(Box::new(disk)))
+    old.receive(Message::State(Box::new(disk)), NOW)
         .expect("its own disk");
     old.meet([ONE, again, THREE]);
     assert_eq!((old.replica_ts(), &old.value().0), (&ts([FOLD]), &vec![1]));
-    old.receive(Message::State(Box::new(anew.state())))
+    old.receive(Message::State(Box::new(anew.state())), NOW)
         .expect("a state");
     let both = ts([(REBORN, Timestamp::ALL), (own, 1)]);
     assert_eq!((old.replica_ts(), &old.value().0), (&both, &vec![1]));
-    anew.receive(Message::State(Box::new(old.state())))
+    anew.receive(Message::State(Box::new(old.state())), NOW)
         .expect("a state");
     assert_eq!((anew.value_ts(), &anew.value().0), (&both, &vec![1]));
 }
@@ -267,7 +278,9 @@ fn the_living_are_not_ended_by_a_message() {
         let mut forged = offered(offer(TWO, [], vec![]));
         forged.replica_ts = has.into_iter().collect();
         forged.ended = ended;
-        let error = one.receive(Message::Offer(forged)).expect_err("refused");
+        let error = one
+            .receive(Message::Offer(forged), NOW)
+            .expect_err("refused");
         assert_eq!(error, MalformedState::EndOfTheLiving { replica: ONE });
     }
     one.update(update(1, []), NOW).expect("it serves on");
@@ -277,18 +290,18 @@ fn the_living_are_not_ended_by_a_message() {
 #[test]
 fn nothing_is_folded_while_somebody_has_less() {
     let mut one = replica(ONE);
-    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]), NOW)
         .expect("records");
     let three = |ended| report(THREE, &[(TWO, 1)], ended);
     for message in [report(REBORN, &[], &[]), three(&[])] {
-        one.receive(message).expect("a report");
+        one.receive(message, NOW).expect("a report");
     }
     assert!(one.ended().any(|last| last == TWO));
     for message in [report(REBORN, &[], &[TWO]), three(&[TWO])] {
-        one.receive(message).expect("a report");
+        one.receive(message, NOW).expect("a report");
     }
     assert_eq!(*one.replica_ts(), ts([(TWO, 1)]));
-    one.receive(report(REBORN, &[(TWO, 1)], &[TWO]))
+    one.receive(report(REBORN, &[(TWO, 1)], &[TWO]), NOW)
         .expect("a report");
     assert!(one.replica_ts().has_folded(TWO));
 }
@@ -303,18 +316,18 @@ fn what_is_folded_is_passed_on_with_the_state() {
     for from in [REBORN, THREE] {
         let mut knows = offered(report(from, &[(TWO, 1)], &[TWO]));
         knows.members.push(four);
-        one.receive(Message::Offer(knows)).expect("a report");
+        one.receive(Message::Offer(knows), NOW).expect("a report");
     }
-    one.receive(Message::Offer(newcomer.report()))
+    one.receive(Message::Offer(newcomer.report()), NOW)
         .expect("a report");
     assert!(one.has_news_for(four, Scope::All));
     let state = one.message(four, Scope::All);
     assert!(matches!(state, Message::State(_)));
-    newcomer.receive(state).expect("a state");
+    newcomer.receive(state, NOW).expect("a state");
     assert_eq!(newcomer.replica_ts(), one.replica_ts());
     assert_eq!(newcomer.value(), one.value());
     assert!(newcomer.has_joined());
-    one.receive(Message::Offer(newcomer.report()))
+    one.receive(Message::Offer(newcomer.report()), NOW)
         .expect("a report");
     assert!(!one.has_news_for(four, Scope::All));
 }
@@ -330,30 +343,36 @@ fn a_past_that_nobody_waited_for_comes_back_as_an_update() {
     let mut stored = offered(offer(own, [], disk));
     stored.members = vec![TWO, THREE];
     stored.standing = Standing::New;
-    old.receive(Message::Offer(stored)).expect("its own disk");
+    old.receive(Message::Offer(stored), NOW)
+        .expect("its own disk");
     old.meet([ONE, REBORN, THREE]);
 
-    let received = one.receive(Message::Offer(old.report())).expect("a report");
+    let received = one
+        .receive(Message::Offer(old.report()), NOW)
+        .expect("a report");
     assert!(received.outdated && received.accepted.is_empty());
     let late = offer(own, [(TWO, 2)], vec![record((TWO, 2), 7, [])]);
-    let received = one.receive(late).expect("records");
+    let received = one.receive(late, NOW).expect("records");
     assert!(received.outdated && received.accepted.is_empty());
     for from in [REBORN, THREE] {
         let mut knows = offered(report(from, &[FOLD], &[TWO]));
         knows.members.push(own);
-        one.receive(Message::Offer(knows)).expect("a report");
+        one.receive(Message::Offer(knows), NOW).expect("a report");
     }
 
-    let received = old.receive(one.message(own, Scope::All)).expect("a state");
+    let received = old
+        .receive(one.message(own, Scope::All), NOW)
+        .expect("a state");
     assert!(received.joined, "all of it is to be stored");
     assert_eq!(*old.replica_ts(), ts([FOLD, (own, 1)]));
     // They know server 1, so it may be sent something.
-    old.receive(report(THREE, &[FOLD], &[TWO]))
+    old.receive(report(THREE, &[FOLD], &[TWO]), NOW)
         .expect("a report");
-    one.receive(Message::Offer(old.report())).expect("a report");
+    one.receive(Message::Offer(old.report()), NOW)
+        .expect("a report");
     let state = old.message(ONE, Scope::All);
     assert!(matches!(state, Message::State(_)));
-    one.receive(state).expect("a state");
+    one.receive(state, NOW).expect("a state");
     let sorted = |replica: &Replica<Trace>| {
         let mut all = replica.value().0.clone();
         all.sort_unstable();
@@ -379,7 +398,7 @@ fn nothing_is_taken_from_one_that_says_that_it_is_retired() {
     let mut last = offered(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]));
     last.members.push(ReplicaId::end(2));
     let received = one
-        .receive(Message::Offer(last))
+        .receive(Message::Offer(last), NOW)
         .expect("no malformed state");
     assert!(received.retired && received.accepted.is_empty());
     assert_eq!(*one.replica_ts(), ts([]));

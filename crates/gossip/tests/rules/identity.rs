@@ -21,7 +21,7 @@ fn twins() -> [Update<u64>; 3] {
 
 fn hear(from: &Replica<Trace>, to: &mut Replica<Trace>) {
     for _ in 0..2 {
-        to.receive(from.message(to.id(), Scope::All))
+        to.receive(from.message(to.id(), Scope::All), NOW)
             .expect("a message");
     }
 }
@@ -87,15 +87,18 @@ fn two_updates_with_one_id_wait_side_by_side() {
         assert_eq!(one.update(other.clone(), NOW), Err(refusal));
     }
     let twin = Record::new(TWO, 1, second.clone()).expect("it can be");
-    one.receive(offer(TWO, [(TWO, 1)], vec![twin]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![twin]), NOW)
         .expect("a record");
     assert_eq!(one.waiting_len(), 2);
     for (update, given) in [(&first, &ts), (&second, &self::ts([(TWO, 1), (THREE, 1)]))] {
         let again = one.update(update.clone(), NOW).expect("answered");
         assert_eq!((&again.ts, again.number), (given, None));
     }
-    one.receive(offer(THREE, [(THREE, 1)], vec![record((THREE, 1), 5, [])]))
-        .expect("the cause");
+    one.receive(
+        offer(THREE, [(THREE, 1)], vec![record((THREE, 1), 5, [])]),
+        NOW,
+    )
+    .expect("the cause");
     assert_eq!(sorted(&one), [1, 5, 99]);
 }
 
@@ -197,7 +200,7 @@ fn what_is_settled_of_a_session_that_goes_on_is_not_taken_again() {
         ..made(1)
     };
     let record = Record::new(TWO, 1, anew).expect("it can be");
-    one.receive(offer(TWO, [(TWO, 1)], vec![record]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![record]), NOW)
         .expect("a record");
     assert_eq!(one.value().0.last(), Some(&500));
 }
@@ -224,7 +227,7 @@ fn the_gaps_of_a_session_are_bounded() {
         let update = update(10 * runs + 2 * number, []);
         Record::new(TWO, number, update).expect("it can be")
     });
-    one.receive(offer(TWO, [(TWO, 2)], records.collect()))
+    one.receive(offer(TWO, [(TWO, 2)], records.collect()), NOW)
         .expect("records");
     assert_eq!(one.value().0.len() as u64, runs + 4);
 }
@@ -245,16 +248,16 @@ fn what_is_stored_by_one_that_is_retired_is_refused() {
             ..before.state()
         };
         let mut after = newcomer(own);
-        assert_eq!(after.receive(Message::State(Box::new(disk))), retired);
+        assert_eq!(after.receive(Message::State(Box::new(disk)), NOW), retired);
         // Where it was heard after the last checkpoint.
         let state = State {
             from: own,
             ..checkpoint
         };
         after
-            .receive(Message::State(Box::new(state)))
+            .receive(Message::State(Box::new(state)), NOW)
             .expect("a state");
         let members = knowing(offer(own, [], vec![]), [end]);
-        assert_eq!(after.receive(members), retired);
+        assert_eq!(after.receive(members, NOW), retired);
     }
 }

@@ -16,7 +16,7 @@ fn each_new_member_is_told_once() {
     let mut one = replica(ONE);
     assert!(one.meet([TWO]));
     assert!(!one.meet([TWO, ONE]));
-    let met = |one: &mut Replica<Trace>, message| one.receive(message).expect("a message").met;
+    let met = |one: &mut Replica<Trace>, message| one.receive(message, NOW).expect("a message").met;
     assert!(!met(&mut one, offer(TWO, [], vec![])));
     let told = || knowing(offer(TWO, [], vec![]), [THREE]);
     assert!(met(&mut one, told()));
@@ -32,7 +32,7 @@ fn each_new_member_is_told_once() {
         ..Received::default()
     };
     assert_eq!(
-        four.receive(Message::State(Box::new(one.state()))),
+        four.receive(Message::State(Box::new(one.state())), NOW),
         Ok(joined)
     );
 }
@@ -42,7 +42,8 @@ fn each_new_member_is_told_once() {
 #[test]
 fn a_member_that_a_peer_has_not_reported_is_news_for_it() {
     let mut one = replica(ONE);
-    let heard = |one: &mut Replica<Trace>, message| one.receive(message).expect("a message").heard;
+    let heard =
+        |one: &mut Replica<Trace>, message| one.receive(message, NOW).expect("a message").heard;
     assert!(!one.knows_all(TWO));
     assert!(heard(&mut one, knowing(offer(TWO, [], vec![]), [ONE])));
     assert!(one.knows_all(TWO));
@@ -69,7 +70,7 @@ fn joining_is_having_all_that_a_joined_member_has() {
         let mut one = newcomer(ONE);
         let mut report = offered(knowing(offer(TWO, [(TWO, has)], vec![]), [knows]));
         report.standing = standing;
-        one.receive(Message::Offer(report)).expect("a report");
+        one.receive(Message::Offer(report), NOW).expect("a report");
         assert_eq!(one.has_joined(), joined, "{standing:?} with {has}");
     }
 }
@@ -82,7 +83,7 @@ fn a_founder_lets_retirements_count() {
     let refusal = Refusal::NotJoined { replica: one.id() };
     assert_eq!(one.update(update(1, []), NOW), Err(refusal));
     let effect = record((TWO, 1), 1, [(ONE, 1)]);
-    one.receive(offer(TWO, [(TWO, 1)], vec![effect]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![effect]), NOW)
         .expect("records");
     one.retire(2);
     assert_eq!((one.waiting_len(), one.log_len()), (1, 1));
@@ -107,7 +108,7 @@ fn a_disk_that_names_no_other_server_recovers_nothing() {
             ended: vec![],
             ..replica(ONE).state()
         };
-        one.receive(Message::State(Box::new(disk)))
+        one.receive(Message::State(Box::new(disk)), NOW)
             .expect("its own disk");
         assert_eq!(one.standing(), standing, "{members:?}");
     }
@@ -119,13 +120,14 @@ fn a_disk_that_names_no_other_server_recovers_nothing() {
 fn hearing_of_the_end_of_all_others_is_not_joining() {
     let own = ReplicaId::new(1, 2);
     let mut one = newcomer(own);
-    one.receive(knowing(offer(own, [], vec![]), [ONE, TWO]))
+    one.receive(knowing(offer(own, [], vec![]), [ONE, TWO]), NOW)
         .expect("its own disk");
     let end = ReplicaId::end(2);
     let mut last_words = offered(offer(TWO, [(TWO, 9)], vec![]));
     last_words.members.push(end);
     last_words.standing = Standing::Recovered;
-    one.receive(Message::Offer(last_words)).expect("a report");
+    one.receive(Message::Offer(last_words), NOW)
+        .expect("a report");
     assert_eq!(one.standing(), Standing::Recovered);
 }
 
@@ -135,7 +137,7 @@ fn hearing_of_the_end_of_all_others_is_not_joining() {
 fn what_is_lost_is_not_waited_for() {
     let mut one = replica(ONE);
     one.found();
-    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]))
+    one.receive(offer(TWO, [(TWO, 1)], vec![record((TWO, 1), 1, [])]), NOW)
         .expect("records");
     assert_eq!(
         one.missing(&ts([(TWO, 9), (THREE, 4)])),
@@ -171,7 +173,7 @@ fn each_condition_of_a_retirement_is_needed() {
         let effect = record((THREE, 1), 1, [(TWO, 9)]);
         let mut report = offered(offer(THREE, [], vec![effect]));
         report.standing = Standing::New;
-        one.receive(Message::Offer(report)).expect("records");
+        one.receive(Message::Offer(report), NOW).expect("records");
         if founded {
             one.found();
         }
@@ -180,7 +182,7 @@ fn each_condition_of_a_retirement_is_needed() {
             let mut report = offered(knowing(offer(from, [], vec![]), knows));
             report.replica_ts = has.clone();
             report.standing = Standing::New;
-            one.receive(Message::Offer(report)).expect("a report");
+            one.receive(Message::Offer(report), NOW).expect("a report");
         }
         assert_eq!(one.waiting_len() == 0, counts, "{founded} {knows:?} {has}");
     }
@@ -193,11 +195,12 @@ fn a_join_keeps_the_higher_floor() {
     let mut one = replica(ONE);
     one.update(update(1, []), NOW).expect("accepted");
     let mut two = replica(TWO);
-    two.receive(Message::State(Box::new(one.state())))
+    two.receive(Message::State(Box::new(one.state())), NOW)
         .expect("a state");
     assert_eq!((two.state().floor, two.log_len()), (ts([(ONE, 1)]), 0));
-    two.receive(offer(THREE, [], vec![])).expect("a report");
-    two.receive(knowing(offer(ONE, [(ONE, 1)], vec![]), [THREE]))
+    two.receive(offer(THREE, [], vec![]), NOW)
+        .expect("a report");
+    two.receive(knowing(offer(ONE, [(ONE, 1)], vec![]), [THREE]), NOW)
         .expect("a report");
     assert!(matches!(two.message(THREE, Scope::All), Message::State(_)));
 }
@@ -222,7 +225,7 @@ fn a_value_is_ahead_only_by_the_past_of_the_retired() {
             ..replica(TWO).state()
         };
         let mut four = Replica::new(ReplicaId::new(4, 1), Trace::default(), Limits::default());
-        let received = four.receive(Message::State(Box::new(state)));
+        let received = four.receive(Message::State(Box::new(state)), NOW);
         assert_eq!(received.map(|_| ()), answer, "{members:?}");
     }
 }
@@ -231,7 +234,7 @@ fn a_value_is_ahead_only_by_the_past_of_the_retired() {
 #[test]
 fn a_push_goes_to_those_who_remain() {
     let mut one = replica(ONE);
-    one.receive(offer(TWO, [], vec![])).expect("a report");
+    one.receive(offer(TWO, [], vec![]), NOW).expect("a report");
     one.update(update(1, []), NOW).expect("accepted");
     assert!(one.has_news_for(TWO, Scope::Own));
     one.retire(2);
@@ -248,13 +251,13 @@ fn a_join_does_not_take_what_waits_for_applied() {
         let [mut one, mut four] = [ONE, ReplicaId::new(4, 1)].map(replica);
         for (replica, has) in [(&mut one, here), (&mut four, there)] {
             if has {
-                replica.receive(waits()).expect("records");
+                replica.receive(waits(), NOW).expect("records");
             }
         }
-        one.receive(Message::State(Box::new(four.state())))
+        one.receive(Message::State(Box::new(four.state())), NOW)
             .expect("a state");
         assert_eq!(one.waiting_len(), 1, "{here} {there}");
-        one.receive(cause()).expect("records");
+        one.receive(cause(), NOW).expect("records");
         assert_eq!((one.value(), one.waiting_len()), (&Trace(vec![2, 1]), 0));
     }
 }
@@ -265,15 +268,15 @@ fn a_join_cuts_the_log_at_the_higher_floor() {
     let records = || (1..=3).map(|number| record((TWO, number), number, []));
     for (discarded, kept) in [(0, 3), (1, 2), (3, 0)] {
         let mut one = replica(ONE);
-        one.receive(knowing(offer(TWO, [], vec![]), [THREE]))
+        one.receive(knowing(offer(TWO, [], vec![]), [THREE]), NOW)
             .expect("a report");
-        one.receive(offer(TWO, [], records().collect()))
+        one.receive(offer(TWO, [], records().collect()), NOW)
             .expect("records");
         let mut state = one.state();
         state.from = THREE;
         state.floor = ts([(TWO, discarded)]);
         state.log.retain(|entry| entry.record.number() > discarded);
-        one.receive(Message::State(Box::new(state)))
+        one.receive(Message::State(Box::new(state)), NOW)
             .expect("a state");
         assert_eq!(one.state().floor, ts([(TWO, discarded)]));
         assert_eq!((one.log_len(), one.value()), (kept, &Trace(vec![1, 2, 3])));
@@ -295,8 +298,8 @@ fn the_clock_comes_along_with_a_state() {
         let view = two.query(&ts([]), NOW).expect("not refused");
         view.expect("it covers").clock
     };
-    assert_eq!(clock(&two), NOW);
-    two.receive(Message::State(Box::new(one.state())))
+    assert_eq!(clock(&two), Time(0));
+    two.receive(Message::State(Box::new(one.state())), NOW)
         .expect("a state");
     assert_eq!(clock(&two), Time(NOW.0 + 5));
 }

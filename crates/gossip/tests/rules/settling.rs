@@ -46,7 +46,7 @@ fn said(
 
 fn receive(replica: &mut Replica<Trace>, message: Message<Trace>) -> usize {
     replica
-        .receive(message)
+        .receive(message, LATER)
         .expect("no malformed state")
         .ignored
 }
@@ -191,7 +191,7 @@ fn what_waits_and_is_settled_elsewhere_is_given_up() {
         receive(&mut back, said(TWO, &[(TWO, 1)], vec![waits], Time(0)));
         assert_eq!(back.waiting_len(), 1);
         let report = said(ONE, &[(TWO, has)], vec![], settled);
-        let received = back.receive(report).expect("a report");
+        let received = back.receive(report, LATER).expect("a report");
         assert_eq!((received.late.len(), back.waiting_len()), (late, 1 - late));
         assert_eq!(received.joined, late == 1, "it is to be so on the disk");
         assert!(back.value().0.is_empty());
@@ -212,7 +212,7 @@ fn a_value_from_before_brings_nothing_back() {
     one.update(update(1, []), LATER).expect("accepted");
     let old = Message::State(Box::new(one.state()));
     let mut two = newcomer(TWO);
-    two.receive(old.clone()).expect("a state");
+    two.receive(old.clone(), LATER).expect("a state");
     assert_eq!(two.value().0, [1]);
     one.update(update(2, []), LATER).expect("accepted");
     one.release(forget);
@@ -226,7 +226,7 @@ fn a_value_from_before_brings_nothing_back() {
     // To one that was away since, and has accepted something of its own.
     two.found();
     two.update(update(3, []), LATER).expect("accepted");
-    two.receive(Message::State(Box::new(one.state())))
+    two.receive(Message::State(Box::new(one.state())), LATER)
         .expect("a state");
     assert_eq!(two.value().0, [2, 3]);
     assert_eq!(*two.value_ts(), ts([(ONE, 2), (TWO, 1)]));

@@ -1,6 +1,8 @@
 //! [+] Replicas of several versions: an update of a newer kind is taken once all who remain
 //! understand it.
 
+use backfence_gossip::Unbelievable;
+
 use super::*;
 
 /// An update that needs version 2.
@@ -94,13 +96,17 @@ fn who_has_taken_a_newer_record_needs_its_version_for_ever() {
     // By a record, by a state, and by a disk.
     let mut two = speaker(TWO, 2);
     let record = Record::new(ONE, 1, newer(1)).expect("a record that can be");
-    two.receive(offer(ONE, [(ONE, 1)], vec![record]))
+    two.receive(offer(ONE, [(ONE, 1)], vec![record]), NOW)
         .expect("a record");
     assert_eq!(two.needs(), 2);
-    let mut three = newcomer(THREE);
-    three
-        .receive(Message::State(Box::new(one.state())))
-        .expect("a state");
+    let state = Message::State(Box::new(one.state()));
+    let too_new = Unbelievable::TooNew { needs: 2 };
+    assert_eq!(
+        newcomer(THREE).receive(state.clone(), NOW),
+        Err(too_new.into())
+    );
+    let mut three = speaker(THREE, 2);
+    three.receive(state, NOW).expect("a state");
     assert_eq!(three.needs(), 2);
     let mut again = newcomer(ReplicaId::new(1, 2));
     let from = again.id();
@@ -114,7 +120,7 @@ fn who_has_taken_a_newer_record_needs_its_version_for_ever() {
         ..disk
     };
     again
-        .receive(Message::State(Box::new(disk)))
+        .receive(Message::State(Box::new(disk)), NOW)
         .expect("what it had stored");
     assert_eq!(again.needs(), 2);
 }

@@ -219,7 +219,7 @@ impl Stage {
         match replica.update(update, now) {
             Ok(accepted) => {
                 if arrives {
-                    client.observe(&accepted.ts, accepted.clock, self.millis);
+                    client.observe(&accepted.ts, (accepted.clock, now), self.millis);
                 }
                 let again = if accepted.number.is_none() {
                     " again"
@@ -242,7 +242,7 @@ impl Stage {
                     .cells
                     .get(cell)
                     .and_then(|last| last.2.as_deref());
-                client.observe(view.ts, view.clock, self.millis);
+                client.observe(view.ts, (view.clock, Time(self.millis * 1000)), self.millis);
                 let told = match client.session.lose(&view.lost) {
                     true => ", a past is lost",
                     false => "",
@@ -264,8 +264,9 @@ impl Stage {
 
     fn deliver(&mut self, to: &str, message: Message<Cells>) -> String {
         let described = describe(&message);
+        let now = self.now();
         let replica = self.replicas.get_mut(to).expect(to);
-        let received = replica.receive(message).expect("a state that can be");
+        let received = replica.receive(message, now).expect("a state that can be");
         let numbers: Vec<_> = received
             .accepted
             .iter()
@@ -284,8 +285,9 @@ impl Stage {
 
     fn report(&mut self, from: &str, to: &str) -> String {
         let report = Message::Offer(self.replicas[from].report());
+        let now = self.now();
         let replica = self.replicas.get_mut(to).expect(to);
-        let _ = replica.receive(report).expect("a report");
+        let _ = replica.receive(report, now).expect("a report");
         String::new()
     }
 
@@ -321,10 +323,10 @@ impl Client {
         });
     }
 
-    fn observe(&mut self, ts: &Timestamp, clock: Time, millis: u64) {
+    fn observe(&mut self, ts: &Timestamp, (clock, now): (Time, Time), millis: u64) {
         self.session.observe(ts, clock);
         self.clock
-            .observe(clock, Duration::from_millis(millis) + self.ahead);
+            .observe(clock, now, Duration::from_millis(millis) + self.ahead);
     }
 }
 

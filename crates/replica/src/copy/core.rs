@@ -61,17 +61,19 @@ impl Core<'_> {
         Ok(Told { what, after })
     }
 
-    /// Takes an update of a movie that exists.
+    /// Takes an update of a movie that exists; nothing that its session has seen is dated after
+    /// `seen`.
     pub(crate) fn update(
         &mut self,
         update: Update<Operation>,
+        seen: Time,
     ) -> Result<Told<Accepted>, UpdateError> {
         let Held {
             replica, unwritten, ..
         } = &mut *self.held;
         replica.value().check(&update.operation)?;
         let kept = unwritten.as_ref().map(|_| update.clone());
-        let accepted = replica.update(update, self.now)?;
+        let accepted = replica.update_after(update, seen, self.now)?;
         if let (Some(number), Some(unwritten), Some(update)) = (accepted.number, unwritten, kept) {
             // The core took it just now, so it can be a record.
             unwritten.made(Record::new(self.id, number, update).expect("it was accepted"));

@@ -6,7 +6,9 @@ use std::{
     sync::{Arc, MutexGuard},
 };
 
-use backfence_gossip::{MalformedState, Message, Offer, Record, ReplicaId, Scope, Timestamp};
+use backfence_gossip::{
+    MalformedState, Message, Offer, Record, ReplicaId, Scope, Time, Timestamp, Unbelievable,
+};
 use backfence_ratings::{Operation, Ratings};
 use backfence_wire::ClusterId;
 use tokio::{sync::Notify, task::yield_now, time::Instant};
@@ -22,6 +24,15 @@ pub(crate) enum NotTaken {
     /// The cluster of this replica has another name since the stream began.
     #[error("the cluster has another name now; say Hello anew")]
     Renamed,
+}
+
+/// What a peer's clock showed as it said something; 0 where it does not say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Clock {
+    /// Of one that this replica has sought out.
+    Sought(Time),
+    /// Of one that has called: anybody can.
+    Called(Time),
 }
 
 /// Records that are taken before whoever waits for the core gets it.
@@ -99,10 +110,11 @@ impl Copy {
         &self,
         cluster: ClusterId,
         message: Message<Ratings>,
+        clock: Clock,
     ) -> Result<bool, NotTaken> {
         let mut offer = match message {
             Message::Offer(offer) if offer.records.len() > PART => offer,
-            other => return self.take(cluster, other),
+            other => return self.take(cluster, other, clock),
         };
         let mut records = mem::take(&mut offer.records).into_iter();
         let mut is_news = false;
@@ -113,13 +125,19 @@ impl Copy {
                 records,
                 ..offer.clone()
             };
-            is_news |= self.take(cluster, Message::Offer(part))?;
+            is_news |= self.take(cluster, Message::Offer(part), clock)?;
             yield_now().await;
         }
         Ok(is_news)
     }
 
-    fn take(&self, cluster: ClusterId, message: Message<Ratings>) -> Result<bool, NotTaken> {
+    fn take(
+        &self,
+        cluster: ClusterId,
+        message: Message<Ratings>,
+        clock: Clock,
+    ) -> Result<bool, NotTaken> {
+        let (now, from) = (self.now(), message.from());
         let mut held = self.held();
         if held.cluster.id() != cluster {
             return Err(NotTaken::Renamed);
@@ -131,7 +149,15 @@ impl Copy {
             (Message::Offer(offer), Some(_)) => offer.records.clone(),
             _ => Vec::new(),
         };
-        let received = replica.receive(message);
+        match clock {
+            Clock::Sought(theirs) => replica.hear_clock(from, theirs, now),
+            // It does not decide who else is right, but one that joins needs somebody to go by.
+            Clock::Called(theirs) if !replica.has_joined() => {
+                replica.hear_clock(from, theirs, now);
+            }
+            Clock::Called(_) => {}
+        }
+        let received = replica.receive(message, now);
         if let (Ok(received), Some(unwritten)) = (&received, unwritten) {
             let is_new = |record: &Record<Operation>| {
                 let mut accepted = received.accepted.iter();
@@ -150,9 +176,12 @@ impl Copy {
             }
         }
         self.tell_identity(&mut held);
+        let clocks = (held.replica.suspect(now), held.replica.suspects(now));
         drop(held);
+        self.complain(clocks);
         if let Ok(received) = &received {
             warn_of_late(&received.late);
+            self.warn_of_ahead(received);
         }
         self.wake_disk();
         self.grown.send_replace(());
@@ -160,6 +189,15 @@ impl Copy {
             self.news.send_replace(());
         }
         Ok(!received?.accepted.is_empty())
+    }
+
+    /// Whether a peer that says who it is can be one, before it is met.
+    ///
+    /// # Errors
+    ///
+    /// [`Unbelievable`].
+    pub(crate) fn may_be(&self, peer: ReplicaId) -> Result<(), Unbelievable> {
+        self.held().replica.may_be(peer)
     }
 
     /// Hears of a peer that opens a stream, which version of records it understands, and

@@ -2,6 +2,7 @@
 
 use std::{mem, sync::atomic::Ordering};
 
+use backfence_gossip::Skew;
 use backfence_wire::{ClusterId, Versions, v1};
 use tokio::sync::watch;
 
@@ -85,6 +86,7 @@ impl Copy {
 
     /// Who this is and what it has.
     pub(crate) fn describe(&self) -> v1::DescribeResponse {
+        let now = self.now();
         let held = self.held();
         let replica = &held.replica;
         let state = v1::ReplicaState {
@@ -106,8 +108,9 @@ impl Copy {
             wire: Some(held.versions(self.newest).into()),
             build: BUILD.to_owned(),
             speaks: replica.speaks(),
-            now_us: self.now().0,
             proof: None,
+            now_us: now.0,
+            clock_off_us: replica.suspect(now).map_or(0, Skew::micros),
         }
     }
 }

@@ -87,6 +87,7 @@ impl Copy {
 pub(super) fn recover(
     replica: &mut Replica<Ratings>,
     recovered: Recovered,
+    now: Time,
 ) -> Result<(), MalformedState> {
     let from = replica.id();
     let replica_ts = recovered
@@ -94,10 +95,10 @@ pub(super) fn recover(
         .as_ref()
         .map(|state| state.replica_ts.clone());
     if let Some(state) = recovered.state {
-        let received = replica.receive(Message::State(Box::new(State { from, ..state })))?;
+        let received = replica.receive(Message::State(Box::new(State { from, ..state })), now)?;
         warn_of_late(&received.late);
     }
-    let received = replica.receive(Message::Offer(Offer {
+    let records = Offer {
         from,
         replica_ts: replica_ts.unwrap_or_default(),
         members: recovered.members,
@@ -107,7 +108,8 @@ pub(super) fn recover(
         standing: Standing::New,
         horizon: Time::default(),
         settled: Time::default(),
-    }))?;
+    };
+    let received = replica.receive(Message::Offer(records), now)?;
     if received.ignored > 0 {
         let records = received.ignored;
         tracing::warn!(records, "stored records were there already");

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backfence_gossip::Update;
+use backfence_gossip::{Time, Update};
 use backfence_ratings::Operation;
 use backfence_wire::{
     Malformed, Reason, read_update,
@@ -55,6 +55,7 @@ pub(super) fn answer(
             tell(numbered(number, at_once(other_data(copy))));
             continue;
         }
+<<<<<<< HEAD
         let patience = Duration::from_millis(request.patience_ms.into()).min(LONGEST);
         if let Some(Body::Retire(asked)) = &request.body {
             let deadline = Instant::now() + patience;
@@ -65,6 +66,13 @@ pub(super) fn answer(
             continue;
         }
         match Call::read(copy, request.body, request.known_only) {
+=======
+        let seen = Seen {
+            latest: Time(request.seen_us),
+            known_only: request.known_only,
+        };
+        match Call::read(copy, request.body, seen) {
+>>>>>>> 062bb8a (Bound what one bad clock and one bad peer can do)
             Ok(call) => asked.push(Asked {
                 number,
                 patience,
@@ -122,14 +130,22 @@ struct Asked {
     call: Call,
 }
 
+/// How an update is dated to what its session has seen.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// Nothing of that is dated later.
+    latest: Time,
+    /// The update is not dated later: it is answered if it is known, and not taken if not.
+    known_only: bool,
+}
+
 /// What a session asks of the core.
 enum Call {
     Update {
         update: Update<Operation>,
+        seen: Seen,
         /// How many servers are to have it before the reply; 1 is this one alone.
         copies: u32,
-        /// It is answered if it is known, and not taken if not.
-        known_only: bool,
     },
     Query(Query),
 }
@@ -153,11 +169,7 @@ struct Taken {
 impl Call {
     /// Reads a request; `Err` is the reply to one that asks nothing of the core, or is not
     /// to be served.
-    fn read(
-        copy: &Copy,
-        body: Option<Body>,
-        known_only: bool,
-    ) -> Result<Self, Box<Told<ServeReply>>> {
+    fn read(copy: &Copy, body: Option<Body>, seen: Seen) -> Result<Self, Box<Told<ServeReply>>> {
         let now = |reply| Box::new(at_once(reply));
         let nothing = || now(invalid(&Malformed("a request without a body")));
         let body = body.ok_or_else(nothing)?;
@@ -179,8 +191,8 @@ impl Call {
         match read_update(&update) {
             Ok(update) => Ok(Self::Update {
                 update,
+                seen,
                 copies,
-                known_only,
             }),
             Err(malformed) => Err(now(invalid(&malformed))),
         }
@@ -197,18 +209,17 @@ impl Call {
             },
             Self::Update {
                 update,
+                seen,
                 copies,
-                known_only,
-            } => take(core, update, copies, known_only, room),
+            } => take(core, (update, seen), copies, room),
         }
     }
 }
 
 fn take(
     core: &mut Core<'_>,
-    update: Update<Operation>,
+    (update, seen): (Update<Operation>, Seen),
     copies: u32,
-    known_only: bool,
     room: bool,
 ) -> Answered {
     if copies > 1 {
@@ -221,9 +232,9 @@ fn take(
     }
     // Only who waits for copies needs to know the place.
     let prev = (copies > 1).then(|| update.prev.clone());
-    let taken = match known_only {
+    let taken = match seen.known_only {
         true => core.retry(&update),
-        false => core.update(update),
+        false => core.update(update, seen.latest),
     };
     let Told { what, after } = match taken {
         Ok(told) => told,

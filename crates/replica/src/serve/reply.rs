@@ -30,6 +30,7 @@ pub(super) fn refuse(refusal: &Refusal) -> ServeReply {
         }
         Refusal::NotJoined { .. } => return reply(Outcome::Declined(Declined::Starting.into())),
         Refusal::Retired { .. } => return reply(Outcome::Declined(Declined::Leaving.into())),
+        Refusal::Suspect { .. } => return reply(Outcome::Declined(Declined::Clock.into())),
     };
     reply(Outcome::Refused(v1::Refused {
         reason: reason.to_string(),
@@ -84,7 +85,7 @@ pub(super) fn reply(outcome: Outcome) -> ServeReply {
 mod tests {
     use std::time::Duration;
 
-    use backfence_gossip::{SessionId, UpdateId};
+    use backfence_gossip::{SessionId, Skew, UpdateId};
 
     use super::*;
 
@@ -136,9 +137,14 @@ mod tests {
             0,
             &[1, 3],
         );
+        let skew = Skew {
+            ahead: true,
+            by: Duration::from_secs(3600),
+        };
         for (refusal, declined) in [
             (Refusal::NotJoined { replica }, Declined::Starting),
             (Refusal::Retired { replica }, Declined::Leaving),
+            (Refusal::Suspect { skew }, Declined::Clock),
         ] {
             let expected = reply(Outcome::Declined(declined.into()));
             assert_eq!(refuse(&refusal), expected);

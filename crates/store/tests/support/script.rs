@@ -145,10 +145,12 @@ impl Town {
         let (first, others) = self.replicas.split_at_mut(1);
         let (here, there) = (&mut first[0], &mut others[with - 1]);
         let report = Message::Offer(here.report());
-        let _ = there.receive(report).expect("a report");
-        let received = here.receive(there.message(here.id(), scope)).expect("good");
+        let _ = there.receive(report, self.now).expect("a report");
+        let received = here
+            .receive(there.message(here.id(), scope), self.now)
+            .expect("good");
         let _ = there
-            .receive(here.message(there.id(), scope))
+            .receive(here.message(there.id(), scope), self.now)
             .expect("good");
         self.joined |= received.joined;
         for (origin, numbers) in received.accepted {
@@ -164,10 +166,10 @@ impl Town {
         };
         let (from_second, from_third) = (second.report(), third.report());
         let _ = second
-            .receive(Message::Offer(from_third))
+            .receive(Message::Offer(from_third), self.now)
             .expect("a report");
         let _ = third
-            .receive(Message::Offer(from_second))
+            .receive(Message::Offer(from_second), self.now)
             .expect("a report");
     }
 
@@ -223,8 +225,10 @@ impl Town {
             ..here.report()
         };
         let state = Message::State(Box::new(State { from: own, ..state }));
-        let _ = here.receive(state).expect("its own");
-        let _ = here.receive(Message::Offer(from_itself)).expect("its own");
+        let _ = here.receive(state, Time(0)).expect("its own");
+        let _ = here
+            .receive(Message::Offer(from_itself), Time(0))
+            .expect("its own");
         here.found();
         self.call(Call::Open);
         self.call(Call::Begin(2));

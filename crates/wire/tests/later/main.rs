@@ -90,7 +90,9 @@ fn receiver(offered: Offer<Operation>) -> Replica<Ratings> {
     let mut nothing = replica.report();
     (nothing.from, nothing.members) = (THREE, vec![ONE, TWO, THREE]);
     for offer in [offered, nothing] {
-        let received = replica.receive(Message::Offer(offer)).expect("it is taken");
+        let received = replica
+            .receive(Message::Offer(offer), TIME)
+            .expect("it is taken");
         assert_eq!(received.ignored, 0);
     }
     replica
