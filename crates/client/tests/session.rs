@@ -157,10 +157,6 @@ async fn what_a_front_end_says_becomes_an_error() {
             refused("LOG_FULL"),
         ),
         (
-            said(precondition, "CLOCK_AHEAD", &[("retry_after_ms", "60000")]),
-            refused("CLOCK_AHEAD"),
-        ),
-        (
             said(precondition, "BEHIND", &[]),
             Error::WrongAnswer {
                 front_end: fake.address.clone(),
@@ -386,6 +382,29 @@ async fn a_clock_ahead_is_waited_for() {
     let updated = session.rate(USER, TOY_STORY, rating("1")).await.unwrap();
     assert_eq!(updated.id.sequence, 1);
     assert_eq!(world.lock().unwrap().arrivals[&updated.id], 1);
+}
+
+/// It was dated by a server whose clock was wrong, and taken by none.
+#[tokio::test]
+async fn an_update_that_is_too_far_ahead_is_made_anew() {
+    let (world, _fake, mut session) = alone().await;
+    session.average(TOY_STORY).await.unwrap();
+    let far = || {
+        let metadata = [("retry_after_ms", "3600000")];
+        Fault::Say(said(Code::FailedPrecondition, "CLOCK_AHEAD", &metadata))
+    };
+    fail(&world, [far()]);
+    let updated = session.rate(USER, TOY_STORY, rating("1")).await.unwrap();
+    assert_eq!(
+        (updated.id.sequence, world.lock().unwrap().taken.len()),
+        (2, 1)
+    );
+    // What the session has seen is as far ahead.
+    fail(&world, [far(), far()]);
+    let refused = session.rate(USER, TOY_STORY, rating("2")).await;
+    let is_ahead =
+        |error: &Error| matches!(error, Error::Refused { reason, .. } if reason == "CLOCK_AHEAD");
+    assert!(refused.as_ref().is_err_and(is_ahead), "{refused:?}");
 }
 
 fn late() -> Fault {
