@@ -59,7 +59,8 @@ fn replica(id: ReplicaId) -> Replica<Ratings> {
 /// Has each hear of the other, so that records stay in the log.
 fn meet(one: &mut Replica<Ratings>, two: &mut Replica<Ratings>) {
     let hear = |from: &Replica<Ratings>, to: &mut Replica<Ratings>| {
-        to.receive(Message::Offer(from.report()), Time(1_000_000))
+        let _ = to
+            .receive(Message::Offer(from.report()), Time(1_000_000))
             .expect("a report");
     };
     // Twice, so that each has told that it knows the other.
@@ -97,7 +98,7 @@ fn core(c: &mut Criterion) {
         b.iter_batched(
             || (two.clone(), message.clone()),
             |(mut two, message)| {
-                two.receive(message, Time(1_000_000)).expect("records");
+                let _ = two.receive(message, Time(1_000_000)).expect("records");
                 two
             },
             BatchSize::SmallInput,

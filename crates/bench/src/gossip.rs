@@ -112,10 +112,10 @@ fn receive(args: &Args) -> anyhow::Result<f64> {
     let mut group = Group::new(2);
     for from in (0..args.cells).step_by(BATCH as usize) {
         let message = group.batch(from..(from + BATCH).min(args.cells))?;
-        group.replicas[1].receive(message, NOW)?;
+        let _ = group.replicas[1].receive(message, NOW)?;
         // So that the sender does not keep them all.
         let report = group.replicas[1].report();
-        group.replicas[0].receive(Message::Offer(report), NOW)?;
+        let _ = group.replicas[0].receive(Message::Offer(report), NOW)?;
     }
     let all = args.cells + args.records;
     let messages = (args.cells..all).step_by(BATCH as usize);
@@ -124,7 +124,7 @@ fn receive(args: &Args) -> anyhow::Result<f64> {
         .collect::<Result<_, _>>()?;
     let begun = Clock::now();
     for message in messages {
-        group.replicas[1].receive(message, NOW)?;
+        let _ = group.replicas[1].receive(message, NOW)?;
     }
     let spent = begun.elapsed();
     let applied = group.replicas[1].value() == group.replicas[0].value();
@@ -190,12 +190,12 @@ fn spread(replicas: u32, updates: u64) -> anyhow::Result<Spread> {
                     messages += 1;
                     records += sent.records.len() as u64;
                     bytes += encoded_len(&offer(sent, false, NOW)) as u64;
-                    group.replicas[to].receive(message, NOW)?;
+                    let _ = group.replicas[to].receive(message, NOW)?;
                     // The answer is a report.
                     let report = group.replicas[to].report();
                     messages += 1;
                     bytes += encoded_len(&offer(&report, false, NOW)) as u64;
-                    group.replicas[from].receive(Message::Offer(report), NOW)?;
+                    let _ = group.replicas[from].receive(Message::Offer(report), NOW)?;
                 }
             }
         }
@@ -238,7 +238,7 @@ impl Group {
                 for to in (0..replicas.len()).filter(|&to| to != from) {
                     let message = replicas[from].message(replicas[to].id(), Scope::All);
                     // The state of a replica that has just been made is well-formed.
-                    replicas[to].receive(message, NOW).expect("a good message");
+                    let _ = replicas[to].receive(message, NOW).expect("a good message");
                 }
             }
         }

@@ -109,7 +109,7 @@ impl Loaded {
         // A peer that reports nothing: so every record stays in the log, which is
         // the dearest case.
         let silent = ReplicaId::new(2, 1);
-        replica.receive(
+        let _ = replica.receive(
             Message::Offer(Offer {
                 from: silent,
                 replica_ts: Timestamp::new(),

@@ -188,8 +188,19 @@ impl<V: Value> Replica<V> {
         for (_, executed) in &state.executed {
             refuse_ahead("a session", executed.latest, last, now)?;
             let replies = executed.replies.iter().map(|reply| &reply.ts);
-            let mut all = replies.chain([&executed.older]);
+            let older = executed.older.as_deref();
+            let mut all = replies.chain(older.map(|older| &older.ts));
             all.try_for_each(refuse_overflow)?;
+            if let Some(older) = older {
+                refuse_ahead("a session", older.unknown, last, now)?;
+                if older
+                    .blocks
+                    .iter()
+                    .any(|block| block.number > u64::MAX / 64)
+                {
+                    return Err(Unbelievable::Overflow);
+                }
+            }
         }
         if state.needs > self.limits.version {
             let needs = state.needs;

@@ -180,13 +180,9 @@ mod update;
 mod version;
 mod waiting;
 
-<<<<<<< HEAD
-pub use executed::{Block, Executed, FirstReply, Older};
-=======
 pub use believe::{MAX_MEMBERS, MAX_SERVERS, Unbelievable};
 pub use clocks::Skew;
-pub use executed::{Block, Executed, FirstReply};
->>>>>>> 062bb8a (Bound what one bad clock and one bad peer can do)
+pub use executed::{Block, Executed, FirstReply, Older};
 pub use id::{ReplicaId, SessionId, UpdateId};
 pub use log::LogEntry;
 pub use members::Standing;

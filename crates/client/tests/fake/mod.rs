@@ -176,8 +176,8 @@ fn carried(session: &Session) -> v1::Session {
         token: backfence_wire::token(session),
         id: bytes(session.id),
         clock_us: session.clock.0,
-        lost: Vec::new(),
         digest: bytes(SessionId(!session.id.0)),
+        ..v1::Session::default()
     }
 }
 

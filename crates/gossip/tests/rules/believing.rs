@@ -58,7 +58,10 @@ fn counts_without_end_are_refused() {
         |state: &mut State<Trace>| state.value_ts = ts([(TWO, HUGE)]),
         |state: &mut State<Trace>| state.floor = ts([(TWO, HUGE)]),
         |state: &mut State<Trace>| state.finals = ts([(TWO, HUGE)]),
-        |state: &mut State<Trace>| state.executed[0].1.older = ts([(TWO, HUGE)]),
+        |state: &mut State<Trace>| {
+            let older = state.executed[0].1.older.get_or_insert_default();
+            older.ts = ts([(TWO, HUGE)]);
+        },
         |state: &mut State<Trace>| state.executed[0].1.replies[0].ts = ts([(TWO, HUGE)]),
         |state: &mut State<Trace>| state.members.push(ReplicaId::new(4, HUGE)),
     ] {
@@ -76,6 +79,10 @@ fn a_state_from_ahead_of_time_is_refused() {
         |state: &mut State<Trace>, end| state.clock = end,
         |state: &mut State<Trace>, end| state.settled = end,
         |state: &mut State<Trace>, end| state.executed[0].1.latest = end,
+        |state: &mut State<Trace>, end| {
+            let older = state.executed[0].1.older.get_or_insert_default();
+            older.unknown = end;
+        },
         |state: &mut State<Trace>, end| {
             let update = Update {
                 time: end,

@@ -55,7 +55,6 @@ pub(super) fn answer(
             tell(numbered(number, at_once(other_data(copy))));
             continue;
         }
-<<<<<<< HEAD
         let patience = Duration::from_millis(request.patience_ms.into()).min(LONGEST);
         if let Some(Body::Retire(asked)) = &request.body {
             let deadline = Instant::now() + patience;
@@ -65,14 +64,11 @@ pub(super) fn answer(
             }
             continue;
         }
-        match Call::read(copy, request.body, request.known_only) {
-=======
         let seen = Seen {
             latest: Time(request.seen_us),
             known_only: request.known_only,
         };
         match Call::read(copy, request.body, seen) {
->>>>>>> 062bb8a (Bound what one bad clock and one bad peer can do)
             Ok(call) => asked.push(Asked {
                 number,
                 patience,

@@ -54,21 +54,26 @@ pub(crate) fn revive(base: &Arc<Base>, recovered: Recovered) -> State<Ratings> {
         .map(|state| state.replica_ts.clone());
     if let Some(state) = recovered.state {
         let state = Message::State(Box::new(State { from: own, ..state }));
-        let _ = replica.receive(state).expect("the core takes the state");
+        let _ = replica
+            .receive(state, Time::default())
+            .expect("the core takes the state");
     }
     let expected = recovered.records.len();
     let received = replica
-        .receive(Message::Offer(Offer {
-            from: own,
-            replica_ts: replica_ts.unwrap_or_default(),
-            members: recovered.members,
-            ended: vec![],
-            records: recovered.records,
-            more: false,
-            standing: Standing::New,
-            horizon: Time::default(),
-            settled: Time::default(),
-        }))
+        .receive(
+            Message::Offer(Offer {
+                from: own,
+                replica_ts: replica_ts.unwrap_or_default(),
+                members: recovered.members,
+                ended: vec![],
+                records: recovered.records,
+                more: false,
+                standing: Standing::New,
+                horizon: Time::default(),
+                settled: Time::default(),
+            }),
+            Time::default(),
+        )
         .expect("the core takes the records");
     let taken = received
         .accepted
