@@ -105,6 +105,7 @@ impl Session {
 
     pub(crate) fn resume(client: Client, saved: SavedSession) -> Self {
         let mut session = Self::new(client, saved.id);
+        session.fingerprint = saved.fingerprint;
         if saved.token.is_empty() {
             return session;
         }
@@ -112,7 +113,6 @@ impl Session {
         session.digest = saved.digest;
         session.token = saved.token;
         session.next = saved.next.max(1);
-        session.fingerprint = saved.fingerprint;
         session
     }
 

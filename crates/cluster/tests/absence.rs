@@ -17,7 +17,7 @@ use std::{
 
 use backfence_client::{Client, MovieId, UserId};
 use backfence_cluster::{Cluster, Role};
-use support::{client, drained, session, stars, until};
+use support::{client, drained, session, stars, taken, until};
 use tokio::task::JoinSet;
 
 const SESSIONS: u32 = 32;
@@ -62,10 +62,8 @@ impl Writers {
                     let user = UserId(1000 + number * 64 + (turn % USERS) as u32);
                     let movie = MovieId(1 + (turn % 9) as u32);
                     let rating = stars(if turn.is_multiple_of(2) { "3.5" } else { "4.0" });
-                    session
-                        .rate(user, movie, rating)
-                        .await
-                        .expect("it is taken");
+                    let taken = taken(&mut session, user, movie, Some(rating));
+                    taken.await.expect("it is taken");
                     done.fetch_add(1, Ordering::Relaxed);
                     turn += 1;
                 }
@@ -83,7 +81,7 @@ impl Writers {
 }
 
 /// The most memory that a process ever had, and the bytes that it has on disk.
-fn taken(cluster: &Cluster, server: u32) -> (u64, u64) {
+fn room(cluster: &Cluster, server: u32) -> (u64, u64) {
     let status = format!("/proc/{}/status", cluster.process_id(Role::Replica(server)));
     let status = fs::read_to_string(status).expect("it runs");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -103,7 +101,7 @@ async fn who_is_away_for_long_costs_the_others_little_and_comes_back_under_load(
     let builder = Cluster::builder().data_dirs(true);
     let mut cluster = builder.log_budget(BUDGET).start().expect("a cluster");
     let mut watcher = session(&cluster, 3).await;
-    let before = [1, 2].map(|server| taken(&cluster, server));
+    let before = [1, 2].map(|server| room(&cluster, server));
     cluster.kill(Role::Replica(3)).expect("it is killed");
 
     let began = Instant::now();
@@ -112,18 +110,21 @@ async fn who_is_away_for_long_costs_the_others_little_and_comes_back_under_load(
     let rate = count as f64 / began.elapsed().as_secs_f64();
     println!("{count} updates while server 3 was away, {rate:.0} a second");
     for (server, before) in [1, 2].into_iter().zip(before) {
-        let (memory, disk) = taken(&cluster, server);
+        let (memory, disk) = room(&cluster, server);
         let grown = (memory - before.0, disk - before.1);
         println!("server {server}: {grown:?} bytes more in memory and on disk, at most");
         assert!(grown.0 <= BUDGET + REST, "of memory, {} before", before.0);
         assert!(grown.1 <= BUDGET + REST, "on disk, {} before", before.1);
     }
 
-    let target = watcher.status().await.expect("the front end answers");
-    let holder = target[0].state.as_ref().expect("it is asked");
+    let holder = until("server 1 answers", &mut watcher, async |watcher| {
+        let servers = watcher.status().await.ok()?;
+        servers[0].state.clone()
+    })
+    .await;
     println!("server 1 still has {} of them in its log", holder.log_len);
     assert!(holder.log_len < count, "no state would be needed");
-    let target = holder.value_ts.clone();
+    let target = holder.value_ts;
     // They go on until it is back.
     let writers = Writers::start(&client, u64::MAX);
     let began = Instant::now();

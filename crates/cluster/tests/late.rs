@@ -11,7 +11,7 @@ use backfence_client::{Error, Prepared, Session, UserId};
 use backfence_cluster::{Cluster, Role, write_small_data};
 use backfence_ratings::Base;
 use backfence_store::Store;
-use support::{TOY_STORY, UNRATED, change, rate, session, stars, until, view};
+use support::{TOY_STORY, UNRATED, change, rate, session, stars, taken, until, view};
 
 const REPLICAS: [Role; 3] = [Role::Replica(1), Role::Replica(2), Role::Replica(3)];
 const USER: UserId = UserId(9);
@@ -90,12 +90,14 @@ async fn what_is_settled_is_forgotten_and_a_later_retry_is_refused() {
     writer.send(&prepared).await.expect("it is taken");
     // A deletion over a loaded rating, and one over nothing.
     let loaded = UserId(1);
-    writer.delete(loaded, TOY_STORY).await.expect("it is taken");
-    writer
-        .rate(USER, UNRATED, stars("2.0"))
-        .await
-        .expect("it is taken");
-    writer.delete(USER, UNRATED).await.expect("it is taken");
+    for (user, movie, rating) in [
+        (loaded, TOY_STORY, None),
+        (USER, UNRATED, Some(stars("2.0"))),
+        (USER, UNRATED, None),
+    ] {
+        let taken = taken(&mut writer, user, movie, rating);
+        taken.await.expect("it is taken");
+    }
     refused_everywhere(&mut writer, &prepared).await;
 
     // It has no effect: neither over what came later, nor anywhere.

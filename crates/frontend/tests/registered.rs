@@ -165,7 +165,7 @@ async fn the_walk_through() {
     };
     let (rating, token) = view(&mut client).await.unwrap();
     assert_eq!(rating, 4.0);
-    let rated = client.rate(v1::RateRequest {
+    let mut rate = Request::new(v1::RateRequest {
         session: token,
         user_id: 1,
         movie_id: 1,
@@ -175,19 +175,27 @@ async fn the_walk_through() {
         copies: 0,
         fingerprint: String::new(),
     });
-    let rated = rated.await.unwrap().into_inner();
+    rate.set_timeout(LONG);
+    let rated = client.rate(rate).await.unwrap().into_inner();
     // The first unless it was slow.
     let (taker, other) = (rated.server, 3 - rated.server);
 
     change(&mut client, taker).await;
     // The session's token goes with the request, so the other must have caught up.
-    let viewed = client.view(v1::ViewRequest {
+    let mut after = Request::new(v1::ViewRequest {
         session: rated.session.unwrap().token,
         user_id: 1,
         movie_id: 1,
         fingerprint: String::new(),
     });
-    let seen = viewed.await.unwrap().into_inner().rating.unwrap();
+    after.set_timeout(LONG);
+    let seen = client
+        .view(after)
+        .await
+        .unwrap()
+        .into_inner()
+        .rating
+        .unwrap();
     assert_eq!((seen.rating, seen.update_id), (2.5, rated.update_id));
 
     change(&mut client, other).await;

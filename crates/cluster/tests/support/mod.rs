@@ -10,7 +10,8 @@ use std::{
 };
 
 use backfence_client::{
-    Client, Error, MovieId, Rating, ReplicaState, Server, ServerStatus, Session, Source, UserId,
+    Client, Error, MovieId, Rating, ReplicaState, Server, ServerStatus, Session, Source, Updated,
+    UserId,
 };
 use backfence_cluster::{Cluster, Finished, Role};
 use backfence_process::{ClusterKey, Environment};
@@ -115,13 +116,49 @@ pub(crate) async fn change(session: &mut Session, servers: &[u32]) {
 }
 
 pub(crate) async fn rate(session: &mut Session, user: u32, rating: &str) -> Result<u32, Error> {
-    let updated = session.rate(UserId(user), TOY_STORY, stars(rating)).await?;
+    let updated = taken(session, UserId(user), TOY_STORY, Some(stars(rating))).await?;
     Ok(updated.server)
+}
+
+/// Sends one update until somebody says that it was taken, or will not be: that no answer has
+/// come in time says nothing of it, but that the machine is busy.
+pub(crate) async fn taken(
+    session: &mut Session,
+    user: UserId,
+    movie: MovieId,
+    rating: Option<Rating>,
+) -> Result<Updated, Error> {
+    let deadline = Instant::now() + PATIENCE;
+    let update = loop {
+        match session.prepare(user, movie, rating).await {
+            Err(error) if is_silence(&error) && Instant::now() < deadline => {}
+            prepared => break prepared?,
+        }
+    };
+    loop {
+        match session.send(&update).await {
+            Err(error) if is_silence(&error) && Instant::now() < deadline => {}
+            sent => return sent,
+        }
+    }
+}
+
+fn is_silence(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::OutcomeUnknown { .. } | Error::OutOfTime { .. }
+    )
 }
 
 /// The rating of Toy Story, as it is printed; empty where there is none.
 pub(crate) async fn view(session: &mut Session, user: u32) -> Result<String, Error> {
-    let seen = session.view(UserId(user), TOY_STORY).await?;
+    let deadline = Instant::now() + PATIENCE;
+    let seen = loop {
+        match session.view(UserId(user), TOY_STORY).await {
+            Err(error) if is_silence(&error) && Instant::now() < deadline => {}
+            seen => break seen?,
+        }
+    };
     Ok(seen.map_or_else(String::new, |seen| seen.rating.to_string()))
 }
 
