@@ -267,6 +267,9 @@ impl Cluster {
     /// The arguments with which a program of this cluster is started.
     pub fn arguments(&self, role: Role) -> Vec<String> {
         let mut args: Vec<String> = Vec::new();
+        if self.builder.hosts.contains_key(&role) {
+            args.push("--insecure".to_owned());
+        }
         let mut flag = |name: &str, value: &dyn fmt::Display| {
             args.extend([format!("--{name}"), value.to_string()]);
         };

@@ -1,7 +1,9 @@
 //! The program `backfence-frontend`.
 
 use backfence_frontend::{Config, run};
-use backfence_process::{Address, Environment, KeyArgs, LogArgs, Name, bind, shutdown_on_signals};
+use backfence_process::{
+    Address, Environment, KeyArgs, ListenArgs, LogArgs, Name, shutdown_on_signals,
+};
 use clap::Parser;
 
 /// The front end of Backfence: clients connect to it, and it sends each request to
@@ -23,14 +25,8 @@ struct Args {
         value_name = "URL"
     )]
     registry: Address,
-    /// The address to listen on; port 0 takes a free one.
-    #[arg(
-        long,
-        env = "BACKFENCE_LISTEN",
-        default_value = "127.0.0.1:0",
-        value_name = "ADDR"
-    )]
-    listen: Address,
+    #[command(flatten)]
+    listen: ListenArgs,
     /// The address at which clients reach it, if not the one it listens on.
     #[arg(long, env = "BACKFENCE_ADVERTISE", value_name = "ADDR")]
     advertise: Option<Address>,
@@ -59,7 +55,7 @@ fn main() -> std::process::ExitCode {
     backfence_process::main(async |args: Args| {
         args.log.init();
         let cluster_key = args.key.read()?;
-        let listener = bind(&args.listen).await?;
+        let listener = args.listen.bind().await?;
         let config = Config {
             registry: args.registry,
             name: args.name,

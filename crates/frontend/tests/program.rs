@@ -24,6 +24,7 @@ fn help_names_every_option() {
     for option in [
         "--registry",
         "--listen",
+        "--insecure",
         "--advertise",
         "--name",
         "--cluster-key",
@@ -51,7 +52,8 @@ fn a_wrong_command_line_ends_with_2() {
     check(&["--nonsense"], "--nonsense");
     check(&["--registry", "nowhere"], "nowhere");
     check(&["--listen", "192.0.2.1:0"], "192.0.2.1:0");
-    check(&["--listen", "0.0.0.0:0"], "--advertise");
+    check(&["--listen", "0.0.0.0:0"], "or --insecure where you trust");
+    check(&["--insecure", "--listen", "0.0.0.0:0"], "--advertise");
     check(&["--name", "a b"], "a b");
     check(&["--name", "SERVER5"], "for servers");
 }

@@ -10,8 +10,8 @@
 //!
 //! ```no_run
 //! use backfence_process::{
-//!     Address, CancellationToken, Discovery, Environment, Health, Listener, LogArgs, Name, Wanted,
-//!     advertised, announce, bind, serve, shutdown_on_signals,
+//!     CancellationToken, Discovery, Environment, Health, ListenArgs, Listener, LogArgs, Name, Wanted,
+//!     advertised, announce, serve, shutdown_on_signals,
 //! };
 //! use clap::Parser;
 //! use tonic::service::Routes;
@@ -19,9 +19,8 @@
 //! /// Says hello.
 //! #[derive(Parser)]
 //! struct Args {
-//!     /// The address to listen on; port 0 takes a free one.
-//!     #[arg(long, env = "BACKFENCE_LISTEN", default_value = "127.0.0.1:0", value_name = "ADDR")]
-//!     listen: Address,
+//!     #[command(flatten)]
+//!     listen: ListenArgs,
 //!     #[command(flatten)]
 //!     log: LogArgs,
 //! }
@@ -29,7 +28,7 @@
 //! fn main() -> std::process::ExitCode {
 //!     backfence_process::main(async |args: Args| {
 //!         args.log.init();
-//!         let listener = bind(&args.listen).await?;
+//!         let listener = args.listen.bind().await?;
 //!         run(listener, Environment::real(), shutdown_on_signals()?).await
 //!     })
 //! }
@@ -91,7 +90,7 @@ pub use discovery::{Discovery, DiscoveryError, Entry, InvalidEntry, Wanted};
 pub use environment::{Connecting, Connector, Environment, Io};
 pub use exit::{Exit, Failure, main};
 pub use health::Health;
-pub use listener::{BindError, Listener, bind, is_loopback};
+pub use listener::{BindError, ListenArgs, Listener, bind, is_loopback};
 pub use logging::{LogArgs, LogFormat, LogLevel};
 pub use name::{InvalidName, Name};
 pub use output::{OutputError, announce, print};

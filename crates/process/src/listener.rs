@@ -2,6 +2,7 @@
 
 use std::{future::Future, io, net::SocketAddr};
 
+use clap::Args;
 use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::server::Connected;
 
@@ -58,9 +59,48 @@ pub enum BindError {
     /// Ports below 1024 are often reserved.
     #[error("not allowed to listen on {0}; pass --listen with a port from 1024 on")]
     NotAllowed(Address),
+    /// Other machines reach it, and nobody has said that this is wanted.
+    #[error(
+        "{0} can be reached from other machines, and nothing that is sent there is encrypted: who \
+         is on that network can read and change it; pass --listen with a loopback address, such \
+         as 127.0.0.1:0, or --insecure where you trust that network"
+    )]
+    Insecure(Address),
     /// Anything else.
     #[error("cannot listen on {0}; pass --listen with another address")]
     Other(Address, #[source] io::Error),
+}
+
+/// Where a program listens. For `#[command(flatten)]`.
+#[derive(Clone, Debug, Args)]
+pub struct ListenArgs {
+    /// The address to listen on; port 0 takes a free one
+    #[arg(
+        long,
+        env = "BACKFENCE_LISTEN",
+        default_value = "127.0.0.1:0",
+        value_name = "ADDR"
+    )]
+    pub listen: Address,
+    /// Listen also where other machines reach it, although nothing is encrypted
+    #[arg(long, env = "BACKFENCE_INSECURE")]
+    pub insecure: bool,
+}
+
+impl ListenArgs {
+    /// Listens there.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`], also where others reach it and it is not to be insecure.
+    pub async fn bind(&self) -> Result<TcpListener, BindError> {
+        let listener = bind(&self.listen).await?;
+        let is_local = listener.local_addr().is_ok_and(is_loopback);
+        match is_local || self.insecure {
+            true => Ok(listener),
+            false => Err(BindError::Insecure(self.listen.clone())),
+        }
+    }
 }
 
 /// Listens on a TCP address; port 0 takes a free one.
@@ -97,6 +137,36 @@ mod tests {
         let error = bind(&taken).await.unwrap_err();
         assert!(matches!(&error, BindError::InUse(address) if *address == taken));
         assert!(error.to_string().contains(&taken.to_string()));
+    }
+
+    #[tokio::test]
+    async fn others_reach_it_only_where_that_is_wanted() {
+        for (address, insecure, expected) in [
+            ("127.0.0.1:0", false, true),
+            ("127.0.0.2:0", false, true),
+            ("localhost:0", false, true),
+            ("0.0.0.0:0", false, false),
+            ("0.0.0.0:0", true, true),
+        ] {
+            let listen = address.parse().unwrap();
+            let bound = ListenArgs { listen, insecure }.bind().await;
+            assert_eq!(bound.is_ok(), expected, "{address}");
+            if let Err(error) = bound {
+                let said = error.to_string();
+                assert!(matches!(error, BindError::Insecure(_)), "{said}");
+                for text in [address, "encrypted", "--listen", "--insecure"] {
+                    assert!(said.contains(text), "{text}: {said}");
+                }
+            }
+        }
+        for (address, expected) in [
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("[::]:1", false),
+            ("[::ffff:10.0.0.1]:1", false),
+        ] {
+            assert_eq!(is_loopback(address.parse().unwrap()), expected, "{address}");
+        }
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use backfence_process::{
-    Address, Environment, LogArgs, NodeKeyArgs, announce, bind, shutdown_on_signals,
+    Environment, ListenArgs, LogArgs, NodeKeyArgs, announce, shutdown_on_signals,
 };
 use backfence_registry::Config;
 use clap::Parser;
@@ -17,17 +17,12 @@ use clap::Parser;
 #[command(
     name = "backfence-registry",
     version,
+    mut_arg("listen", |listen| listen.default_value("127.0.0.1:7400")),
     after_help = "Example:\n  backfence-registry --listen 127.0.0.1:7400"
 )]
 struct Args {
-    /// The address to listen on; port 0 takes a free one.
-    #[arg(
-        long,
-        env = "BACKFENCE_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:7400"
-    )]
-    listen: Address,
+    #[command(flatten)]
+    listen: ListenArgs,
     #[command(flatten)]
     key: NodeKeyArgs,
     #[command(flatten)]
@@ -42,7 +37,7 @@ fn main() -> ExitCode {
             cluster_key: args.key.read()?,
             accept_keyless: args.key.accept_keyless,
         };
-        let listener = bind(&args.listen).await?;
+        let listener = args.listen.bind().await?;
         announce(format_args!(
             "REGISTRY READY http://{}",
             listener.local_addr()?

@@ -57,6 +57,7 @@ fn help_explains_each_flag_and_gives_an_example() {
     assert!(output.status.success());
     for part in [
         "--listen",
+        "--insecure",
         "--log",
         "--log-format",
         "BACKFENCE_LISTEN",
@@ -84,6 +85,7 @@ fn a_wrong_command_line_is_refused() {
         &["--listen", "192.0.2.1:0"],
         "error: 192.0.2.1:0 is no address of this machine",
     );
+    check(&["--listen", "0.0.0.0:0"], "or --insecure where you trust");
     check(&["--log", "loud"], "loud");
 }
 

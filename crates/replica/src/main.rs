@@ -12,7 +12,9 @@ use std::{
 };
 
 use backfence_gossip::Limits;
-use backfence_process::{Address, Environment, Exit, Failure, LogArgs, bind, shutdown_on_signals};
+use backfence_process::{
+    Address, Environment, Exit, Failure, ListenArgs, LogArgs, shutdown_on_signals,
+};
 use backfence_ratings::{Base, How, LoadError, Loaded, Making};
 use backfence_replica::{Config, run};
 use backfence_wire::Versions;
@@ -41,14 +43,8 @@ struct Args {
         default_value = "http://127.0.0.1:7400"
     )]
     registry: Address,
-    /// The address to listen on; port 0 takes a free one
-    #[arg(
-        long,
-        env = "BACKFENCE_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:0"
-    )]
-    listen: Address,
+    #[command(flatten)]
+    listen: ListenArgs,
     /// Where others reach this replica, if not where it listens
     #[arg(long, env = "BACKFENCE_ADVERTISE", value_name = "ADDR")]
     advertise: Option<Address>,
@@ -141,7 +137,7 @@ struct Args {
 fn main() -> ExitCode {
     backfence_process::main(async |args: Args| {
         args.log.init();
-        let listener = bind(&args.listen).await?;
+        let listener = args.listen.bind().await?;
         let _unused = Unused::new(&args);
         let base = Arc::new(load(&args)?);
         let environment = match args.seed {

@@ -25,6 +25,7 @@ fn help_names_every_flag() {
         "--server",
         "--registry",
         "--listen",
+        "--insecure",
         "--advertise",
         "--movies",
         "--ratings",
@@ -54,6 +55,8 @@ fn a_wrong_command_line_ends_with_2() {
     check(&["--gossip-interval", "1ms"], 2, &["10ms"]);
     check(&["--late", "10ms"], 2, &["from 1s"]);
     check(&["--listen", "192.0.2.1:0"], 2, &["192.0.2.1:0"]);
+    let open = ["--listen", "0.0.0.0:0"];
+    check(&open, 2, &["0.0.0.0:0", "or --insecure where you trust"]);
 }
 
 #[test]
