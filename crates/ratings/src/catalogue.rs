@@ -90,12 +90,22 @@ impl Catalogue {
     /// [`Catalogue::LONGEST_TITLE`] bytes, or with control characters, is unknown
     /// and near to nothing.
     pub fn resolve(&self, title: &str) -> Resolution<'_> {
+        self.known(title).unwrap_or_else(|| {
+            let name = split_year(title.trim()).0;
+            let near = self.near(name);
+            Resolution::Unknown { near }
+        })
+    }
+
+    /// What the title stands for, as [`resolve`](Self::resolve) tells, but `None` where
+    /// that would look for what is near, which takes milliseconds.
+    pub fn known(&self, title: &str) -> Option<Resolution<'_>> {
         let asked = title.trim();
         if asked.len() > Self::LONGEST_TITLE || asked.chars().any(char::is_control) {
-            return Resolution::Unknown { near: Vec::new() };
+            return Some(Resolution::Unknown { near: Vec::new() });
         }
         if let Some(movie) = parse_id(asked).and_then(|id| self.movie(id)) {
-            return Resolution::Found(movie);
+            return Some(Resolution::Found(movie));
         }
         let (name, year) = split_year(asked);
         let mut hits = self.agreeing(name, year);
@@ -106,11 +116,9 @@ impl Catalogue {
             hits = self.agreeing(name, Some(year));
         }
         match *hits {
-            [] => Resolution::Unknown {
-                near: self.near(name),
-            },
-            [movie] => Resolution::Found(movie),
-            _ => Resolution::Ambiguous(hits),
+            [] => None,
+            [movie] => Some(Resolution::Found(movie)),
+            _ => Some(Resolution::Ambiguous(hits)),
         }
     }
 

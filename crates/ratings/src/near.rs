@@ -24,12 +24,17 @@ pub(crate) struct Near {
     starts: Column,
     /// Indices into the vocabulary.
     words: Column,
+    /// Words of the name that has most.
+    most: usize,
 }
 
 /// Below this a word or a name is another one.
 const ALIKE: f64 = 0.8;
 /// Words of a query that are compared; the rest is ignored, to bound the work.
 const WORDS: usize = 8;
+/// Bytes of a query that is near to anything. One sign can be written for many letters, so
+/// what is short as it was typed may be long here.
+const LONGEST: usize = 1024;
 
 impl Near {
     /// `names` are pairs of a movie's position and a bare name. A name that folds
@@ -50,11 +55,13 @@ impl Near {
             starts.push(words.len() as u64);
         }
         let positions: Vec<_> = names.iter().map(|name| u64::from(name.0)).collect();
+        let starts = Column::of(&starts);
         Self {
             vocabulary: Texts::new(vocabulary),
             names: Texts::new(names.iter().map(|name| &*name.1)),
             positions: Column::of(&positions),
-            starts: Column::of(&starts),
+            most: most(&starts),
+            starts,
             words: Column::of(&words),
         }
     }
@@ -68,11 +75,14 @@ impl Near {
     }
 
     pub(crate) fn read(reader: &mut Reader) -> Result<Self, Torn> {
+        let (vocabulary, names) = (Texts::read(reader)?, Texts::read(reader)?);
+        let (positions, starts) = (Column::read(reader)?, Column::read(reader)?);
         Ok(Self {
-            vocabulary: Texts::read(reader)?,
-            names: Texts::read(reader)?,
-            positions: Column::read(reader)?,
-            starts: Column::read(reader)?,
+            vocabulary,
+            names,
+            positions,
+            most: most(&starts),
+            starts,
             words: Column::read(reader)?,
         })
     }
@@ -95,6 +105,9 @@ impl Near {
     /// Here no mark matters: `カメラ` is near to `ガメラ`.
     pub(crate) fn nearest(&self, query: &str, limit: usize) -> Vec<usize> {
         let query = &*without_marks(query);
+        if query.len() > LONGEST {
+            return Vec::new();
+        }
         let words: Vec<_> = query
             .split(' ')
             .filter(|word| !word.is_empty())
@@ -118,18 +131,20 @@ impl Near {
     /// The positions of the movies in one of whose names every word of a bare query
     /// begins a word. Names with fewer words come first, then by position.
     pub(crate) fn with_words(&self, query: &str) -> Vec<usize> {
-        let begun: Vec<Vec<bool>> = query
-            .split(' ')
-            .filter(|word| !word.is_empty())
-            .map(|word| {
-                let known = (0..self.vocabulary.len()).map(|at| self.vocabulary.bytes_of(at));
-                known
-                    .map(|known| known.starts_with(word.as_bytes()))
-                    .collect()
-            })
-            .collect();
-        if begun.is_empty() {
+        let asked = apart(query);
+        // Two words of which neither begins the other begin no word together.
+        if asked.is_empty() || asked.len() > self.most {
             return Vec::new();
+        }
+        let mut begun: Vec<Vec<bool>> = Vec::with_capacity(asked.len());
+        for word in asked {
+            let known = (0..self.vocabulary.len()).map(|at| self.vocabulary.bytes_of(at));
+            let begins = known.map(|known| known.starts_with(word.as_bytes()));
+            let begins: Vec<bool> = begins.collect();
+            if !begins.contains(&true) {
+                return Vec::new();
+            }
+            begun.push(begins);
         }
         let has = |&name: &usize| {
             let begins = |begun: &[bool], word| begun.get(word).is_some_and(|&begun| begun);
@@ -177,6 +192,28 @@ impl Near {
     }
 }
 
+/// The most words that a name has, where its words start.
+fn most(starts: &Column) -> usize {
+    let words = (0..starts.len()).map(|name| starts.between(name).len());
+    words.max().unwrap_or_default()
+}
+
+/// The words of a query, without those that begin another or are there already: a name
+/// that has the longer one has them too.
+fn apart(query: &str) -> Vec<&str> {
+    let mut words: Vec<_> = query.split(' ').filter(|word| !word.is_empty()).collect();
+    words.sort_unstable();
+    words.dedup();
+    // What begins others stands right before the first of them.
+    let is_implied = |at: usize| {
+        words
+            .get(at + 1)
+            .is_some_and(|next| next.starts_with(words[at]))
+    };
+    let apart = (0..words.len()).filter(|&at| !is_implied(at));
+    apart.map(|at| words[at]).collect()
+}
+
 /// A word of the query.
 struct Compared {
     /// Longer words say more.
@@ -195,4 +232,51 @@ fn alike(a: &str, known: &str) -> f64 {
     }
     let similarity = jaro_winkler(a, b);
     if similarity >= ALIKE { similarity } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(names: &[&str]) -> Near {
+        Near::new(
+            (0..)
+                .zip(names.iter().map(|&name| name.to_owned()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn words_that_others_imply_are_not_looked_for() {
+        let check = |query: &str, expected: &[&str]| assert_eq!(apart(query), expected, "{query}");
+        check("", &[]);
+        check("toy story", &["story", "toy"]);
+        check("toy to t toy tom", &["tom", "toy"]);
+        check("a a a a ab", &["ab"]);
+        check("ab b a abc bc", &["abc", "bc"]);
+    }
+
+    #[test]
+    fn more_words_than_any_name_has_are_not_looked_for() {
+        let near = near(&["toy story", "to be or not", "night"]);
+        assert_eq!(near.most, 4);
+        let check = |query: &str, expected: &[usize]| {
+            assert_eq!(near.with_words(query), expected, "{query}");
+        };
+        check("t", &[0, 1]);
+        check("story s st sto toy to", &[0]);
+        check("to be or not", &[1]);
+        check("to be or not night", &[]);
+        check("unheard of", &[]);
+    }
+
+    #[test]
+    fn what_is_long_once_it_is_folded_is_near_to_nothing() {
+        let name = "long ".repeat(220);
+        let name = name.trim();
+        let near = near(&[name, "long story"]);
+        assert!(name.len() > LONGEST);
+        assert!(near.nearest(name, 5).is_empty());
+        assert_eq!(near.nearest("long story", 5), [1]);
+    }
 }

@@ -1,7 +1,8 @@
 //! What users have written, by user and movie.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap, HashMap},
     hash::{BuildHasherDefault, DefaultHasher},
 };
 
@@ -85,6 +86,24 @@ impl Overlay {
                 .collect();
             sorted.sort_unstable_by_key(|&(_, movie, _)| movie);
             sorted
+        })
+    }
+
+    /// The same, where few of them are wanted: those of a user are put in order as they are
+    /// taken.
+    pub(crate) fn page(
+        &self,
+        after: Option<(UserId, MovieId)>,
+    ) -> impl Iterator<Item = (UserId, MovieId, &Cell)> {
+        let first = after.map_or(UserId(0), |(user, _)| user);
+        self.users.range(first..).flat_map(move |(&user, cells)| {
+            let movies = cells.keys().copied();
+            let is_after = |&movie: &MovieId| after.is_none_or(|after| (user, movie) > after);
+            let mut movies: BinaryHeap<_> = movies.filter(is_after).map(Reverse).collect();
+            std::iter::from_fn(move || {
+                let Reverse(movie) = movies.pop()?;
+                Some((user, movie, cells.get(&movie)?))
+            })
         })
     }
 

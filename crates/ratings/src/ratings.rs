@@ -181,11 +181,17 @@ impl Ratings {
             .map(|movie| (self.total(movie.id), movie))
             .filter(|(total, _)| u64::from(total.count) >= least)
             .collect();
-        ranked.sort_unstable_by(|(a, first), (b, second)| {
+        let better = |(a, first): &(Total, &Movie), (b, second): &(Total, &Movie)| {
             b.cmp_average(a)
                 .then(b.count.cmp(&a.count))
                 .then(first.id.cmp(&second.id))
-        });
+        };
+        if limit < ranked.len() {
+            // Only what is shown is put in order.
+            ranked.select_nth_unstable_by(limit, better);
+            ranked.truncate(limit);
+        }
+        ranked.sort_unstable_by(better);
         let best = ranked.into_iter().take(limit);
         best.filter_map(|(total, movie)| {
             Some(Ranked {
@@ -199,7 +205,7 @@ impl Ratings {
     /// The loaded ratings and the overlay, merged: a write beats what was loaded.
     fn ratings_after(&self, after: Option<(UserId, MovieId)>) -> impl Iterator<Item = Listed> + '_ {
         let mut loaded = self.base.ratings_after(after).peekable();
-        let mut written = self.overlay.after(after).peekable();
+        let mut written = self.overlay.page(after).peekable();
         std::iter::from_fn(move || {
             loop {
                 let next_loaded = loaded.peek().map(|row| (row.0, row.1));

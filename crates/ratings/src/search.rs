@@ -31,7 +31,9 @@ pub struct Found<'a> {
 impl Catalogue {
     /// The movies that are looked for, at most `limit`.
     ///
-    /// A text of more than [`Catalogue::LONGEST_TITLE`] bytes finds nothing.
+    /// A text of more than [`Catalogue::LONGEST_TITLE`] bytes finds nothing, and one that
+    /// is longer than twice that once it is folded is near to nothing. The work is bounded by
+    /// the words of the longest name.
     pub fn search(&self, search: &Search<'_>, limit: usize) -> Found<'_> {
         let genre = self.genre(search.genre);
         let wanted = |movie: &Movie| {
