@@ -4,6 +4,7 @@ use std::{
     future::Future as _,
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -16,6 +17,8 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
+use crate::callers::{Callers, Client};
+
 /// What an HTTP/2 client sends first, in bytes (RFC 9113, section 3.4).
 const PREFACE: usize = 24;
 /// How long it may take for that.
@@ -27,6 +30,7 @@ pub(crate) struct Connection<T> {
     io: T,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     silence: Option<Silence>,
+    caller: Client,
     /// Its place among those that may be open.
     _place: OwnedSemaphorePermit,
 }
@@ -38,9 +42,15 @@ struct Silence {
 }
 
 impl<T> Connection<T> {
-    pub(crate) fn new(io: T, place: OwnedSemaphorePermit, cut: CancellationToken) -> Self {
+    pub(crate) fn new(
+        io: T,
+        place: OwnedSemaphorePermit,
+        callers: &Arc<Callers>,
+        cut: CancellationToken,
+    ) -> Self {
         Self {
             io,
+            caller: callers.connected(cut.clone()),
             cut: Box::pin(cut.cancelled_owned()),
             silence: Some(Silence {
                 deadline: Box::pin(tokio::time::sleep(PREFACE_WITHIN)),
@@ -121,18 +131,16 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     }
 }
 
-impl<T: Connected> Connected for Connection<T> {
-    type ConnectInfo = T::ConnectInfo;
+impl<T> Connected for Connection<T> {
+    type ConnectInfo = Client;
 
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.io.connect_info()
+    fn connect_info(&self) -> Client {
+        self.caller.clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
         sync::Semaphore,
@@ -145,7 +153,11 @@ mod tests {
         let (server, client) = tokio::io::duplex(64);
         let places = Arc::new(Semaphore::new(1));
         let place = places.acquire_owned().await.unwrap();
-        (Connection::new(server, place, cut.clone()), client)
+        let callers = Callers::new();
+        (
+            Connection::new(server, place, &callers, cut.clone()),
+            client,
+        )
     }
 
     #[tokio::test(start_paused = true)]

@@ -61,6 +61,8 @@
 
 mod address;
 mod call;
+mod callers;
+mod calls;
 mod claim;
 mod cluster_key;
 mod connection;
@@ -73,6 +75,7 @@ mod listener;
 mod logging;
 mod name;
 mod output;
+mod places;
 mod presence;
 mod proof;
 mod registration;
@@ -84,6 +87,7 @@ mod shutdown;
 
 pub use address::{Address, InvalidAddress, advertised};
 pub use call::{Backoff, is_unreachable, within};
+pub use callers::Client;
 pub use claim::{ClaimKey, Claimed};
 pub use cluster_key::{ClusterKey, Domain, KeyArgs, KeyError, KeyName, NodeKeyArgs, Subkey};
 pub use discovery::{Discovery, DiscoveryError, Entry, InvalidEntry, Wanted};
@@ -94,6 +98,7 @@ pub use listener::{BindError, ListenArgs, Listener, bind, is_loopback};
 pub use logging::{LogArgs, LogFormat, LogLevel};
 pub use name::{InvalidName, Name};
 pub use output::{OutputError, announce, print};
+pub use places::Places;
 pub use proof::{Answer, Callee, Caller, NodeKey, Nonce, Owed, Rpc, Unproved};
 pub use registration::Registration;
 pub use role::{BadToken, Connection, Role, authorization, role};

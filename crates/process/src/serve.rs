@@ -7,11 +7,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
 
-use crate::{Health, Listener, connection::Connection};
+use crate::{Health, Listener, callers::Callers, calls::Limits, connection::Connection};
 
 /// How long calls in work may go on after shutdown; then they are cut.
 pub const DRAIN: Duration = Duration::from_secs(2);
-/// Connections at once. More wait in the system's queue until one closes.
+/// Connections at once. For one more, the one that has had no call for longest is closed; if
+/// each has one, it waits until one closes.
 const MAX_CONNECTIONS: usize = 4096;
 /// Calls at once on one connection. A client holds back more.
 const MAX_STREAMS: u32 = 1024;
@@ -21,6 +22,8 @@ const MAX_HEADERS: u32 = 16 * 1024;
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// ... and its connection closed when it stays silent for this long after.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is looked for responses that nobody reads.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long to wait when the system gives no connection, such as for lack of
 /// file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -52,8 +55,10 @@ pub async fn serve<L: Listener>(
     let cut = CancellationToken::new();
     let _cut_at_the_end = cut.clone().drop_guard();
     let (sender, connections) = mpsc::channel(1);
-    let accepting = accept(listener, sender, shutdown.clone(), cut);
+    let callers = Callers::new();
+    let accepting = accept(listener, sender, &callers, shutdown.clone(), cut);
     let serving = Server::builder()
+        .layer(Limits)
         .max_concurrent_streams(MAX_STREAMS)
         .http2_max_header_list_size(MAX_HEADERS)
         .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
@@ -71,6 +76,12 @@ pub async fn serve<L: Listener>(
         health.not_ready().await;
         tokio::time::sleep(DRAIN).await;
     };
+    let watching = async {
+        let mut looks = tokio::time::interval(LOOK);
+        loop {
+            callers.cut_unread(looks.tick().await);
+        }
+    };
     tokio::select! {
         biased;
         ((), served) = async { tokio::join!(accepting, serving) } => served.map_err(ServeError),
@@ -78,6 +89,7 @@ pub async fn serve<L: Listener>(
             tracing::info!("cut connections whose calls did not end in {DRAIN:?}");
             Ok(())
         }
+        never = watching => never,
     }
 }
 
@@ -102,22 +114,28 @@ fn with_reflection(routes: Routes, health: &Health) -> Routes {
 async fn accept<L: Listener>(
     mut listener: L,
     connections: mpsc::Sender<Accepted<L>>,
+    callers: &Arc<Callers>,
     shutdown: CancellationToken,
     cut: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let accept_all = async {
         loop {
+            let io = match listener.accept().await {
+                Ok(io) => io,
+                Err(error) => {
+                    pause_after(&error, callers).await;
+                    continue;
+                }
+            };
+            if places.available_permits() == 0 {
+                callers.cut_idle();
+            }
             let place = Arc::clone(&places).acquire_owned().await;
             let place = place.expect("the semaphore is never closed");
-            match listener.accept().await {
-                Ok(io) => {
-                    let connection = Connection::new(io, place, cut.child_token());
-                    if connections.send(Ok(connection)).await.is_err() {
-                        return;
-                    }
-                }
-                Err(error) => pause_after(&error).await,
+            let connection = Connection::new(io, place, callers, cut.child_token());
+            if connections.send(Ok(connection)).await.is_err() {
+                return;
             }
         }
     };
@@ -129,11 +147,12 @@ async fn accept<L: Listener>(
 }
 
 /// Without the pause a lack of file descriptors would use up a processor.
-async fn pause_after(error: &io::Error) {
+async fn pause_after(error: &io::Error, callers: &Callers) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     let of_the_client = [ConnectionAborted, ConnectionReset, Interrupted];
     if !of_the_client.contains(&error.kind()) {
         tracing::warn!(%error, "cannot accept a connection; trying again in {ACCEPT_AGAIN:?}");
+        callers.cut_idle();
         tokio::time::sleep(ACCEPT_AGAIN).await;
     }
 }
