@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use backfence_gossip::{Session, Time, Update, UpdateId};
-use backfence_process::{Backoff, ClusterKey, Entry, Environment, Name, SessionDigests};
+use backfence_gossip::{Session, SessionId, Time, Update, UpdateId};
+use backfence_process::{Backoff, Client, ClusterKey, Entry, Environment, Name, SessionDigests};
 use backfence_ratings::Operation;
 use backfence_wire::v1::{
     self, ServeRequest,
@@ -12,15 +12,13 @@ use backfence_wire::v1::{
     serve_reply::{Accepted, Outcome},
     serve_request::{self, Body},
 };
-use tokio::{
-    sync::{Semaphore, SemaphorePermit, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 use tonic::Request;
 
 use crate::{
     deadline::deadline,
     error::Error,
+    fresh::Asker,
     guard::{Act, Guard},
     request,
     router::{Router, Served},
@@ -28,8 +26,6 @@ use crate::{
     server::Server,
 };
 
-/// Requests in work at once. One more is told that all servers are busy.
-const MAX_IN_WORK: usize = 4096;
 /// How long a server may take to describe itself.
 pub(crate) const DESCRIBE: Duration = Duration::from_millis(500);
 
@@ -47,7 +43,6 @@ pub struct FrontEnd {
     digests: SessionDigests,
     entries: watch::Receiver<BTreeMap<Name, Entry>>,
     pub(crate) router: Arc<Router>,
-    in_work: Semaphore,
 }
 
 /// An update as its client asks for it.
@@ -60,7 +55,7 @@ pub(crate) struct Asked {
 }
 
 /// A request in work.
-pub(crate) struct Work<'a> {
+pub(crate) struct Work {
     pub(crate) deadline: Instant,
     /// As its client sent it; empty if it did not.
     pub(crate) traceparent: String,
@@ -71,10 +66,11 @@ pub(crate) struct Work<'a> {
     pub(crate) known_only: bool,
     /// No update that its session has seen is dated later, as a token says that was sealed.
     seen: Time,
-    _place: SemaphorePermit<'a>,
+    /// By which it came; 0 where that is not known.
+    connection: u64,
 }
 
-impl Work<'_> {
+impl Work {
     /// What a server is asked for it.
     pub(crate) fn request(&self, body: Body) -> ServeRequest {
         ServeRequest {
@@ -87,6 +83,14 @@ impl Work<'_> {
 
     pub(crate) fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// Who asks in this session.
+    pub(crate) const fn asker(&self, session: SessionId) -> Asker {
+        Asker {
+            connection: self.connection,
+            session,
+        }
     }
 
     /// The same, about movies of the data with this fingerprint.
@@ -116,7 +120,6 @@ impl FrontEnd {
             guard: Guard::new(cluster_key, is_local),
             router: Arc::new(Router::new(environment, entries.clone())),
             entries,
-            in_work: Semaphore::new(MAX_IN_WORK),
         }
     }
 
@@ -155,14 +158,14 @@ impl FrontEnd {
         }
     }
 
-    pub(crate) fn admit<T>(&self, request: Request<T>) -> Result<(Work<'_>, T), Error> {
+    pub(crate) fn admit<T>(&self, request: Request<T>) -> Result<(Work, T), Error> {
         let work = Work {
             deadline: deadline(request.metadata()),
             traceparent: request::traceparent(request.metadata()),
             fingerprint: String::new(),
             known_only: false,
             seen: Time(0),
-            _place: self.in_work.try_acquire().map_err(|_| Error::AllBusy)?,
+            connection: request.extensions().get().map_or(0, Client::number),
         };
         Ok((work, request.into_inner()))
     }
@@ -172,7 +175,7 @@ impl FrontEnd {
         &self,
         act: Act,
         request: Request<T>,
-    ) -> Result<(Work<'_>, T), Error> {
+    ) -> Result<(Work, T), Error> {
         let now = self.environment.now();
         self.guard.allows(act, request.metadata(), now)?;
         self.admit(request)
@@ -231,7 +234,7 @@ impl FrontEnd {
     /// The answer to a query, and the server that gave it.
     pub(crate) async fn query(
         &self,
-        work: &Work<'_>,
+        work: &Work,
         session: &mut Session,
         kind: Kind,
     ) -> Result<(Answer, Arc<Server>), Error> {
@@ -244,7 +247,8 @@ impl FrontEnd {
                 kind: Some(kind.clone()),
             })
         };
-        let passed = self.router.pass(work, &session.prev, body);
+        let asker = work.asker(session.id);
+        let passed = self.router.pass(work, asker, &session.prev, body);
         let Served { server, reply } = passed.await?;
         let Outcome::Answer(v1::Answer { kind: Some(answer) }) = reply.outcome else {
             return Err(Error::WrongAnswer);
@@ -258,14 +262,16 @@ impl FrontEnd {
     /// Asks one server, whatever its status.
     pub(crate) async fn ask_one(
         &self,
-        work: &Work<'_>,
+        work: &Work,
         number: u32,
         body: Body,
     ) -> Result<Outcome, Error> {
         let server = self.router.server(number)?;
         let limit = work.deadline.saturating_duration_since(Instant::now());
-        let reply = self.router.ask(&server, work.request(body), limit).await;
-        match reply.map_err(|_| Error::ServerAway(number))?.outcome {
+        let asker = work.asker(SessionId(0));
+        let reply = self.router.ask(&server, asker, work.request(body), limit);
+        let reply = reply.await.map_err(|_| Error::ServerAway(number))?;
+        match reply.outcome {
             Outcome::Refused(refused) => Err(Error::Refused(refused)),
             Outcome::Declined(_) => Err(Error::ServerAway(number)),
             outcome => Ok(outcome),
@@ -274,7 +280,7 @@ impl FrontEnd {
 
     pub(crate) async fn update(
         &self,
-        mut work: Work<'_>,
+        mut work: Work,
         mut session: Session,
         asked: Asked,
     ) -> Result<v1::UpdateResponse, Error> {
@@ -303,7 +309,8 @@ impl FrontEnd {
                 copies,
             }),
         };
-        let passed = self.router.pass(work, &update.prev, body);
+        let asker = work.asker(session.id);
+        let passed = self.router.pass(work, asker, &update.prev, body);
         let Served { server, reply } = passed.await?;
         let server = server.number;
         let Outcome::Accepted(Accepted { mut servers }) = reply.outcome else {
@@ -328,11 +335,7 @@ impl FrontEnd {
     }
 
     /// Asks a replica for the time first, if none has told it yet.
-    async fn sign(
-        &self,
-        work: &Work<'_>,
-        session: &mut Session,
-    ) -> Result<(UpdateId, Time), Error> {
+    async fn sign(&self, work: &Work, session: &mut Session) -> Result<(UpdateId, Time), Error> {
         let memory = &self.router.memory;
         if let Some(signature) = memory.sign(session.clock) {
             return Ok(signature);

@@ -20,6 +20,7 @@ mod clusters;
 mod data;
 mod deadline;
 mod error;
+mod fresh;
 mod front_end;
 mod guard;
 mod link;

@@ -24,14 +24,23 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
-use crate::{lock, said::Said};
+use crate::{
+    fresh::{Asker, Fresh},
+    lock,
+    said::Said,
+};
 
 /// The number of the Hello that begins a stream, and of its answers.
 const HELLO: u64 = 0;
-/// Requests in work on one stream. Beyond them the replica counts as over-loaded.
-const MAX_IN_WORK: usize = 1024;
-/// Messages that wait to be sent: every request and its cancellation.
-const MAX_OUTGOING: usize = 2 * MAX_IN_WORK;
+/// Fresh requests on one stream, shared among those who ask. Beyond them the replica
+/// counts as over-loaded.
+const MAX_FRESH: usize = 1536;
+/// Those of them that take a replica milliseconds.
+const MAX_LONG: usize = 256;
+/// Messages that wait to be sent: every fresh request and its cancellation, ...
+const MAX_OUTGOING: usize = 2 * MAX_FRESH + RESERVED;
+/// ... and those that only ask how a server is, which need no place.
+const RESERVED: usize = 256;
 /// Most bytes of a reply. The longest are choices of titles; a replica that sends
 /// more loses the stream.
 const MAX_REPLY: usize = 1 << 20;
@@ -90,12 +99,13 @@ impl Link {
     /// [`Unanswered`].
     pub(crate) async fn ask(
         &self,
+        asker: Asker,
         request: ServeRequest,
         limit: Duration,
     ) -> Result<ServeReply, Unanswered> {
         let deadline = Instant::now() + limit;
         let patience = limit - GRACE.min(limit / 4);
-        let (ticket, reply) = self.stream().enter(request, patience)?;
+        let (ticket, reply) = self.stream().enter(asker, request, patience)?;
         match tokio::time::timeout_at(deadline, reply).await {
             Ok(Ok(outcome)) => outcome,
             // Only a runtime that stops drops the sender.
@@ -226,7 +236,50 @@ struct State {
     outgoing: Option<mpsc::Sender<ServeRequest>>,
     /// In order of numbers, so that a simulation can be repeated.
     waiting: BTreeMap<u64, Waiting>,
+    fresh: Fresh,
+    long: Fresh,
     last_number: u64,
+}
+
+impl State {
+    /// Whether there is a place for this request.
+    fn has_place(&mut self, number: u64, asker: Asker, body: Option<&Body>) -> bool {
+        let Some(outgoing) = &self.outgoing else {
+            return true;
+        };
+        if matches!(body, Some(Body::Describe(_))) {
+            return true;
+        }
+        let now = Instant::now();
+        if outgoing.capacity() <= RESERVED || !self.fresh.enter(number, asker, now) {
+            return false;
+        }
+        if takes_long(body) && !self.long.enter(number, asker, now) {
+            self.fresh.leave(number);
+            return false;
+        }
+        true
+    }
+
+    /// Gives up the places of a request that does not wait any more.
+    fn leave(&mut self, number: u64) -> Option<Waiting> {
+        self.fresh.leave(number);
+        self.long.leave(number);
+        self.waiting.remove(&number)
+    }
+}
+
+/// Whether a replica needs milliseconds for it.
+const fn takes_long(body: Option<&Body>) -> bool {
+    use v1::query::Kind;
+    match body {
+        Some(Body::Query(v1::Query { kind, .. })) => matches!(
+            kind,
+            Some(Kind::Search(_) | Kind::ListTitles(_) | Kind::ListRatings(_) | Kind::Top(_))
+        ),
+        Some(Body::Digest(_) | Body::AtRisk(_)) => true,
+        _ => false,
+    }
 }
 
 #[derive(Debug)]
@@ -241,6 +294,8 @@ impl Stream {
             state: Mutex::new(State {
                 outgoing: Some(outgoing),
                 waiting: BTreeMap::new(),
+                fresh: Fresh::new(MAX_FRESH),
+                long: Fresh::new(MAX_LONG),
                 last_number: 0,
             }),
         }
@@ -252,29 +307,35 @@ impl Stream {
 
     fn enter(
         self: Arc<Self>,
+        asker: Asker,
         request: ServeRequest,
         patience: Duration,
     ) -> Result<(Ticket, oneshot::Receiver<Outcome>), Unanswered> {
         let (sender, receiver) = oneshot::channel();
         let mut guard = lock(&self.state);
         let state = &mut *guard;
-        let Some(outgoing) = &state.outgoing else {
-            return Err(Unanswered::Broken { sent: false });
-        };
-        if state.waiting.len() >= MAX_IN_WORK {
+        let number = state.last_number + 1;
+        if !state.has_place(number, asker, request.body.as_ref()) {
             return Err(Unanswered::Full);
         }
-        let number = state.last_number + 1;
+        state.last_number = number;
         let request = ServeRequest {
             number,
             patience_ms: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
             ..request
         };
-        outgoing.try_send(request).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Unanswered::Full,
-            mpsc::error::TrySendError::Closed(_) => Unanswered::Broken { sent: false },
-        })?;
-        state.last_number = number;
+        let sent = state.outgoing.as_ref().map(|out| out.try_send(request));
+        let unsent = match sent {
+            Some(Ok(())) => None,
+            Some(Err(mpsc::error::TrySendError::Full(_))) => Some(Unanswered::Full),
+            Some(Err(mpsc::error::TrySendError::Closed(_))) | None => {
+                Some(Unanswered::Broken { sent: false })
+            }
+        };
+        if let Some(unsent) = unsent {
+            state.leave(number);
+            return Err(unsent);
+        }
         let waiting = Waiting {
             outcome: sender,
             sent: false,
@@ -305,7 +366,7 @@ impl Stream {
 
     /// Hands a reply over; one that nobody waits for any more is dropped.
     fn answer(&self, reply: ServeReply) {
-        let waiting = lock(&self.state).waiting.remove(&reply.number);
+        let waiting = lock(&self.state).leave(reply.number);
         if let Some(waiting) = waiting {
             // The asker may be dropped at this moment.
             let _ = waiting.outcome.send(Ok(reply));
@@ -337,7 +398,7 @@ impl Ticket {
     /// Gives the request up. False when the replica cannot have it.
     fn withdraw(&self) -> bool {
         let mut state = lock(&self.stream.state);
-        let Some(Waiting { sent, .. }) = state.waiting.remove(&self.number) else {
+        let Some(Waiting { sent, .. }) = state.leave(self.number) else {
             return true;
         };
         if let (true, Some(outgoing)) = (sent, &state.outgoing) {

@@ -22,6 +22,7 @@ use crate::{
     clusters::Clusters,
     data,
     error::Error,
+    fresh::Asker,
     front_end::Work,
     link::Unanswered,
     lock,
@@ -125,11 +126,13 @@ impl Router {
     /// [`Error::Refused`], or what it means that nobody served it.
     pub(crate) async fn pass(
         &self,
-        work: &Work<'_>,
+        work: &Work,
+        asker: Asker,
         prev: &Timestamp,
         body: impl Fn() -> Body,
     ) -> Result<Served, Error> {
-        self.pass_over(&self.servers(), work, prev, body).await
+        let servers = self.servers();
+        self.pass_over(&servers, work, asker, prev, body).await
     }
 
     /// Has a server retired by the first other one that will; where there is no other,
@@ -141,7 +144,7 @@ impl Router {
     /// As of [`pass`](Self::pass).
     pub(crate) async fn retire(
         &self,
-        work: &Work<'_>,
+        work: &Work,
         request: v1::RetireRequest,
     ) -> Result<Outcome, Error> {
         let v1::RetireRequest { server, force } = request;
@@ -149,9 +152,10 @@ impl Router {
         servers.sort_by_key(|other| other.number == server);
         let body = || Body::Retire(Retire { server, force });
         let (nothing, mut alone) = (Timestamp::new(), None);
+        let asker = work.asker(SessionId(0));
         loop {
             let Served { server, reply } =
-                match self.pass_over(&servers, work, &nothing, body).await {
+                match self.pass_over(&servers, work, asker, &nothing, body).await {
                     Ok(served) => served,
                     // It is done, whatever has become of the others.
                     Err(error) => return alone.map(Outcome::Retired).ok_or(error),
@@ -171,7 +175,8 @@ impl Router {
     async fn pass_over(
         &self,
         servers: &[Arc<Server>],
-        work: &Work<'_>,
+        work: &Work,
+        asker: Asker,
         prev: &Timestamp,
         body: impl Fn() -> Body,
     ) -> Result<Served, Error> {
@@ -192,7 +197,7 @@ impl Router {
                 });
             };
             let server = &servers[made.at];
-            let failed = match self.attempt(server, work, body(), made.share).await {
+            let failed = match self.attempt(server, work, asker, body(), made.share).await {
                 Ok(reply) => return ended(server, reply, pass.maybe()),
                 Err(Missed::Failed(failed)) => failed,
                 Err(Missed::Refused(why)) => {
@@ -212,13 +217,14 @@ impl Router {
     async fn attempt(
         &self,
         server: &Arc<Server>,
-        work: &Work<'_>,
+        work: &Work,
+        asker: Asker,
         body: Body,
         share: Duration,
     ) -> Result<Reply, Missed> {
         data::check(server, work.fingerprint())?;
         let is_update = matches!(body, Body::Update(_) | Body::CopiedUpdate(_));
-        let asked = self.ask(server, work.request(body), share).await;
+        let asked = self.ask(server, asker, work.request(body), share).await;
         let reply = asked.map_err(|unanswered| unserved(unanswered, is_update))?;
         of_one_server(failure(reply)?, work.known_only)
     }
@@ -231,10 +237,11 @@ impl Router {
     pub(crate) async fn ask(
         &self,
         server: &Server,
+        asker: Asker,
         request: ServeRequest,
         limit: Duration,
     ) -> Result<Reply, Unanswered> {
-        let reply = server.ask(request, limit).await?;
+        let reply = server.ask(asker, request, limit).await?;
         // One that declines may do so since its clock is wrong.
         if !matches!(reply.outcome, Outcome::Declined(_)) {
             self.memory.heard(reply.clock, reply.now);
@@ -267,7 +274,10 @@ impl Router {
         for server in self.servers().iter().cloned() {
             let (router, request) = (Arc::clone(self), request.clone());
             answers.spawn(async move {
-                let reply = router.ask(&server, request, limit).await.ok();
+                let reply = router
+                    .ask(&server, Asker::default(), request, limit)
+                    .await
+                    .ok();
                 let answer = reply.and_then(|reply| read(reply.outcome));
                 (server, answer)
             });

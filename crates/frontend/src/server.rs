@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::{
     breaker::Breaker,
     clusters::Clusters,
+    fresh::Asker,
     link::{Link, Unanswered},
     lock,
     said::Said,
@@ -83,11 +84,12 @@ impl Server {
     /// [`Unanswered`]; the server may then be skipped for a while.
     pub(crate) async fn ask(
         &self,
+        asker: Asker,
         request: ServeRequest,
         limit: Duration,
     ) -> Result<Reply, Unanswered> {
         let tried = Instant::now();
-        let answered = self.link.ask(request, limit).await;
+        let answered = self.link.ask(asker, request, limit).await;
         let read = answered.and_then(|reply| {
             Reply::try_from(reply).map_err(|error| {
                 tracing::error!(server = %self.entry.name, %error, "cannot read a reply; is the server of another version?");

@@ -6,10 +6,10 @@ use std::{sync::Arc, time::Duration};
 
 use backfence_frontend::FrontEnd;
 use backfence_gossip::{Time, Timestamp, UpdateId};
-use backfence_process::{ClusterKey, SessionDigests};
+use backfence_process::{ClusterKey, Environment, SessionDigests};
 use backfence_wire::v1::{
-    self, ServerStatus, front_end_server::FrontEnd as _, operator_server::Operator,
-    serve_request::Body,
+    self, ServeRequest, ServerStatus, front_end_client::FrontEndClient,
+    front_end_server::FrontEnd as _, operator_server::Operator, serve_request::Body,
 };
 use tokio::task::JoinSet;
 use tonic::Request;
@@ -388,32 +388,48 @@ async fn a_caller_that_goes_away_cancels_its_request() {
 }
 
 #[tokio::test]
-async fn requests_in_work_are_bounded() {
-    let hanging = (1..=4).map(|number| (number, Act::Hangs));
-    let servers: Vec<_> = hanging.chain([(5, answers())]).collect();
-    let house = House::new(&servers).await;
-    let mut callers = JoinSet::new();
-    for _ in 0..4096 {
-        let front_end = Arc::clone(&house.front_end);
-        let mut request = view(b"");
-        request.set_timeout(3 * LONG);
-        callers.spawn(async move { front_end.view(request).await });
+async fn one_client_leaves_places_to_others() {
+    let house = House::new(&[(1, Act::Hangs)]).await;
+    let address = house.listen().await;
+    // Each is a connection of its own, and has 1,024 calls at most.
+    let connect = || FrontEndClient::new(Environment::seeded(1).connect(&address));
+    let mut greedy = JoinSet::new();
+    for _ in 0..3 {
+        let client = connect();
+        for _ in 0..1024 {
+            let mut client = client.clone();
+            let mut request = view(b"");
+            request.set_timeout(3 * LONG);
+            greedy.spawn(async move { client.view(request).await });
+        }
     }
-    let received = house.until(|received| received.len() >= 4096).await;
-    for server in 1..=4 {
-        let its = received.iter().filter(|(number, _)| *number == server);
-        assert_eq!(its.count(), 1024, "server {server}");
+    // Each is held, or refused at once.
+    let mut received = house.follow();
+    while received.borrow_and_update().len() < greedy.len() {
+        tokio::select! {
+            changed = received.changed() => changed.unwrap(),
+            Some(ended) = greedy.join_next() => {
+                assert_eq!(info(ended.unwrap()).reason, "ALL_BUSY");
+            }
+        }
     }
-    assert_eq!(outcome(&house.front_end, false).await, "ALL_BUSY");
-
-    callers.shutdown().await;
-    assert_eq!(
-        house.until(|received| received.len() >= 8192).await.len(),
-        8192
-    );
     house.act(1, answers());
-    assert_eq!(outcome(&house.front_end, false).await, "");
-    assert_eq!(house.asked().last(), Some(&1));
+    let answered = connect().view(view(b"")).await;
+    assert!(answered.is_ok(), "{answered:?}");
+    let status = connect().status(v1::StatusRequest {}).await.unwrap();
+    assert_eq!(status.into_inner().servers.len(), 1);
+
+    // What is given up is given up at the server too.
+    let held = greedy.len();
+    greedy.shutdown().await;
+    let is_cancelled = |received: &Vec<(u32, ServeRequest)>| {
+        received
+            .iter()
+            .filter(|(_, request)| is_cancel(request))
+            .count()
+            >= held
+    };
+    house.until(is_cancelled).await;
 }
 
 #[tokio::test]

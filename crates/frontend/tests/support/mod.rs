@@ -16,6 +16,7 @@ use backfence_process::{
 use backfence_wire::decode;
 use backfence_wire::v1::{
     self, ServeReply, ServeRequest, answer,
+    front_end_server::FrontEndServer,
     replica_server::{Replica, ReplicaServer},
     serve_reply::{Accepted, Lacking, Outcome, Retired, StatusChanged},
     serve_request::Body,
@@ -54,7 +55,7 @@ pub(crate) enum Act {
 }
 
 /// What the replicas have received, in order, with the numbers of the servers.
-type Received = Vec<(u32, ServeRequest)>;
+pub(crate) type Received = Vec<(u32, ServeRequest)>;
 
 /// Some replicas behind one front end.
 pub(crate) struct House {
@@ -158,6 +159,19 @@ impl House {
         self.received.borrow().iter().filter_map(update).collect()
     }
 
+    /// What the replicas receive.
+    pub(crate) fn follow(&self) -> watch::Receiver<Received> {
+        self.received.subscribe()
+    }
+
+    /// Opens the front end's port.
+    pub(crate) async fn listen(&self) -> Address {
+        serve_on(Routes::new(FrontEndServer::from_arc(Arc::clone(
+            &self.front_end,
+        ))))
+        .await
+    }
+
     /// Waits for what the replicas have received.
     pub(crate) async fn until(&self, holds: impl Fn(&Received) -> bool) -> Received {
         let mut receiver = self.received.subscribe();
@@ -167,9 +181,12 @@ impl House {
 }
 
 async fn start(fake: Fake) -> Address {
+    serve_on(Routes::new(ReplicaServer::new(fake))).await
+}
+
+async fn serve_on(routes: Routes) -> Address {
     let listener = bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = Address::from(listener.local_addr().unwrap());
-    let routes = Routes::new(ReplicaServer::new(fake));
     let health = Health::new(&[]).await;
     tokio::spawn(serve(listener, routes, health, CancellationToken::new()));
     address
