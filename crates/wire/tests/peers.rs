@@ -8,7 +8,7 @@ use backfence_gossip::{
 };
 use backfence_ratings::{Base, MovieId, Operation, Rating, Ratings, UserId};
 use backfence_wire::{
-    Versions, decode, offer, read_offer, read_state, read_update, state, update, v1,
+    StateReader, Versions, decode, offer, read_offer, read_state, read_update, state, update, v1,
 };
 use proptest::prelude::*;
 use prost::Message as _;
@@ -132,6 +132,10 @@ proptest! {
         if let Ok(read) = v1::State::decode(&*bytes) {
             let _ = read_state(from, Arc::new(Base::empty()), read);
         }
+        let mut reader = StateReader::new(from, Arc::new(Base::empty()));
+        if reader.push(&bytes).is_ok() {
+            let _ = reader.finish();
+        }
         let _ = read_update(&bytes.into());
     }
 }
@@ -192,7 +196,52 @@ fn a_state_is_read_back() {
     (original.horizon, original.settled) = (Time(2), Time(u64::MAX));
     let bytes = state(&original, Versions::OWN.newest, Time(5)).encode_to_vec();
     let read = v1::State::decode(&*bytes).expect("it was just encoded");
-    assert_eq!(read_state(original.from, base, read), Ok(original));
+    let from = original.from;
+    assert_eq!(read_state(from, base.clone(), read), Ok(original.clone()));
+    for piece in [1, 7, bytes.len()] {
+        let mut reader = StateReader::new(from, base.clone());
+        for piece in bytes.chunks(piece) {
+            reader.push(piece).expect("it is well-formed");
+        }
+        assert_eq!(
+            reader.finish(),
+            Ok(original.clone()),
+            "in pieces of {piece}"
+        );
+    }
+    let mut torn = StateReader::new(from, base);
+    torn.push(&bytes[..bytes.len() - 1])
+        .expect("the rest may come");
+    assert!(torn.finish().is_err());
+}
+
+/// Fields of a state that are as short as they can be, and what becomes of them.
+#[test]
+fn what_little_makes_much_of_is_refused_or_counted() {
+    let base = Arc::new(Base::empty());
+    let read = |field: &[u8]| {
+        let mut reader = StateReader::new(ReplicaId::new(1, 1), base.clone());
+        let bytes = field.repeat((1 << 20) / field.len());
+        let read = reader.push(&bytes);
+        (read.is_ok(), reader.memory())
+    };
+    // Entries of the log, what is executed, cells, groups: nothing in them, so none is read.
+    for field in [[0x2a, 0], [0x32, 0], [0x3a, 0], [0x3b, 0x3c]] {
+        assert!(!read(&field).0, "{field:?}");
+    }
+    // Members, and entries of timestamps, are counted as what they become.
+    for field in [&[0x22, 0][..], &[0x0a, 2, 0x0a, 0]] {
+        let (is_read, memory) = read(field);
+        assert!(is_read && memory >= 16 << 20, "{field:?} {memory}");
+    }
+    // A part of which the end never comes.
+    let mut reader = StateReader::new(ReplicaId::new(1, 1), base.clone());
+    reader
+        .push(&[0x2a, 0xff, 0xff, 0xff, 0x7f])
+        .expect("the rest may come");
+    let piece = vec![0; 1 << 20];
+    let refused = (0..40).find(|_| reader.push(&piece).is_err());
+    assert_eq!(refused, Some(31), "at 32 MiB");
 }
 
 #[test]
