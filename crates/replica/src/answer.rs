@@ -13,8 +13,21 @@ const MOVIES: usize = 100;
 /// 512 bytes, so a page stays below the 1 MiB of a reply.
 const PAGE: usize = 1000;
 
-/// What the catalogue alone can answer: it never changes, so it needs no lock, and
-/// a search for near titles holds up nobody.
+/// Whether the answer takes milliseconds: a look at many titles, or a page of ratings.
+pub(crate) fn takes_long(base: &Base, question: &Question) -> bool {
+    match question {
+        Question::Find(find) => base.catalogue().known(&find.title).is_none(),
+        Question::Search(_)
+        | Question::ListTitles(_)
+        | Question::ListRatings(_)
+        | Question::Top(_) => true,
+        Question::Open(_) | Question::View(_) | Question::Average(_) | Question::ListTags(_) => {
+            false
+        }
+    }
+}
+
+/// What the catalogue alone can answer: it never changes, so it needs no lock.
 pub(crate) fn from_base(base: &Base, question: &Question) -> Result<Option<Answer>, UnknownMovie> {
     let movie = match question {
         Question::Open(_) => return Ok(Some(answer(Kind::Opened(Opened {})))),

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 use backfence_gossip::{Replica, ReplicaId, Timestamp};
 use backfence_ratings::Ratings;
 use backfence_wire::v1;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::{copy::Copy, inspect};
+use crate::{copy::Copy, inspect, serve::leave_it};
 
 /// A server counts as one that has an update while it has answered so short a time ago:
 /// one that was halted since may never come back.
@@ -57,6 +57,7 @@ impl Placed {
         deadline: Instant,
     ) -> BTreeSet<u32> {
         let mut grown = copy.grown();
+        let begun = Instant::now();
         loop {
             grown.mark_unchanged();
             let now = Instant::now();
@@ -69,6 +70,8 @@ impl Placed {
             copy.ask(&silent);
             // Either way there is somebody to count again: reports mark it too.
             let _ = timeout_at(deadline, grown.changed()).await;
+            let pause = leave_it(begun.elapsed());
+            sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod admission;
 mod age;
+#[cfg(test)]
+mod broken;
 mod clocks;
 mod core;
 mod exchange;
@@ -10,15 +12,17 @@ mod written;
 
 use std::{
     collections::BTreeMap,
+    ops::{Deref, DerefMut},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread,
     time::Duration,
 };
 
 use backfence_gossip::{MalformedState, Replica, ReplicaId, Time};
-use backfence_process::{Address, Environment};
+use backfence_process::{Address, CancellationToken, Environment};
 use backfence_ratings::{Base, Ratings};
 use backfence_wire::v1;
 use tokio::{
@@ -38,6 +42,7 @@ use crate::{
     cluster::Cluster,
     disk::Disk,
     incarnation::Start,
+    long::Long,
     members::{self, NotRetired, Noted},
     unwritten::{Position, Unwritten},
 };
@@ -54,10 +59,13 @@ pub(crate) struct Copy {
     pub(crate) address: Address,
     pub(crate) base: Arc<Base>,
     pub(crate) fingerprint: String,
+    pub(crate) long: Long,
     environment: Environment,
     overload_probability: f64,
     offline: AtomicBool,
     held: Mutex<Held>,
+    /// Cancelled when a panic has left what is held half-changed.
+    broken: CancellationToken,
     /// Where nothing is told before it is written; `None` where nothing is kept.
     disk: Option<Disk>,
     /// Marked changed whenever the value has grown: held queries ask again.
@@ -142,10 +150,12 @@ impl Copy {
             address,
             fingerprint: base.fingerprint(),
             base,
+            long: Long::default(),
             environment,
             overload_probability: config.overload_probability,
             offline: AtomicBool::new(false),
             held: Mutex::new(held),
+            broken: CancellationToken::new(),
             disk,
             grown: watch::Sender::new(()),
             news: watch::Sender::new(()),
@@ -300,10 +310,52 @@ impl Copy {
         self.news.subscribe()
     }
 
+    /// Waits until a panic has left the state half-changed. Nothing is read from it then,
+    /// and the process is to end.
+    pub(crate) async fn broken(&self) {
+        self.broken.cancelled().await;
+    }
+
+    /// Whether it is.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.is_cancelled()
+    }
+
     /// Whoever panicked inside a call may have left the state half-changed, so the
     /// panic goes on to everyone: a wrong answer would be worse than none.
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().expect("the protocol's state is intact")
+    fn held(&self) -> Entered<'_> {
+        Entered {
+            held: self.held.lock().expect("the protocol's state is intact"),
+            broken: &self.broken,
+        }
+    }
+}
+
+/// What the lock guards, for who has entered.
+struct Entered<'a> {
+    held: MutexGuard<'a, Held>,
+    broken: &'a CancellationToken,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.broken.cancel();
+        }
+    }
+}
+
+impl Deref for Entered<'_> {
+    type Target = Held;
+
+    fn deref(&self) -> &Held {
+        &self.held
+    }
+}
+
+impl DerefMut for Entered<'_> {
+    fn deref_mut(&mut self) -> &mut Held {
+        &mut self.held
     }
 }
 

@@ -139,8 +139,9 @@ impl Disk {
 }
 
 impl Writer {
-    /// Writes on a thread of its own what gathers in `copy`, until the copy is gone.
-    /// Gives the error that ended it, if one did.
+    /// Writes on a thread of its own what gathers in `copy`, until the copy is gone or
+    /// broken; then what has been taken is written first. Gives the error that ended it, if
+    /// one did.
     pub(crate) fn run(self, copy: &Arc<Copy>) -> oneshot::Receiver<anyhow::Error> {
         let (failed, ended) = oneshot::channel();
         let copy = Arc::downgrade(copy);
@@ -170,6 +171,9 @@ impl Writer {
                 break;
             }
             let Some(copy) = copy.upgrade() else { break };
+            if copy.is_broken() {
+                break;
+            }
             let Some((batch, position)) = copy.take_unwritten() else {
                 continue;
             };

@@ -19,6 +19,7 @@ mod fixture;
 mod gossip;
 mod incarnation;
 mod inspect;
+mod long;
 mod members;
 mod peers;
 mod reserve;
@@ -36,7 +37,7 @@ use backfence_process::{
 };
 use backfence_ratings::Base;
 use backfence_store::{OpenError, Recovered, Store};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinHandle};
 use tonic::service::Routes;
 
 use crate::{
@@ -50,6 +51,9 @@ use crate::{
 
 /// What replicas are called at the registry, before their number.
 const PREFIX: &str = Name::SERVERS;
+
+/// How long the disk has to finish what it writes when the process has to end.
+const FINISH: Duration = Duration::from_secs(2);
 
 /// How a replica is run.
 #[derive(Clone, Debug)]
@@ -132,8 +136,8 @@ pub async fn run<L: Listener>(
     let failed = writer.map(|writer| writer.run(&copy));
     let entries = discovery.watch(PREFIX);
     let peers = Peers::new(copy.clone(), config, environment.clone());
-    let gossiping = tokio::spawn(peers.run(entries.clone(), shutdown.clone()));
-    tokio::spawn(copy.clone().age(shutdown.clone()));
+    let mut gossiping = tokio::spawn(peers.run(entries.clone(), shutdown.clone()));
+    let mut aging = tokio::spawn(copy.clone().age(shutdown.clone()));
     starting.started(copy.clone());
     let serve = async {
         copy.joined().await;
@@ -146,7 +150,9 @@ pub async fn run<L: Listener>(
     let ended = tokio::select! {
         biased;
         () = shutdown.cancelled() => Ok(()),
-        error = failure(failed) => return Err(error),
+        error = failure(&copy, failed) => return Err(error),
+        error = gone("gossips", &mut gossiping) => return Err(error),
+        error = gone("tells the time", &mut aging) => return Err(error),
         error = registration.lost() => Err(error.into()),
         for_good = copy.retired() => Err(retired(&id, for_good)),
         failure = copy.outnumbered(&environment, entries) => {
@@ -259,16 +265,46 @@ fn refused(error: OpenError) -> anyhow::Error {
     Failure::new(exit, error.to_string()).into()
 }
 
-/// Waits until the disk fails, if there is one. Then nobody can tell what is on it, so
-/// the process ends at once and says nothing more.
-async fn failure(failed: Option<oneshot::Receiver<anyhow::Error>>) -> anyhow::Error {
-    match failed {
-        // The sender goes without a word only when the copy does.
-        Some(failed) => match failed.await {
-            Ok(error) => error,
-            Err(_) => std::future::pending().await,
-        },
-        None => std::future::pending().await,
+/// Waits until a panic has broken the copy, or the disk fails, if there is one. Then nobody
+/// can tell what is in it, so the process ends at once and says nothing more. What the disk
+/// has begun to write it finishes.
+async fn failure(
+    copy: &Copy,
+    mut failed: Option<oneshot::Receiver<anyhow::Error>>,
+) -> anyhow::Error {
+    let disk = async {
+        match &mut failed {
+            Some(failed) => failed.await.unwrap_or_else(|_| {
+                anyhow::anyhow!("the thread that writes to the disk has panicked")
+            }),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = copy.broken() => {}
+        error = disk => return error,
+    }
+    if let Some(failed) = failed {
+        copy.wake_disk();
+        // It ends without a word, or tells that it has failed as well.
+        let _ = tokio::time::timeout(FINISH, failed).await;
+    }
+    anyhow::anyhow!(
+        "a panic has left the state half-changed, so nothing more is told; start the server \
+         again, and report what stands above"
+    )
+}
+
+/// Waits until a task that is to go on until shutdown has panicked.
+async fn gone<T>(does: &str, task: &mut JoinHandle<T>) -> anyhow::Error {
+    match task.await {
+        Err(error) if error.is_panic() => anyhow::anyhow!(
+            "the task that {does} has panicked; start the server again, and report what stands \
+             above"
+        ),
+        // It has ended with the others.
+        _ => std::future::pending().await,
     }
 }
 

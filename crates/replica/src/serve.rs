@@ -9,6 +9,8 @@ mod query;
 mod reply;
 mod waiting;
 
+pub(crate) use self::waiting::leave_it;
+
 use std::{
     collections::VecDeque,
     pin::Pin,

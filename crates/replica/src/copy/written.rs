@@ -76,7 +76,8 @@ impl Copy {
         unwritten.as_mut()?.take(replica)
     }
 
-    pub(super) fn wake_disk(&self) {
+    /// There is something to write, or nothing will be any more.
+    pub(crate) fn wake_disk(&self) {
         if let Some(disk) = &self.disk {
             disk.wake();
         }

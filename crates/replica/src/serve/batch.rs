@@ -18,7 +18,7 @@ use backfence_wire::{
 use tokio::time::Instant;
 
 use super::{
-    operator,
+    operator::{self, Look},
     query::{Query, Strictness},
     reply::{at_once, invalid, overloaded, refuse, refused, reply, wire_ids},
     waiting::Waiting,
@@ -93,6 +93,8 @@ pub(super) fn answer(
         let (copy, deadline) = (Arc::clone(copy), Instant::now() + patience);
         match answered {
             Answered::Now(reply) => tell(numbered(number, reply)),
+            Answered::InItsTurn(query) => waiting.add(number, query.looked_for(copy, deadline)),
+            Answered::Looked(look) => waiting.add(number, look.shown(copy)),
             Answered::OnceCovered(query) => waiting.add(number, query.covered(copy, deadline)),
             Answered::OnceCopied(taken) => waiting.add(number, taken.copied(copy, deadline)),
         }
@@ -144,11 +146,16 @@ enum Call {
         copies: u32,
     },
     Query(Query),
+    /// What an operator asks that takes a look at all there is.
+    Look(Look),
 }
 
 /// What came of it.
 enum Answered {
     Now(Told<ServeReply>),
+    /// The answer takes long.
+    InItsTurn(Query),
+    Looked(Look),
     /// The query is answered once the value covers it.
     OnceCovered(Query),
     /// The update is taken; the reply comes once others have it too.
@@ -169,6 +176,9 @@ impl Call {
         let now = |reply| Box::new(at_once(reply));
         let nothing = || now(invalid(&Malformed("a request without a body")));
         let body = body.ok_or_else(nothing)?;
+        if let Some(look) = Look::read(&body) {
+            return Ok(Self::Look(look));
+        }
         if let Some(reply) = operator::answer(copy, &body) {
             return Err(Box::new(reply));
         }
@@ -194,10 +204,23 @@ impl Call {
         }
     }
 
+    const fn is_long(&self) -> bool {
+        match self {
+            Self::Look(_) => true,
+            Self::Query(query) => query.is_long,
+            Self::Update { .. } => false,
+        }
+    }
+
     /// Asks the core. Where there is no `room` for one more to wait, what would have to is
     /// declined, an update before it is taken: afterwards it is too late.
     fn answer(self, core: &mut Core<'_>, room: bool) -> Answered {
         match self {
+            Self::Query(_) | Self::Look(_) if self.is_long() && !room => {
+                Answered::Now(at_once(overloaded()))
+            }
+            Self::Look(look) => Answered::Looked(look),
+            Self::Query(query) if query.is_long => Answered::InItsTurn(query),
             Self::Query(mut query) => match query.answer(core, Strictness::Hoped) {
                 Some(reply) => Answered::Now(reply),
                 None if room => Answered::OnceCovered(query),

@@ -9,7 +9,7 @@ use backfence_wire::v1::{
 };
 use tokio::time::Instant;
 
-use super::reply::{at_once, invalid, refused, reply, shown, wire_ids};
+use super::reply::{at_once, invalid, overloaded, refused, reply, shown, wire_ids};
 use crate::{
     copies,
     copy::{Copy, Told},
@@ -24,26 +24,60 @@ pub(super) fn answer(copy: &Copy, body: &Body) -> Option<Told<ServeReply>> {
         Body::ChangeStatus(asked) => at_once(change_status(copy, asked.wanted)),
         Body::Hello(_) => shown(copy.hello(), Outcome::Hello),
         Body::Describe(_) => at_once(reply(Outcome::Description(copy.describe()))),
-        Body::Digest(_) => shown(copy.look(inspect::digest), Outcome::ValueDigest),
         Body::Log(asked) => {
             let log = |replica: &_| inspect::log(replica, asked.limit);
             shown(copy.look(log), Outcome::Log)
-        }
-        Body::AtRisk(asked) => {
-            let at_risk = |replica: &_| copies::at_risk(replica, asked.limit);
-            shown(copy.look(at_risk), Outcome::AtRisk)
         }
         Body::GossipNow(_) => {
             let peers = wire_ids(&copy.pull_all());
             at_once(reply(Outcome::Gossiping(Gossiping { peers })))
         }
-        Body::Update(_)
+        Body::Digest(_)
+        | Body::AtRisk(_)
+        | Body::Update(_)
         | Body::CopiedUpdate(_)
         | Body::Query(_)
         | Body::Cancel(_)
         | Body::Retire(_)
         | Body::Proof(_) => return None,
     })
+}
+
+/// A look at all writes, or at the whole log.
+#[derive(Clone, Copy)]
+pub(super) enum Look {
+    Digest,
+    AtRisk { limit: u32 },
+}
+
+impl Look {
+    /// `None` for what is no such look.
+    pub(super) const fn read(body: &Body) -> Option<Self> {
+        match body {
+            Body::Digest(_) => Some(Self::Digest),
+            Body::AtRisk(asked) => Some(Self::AtRisk { limit: asked.limit }),
+            _ => None,
+        }
+    }
+
+    /// What is seen, in its turn.
+    pub(super) async fn shown(self, copy: Arc<Copy>) -> ServeReply {
+        let asked = Arc::clone(&copy);
+        let look = move || match self {
+            Self::Digest => shown(asked.look(inspect::digest), Outcome::ValueDigest),
+            Self::AtRisk { limit } => {
+                let at_risk = |replica: &_| copies::at_risk(replica, limit);
+                shown(asked.look(at_risk), Outcome::AtRisk)
+            }
+        };
+        match copy.long.run(true, look).await {
+            Some(Told { what, after }) => {
+                copy.reach(after).await;
+                what
+            }
+            None => overloaded(),
+        }
+    }
 }
 
 fn change_status(copy: &Copy, wanted: i32) -> ServeReply {

@@ -1,6 +1,6 @@
 //! A query, and how it waits for what its session has seen.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use backfence_gossip::{Timestamp, View};
 use backfence_ratings::{Base, Ratings, UnknownMovie};
@@ -8,12 +8,16 @@ use backfence_wire::{
     Malformed, Reason, timestamp,
     v1::{
         self, ServeReply,
+        query::Kind as Question,
         serve_reply::{Lacking, Outcome},
     },
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::reply::{at_once, invalid, refuse, refused, reply, wire_ids};
+use super::{
+    leave_it,
+    reply::{at_once, invalid, overloaded, refuse, refused, reply, wire_ids},
+};
 use crate::{
     answer,
     copy::{Copy, Core, Told},
@@ -38,9 +42,11 @@ pub(super) struct Query {
     prev: Timestamp,
     /// `prev`, and what the front end hopes to see.
     hoped: Timestamp,
-    question: v1::query::Kind,
+    question: Question,
     /// The answer, where the base alone gives it.
     from_base: Option<v1::Answer>,
+    /// The answer takes milliseconds, and is not looked for yet.
+    pub(super) is_long: bool,
 }
 
 /// Why a query has no answer.
@@ -62,9 +68,13 @@ impl Unanswerable {
 }
 
 impl Query {
-    /// Reads a query, and asks the base.
+    /// Reads a query, and asks the base, unless that takes long.
     pub(super) fn read(base: &Base, query: v1::Query) -> Result<Self, Unanswerable> {
         let query = Self::parse(query)?;
+        if answer::takes_long(base, &query.question) {
+            let is_long = true;
+            return Ok(Self { is_long, ..query });
+        }
         let from_base = answer::from_base(base, &query.question)?;
         Ok(Self { from_base, ..query })
     }
@@ -78,6 +88,7 @@ impl Query {
             hoped,
             question: query.kind.ok_or(Malformed("a query without a kind"))?,
             from_base: None,
+            is_long: false,
         })
     }
 
@@ -92,6 +103,7 @@ impl Query {
             hoped,
             question,
             from_base,
+            ..
         } = self;
         let asked = core.query(prev, |view| {
             let enough = strictness == Strictness::Needed || *hoped <= *view.ts;
@@ -114,11 +126,39 @@ impl Query {
         what
     }
 
+    /// The same, where the answer takes long: it is looked for in its turn, once the value
+    /// covers what its session has seen.
+    pub(super) async fn looked_for(mut self, copy: Arc<Copy>, deadline: Instant) -> ServeReply {
+        let open = Question::Open(v1::query::Open {});
+        let question = mem::replace(&mut self.question, open);
+        self.from_base = Some(v1::Answer::default());
+        let Told { what, after } = self.wait(&copy, deadline).await;
+        if !matches!(what.outcome, Some(Outcome::Answer(_))) {
+            copy.reach(after).await;
+            return what;
+        }
+        // All others are answered from what never changes.
+        let holds = matches!(question, Question::ListRatings(_) | Question::Top(_));
+        self.question = question;
+        let asked = Arc::clone(&copy);
+        let look = move || {
+            // Only questions about one movie are refused, and they do not take long.
+            self.from_base = answer::from_base(&asked.base, &self.question).ok()?;
+            asked.enter(|core| self.answer(core, Strictness::Needed))
+        };
+        let Some(Some(Told { what, after })) = copy.long.run(holds, look).await else {
+            return overloaded();
+        };
+        copy.reach(after).await;
+        what
+    }
+
     /// Pulls what is missing and asks again whenever the value has grown, until
     /// the deadline. It is never answered from less than its session has seen.
     async fn wait(&mut self, copy: &Copy, deadline: Instant) -> Told<ServeReply> {
         let mut grown = copy.grown();
-        let hope = deadline.min(Instant::now() + HOPE);
+        let begun = Instant::now();
+        let hope = deadline.min(begun + HOPE);
         let waits = [(Strictness::Hoped, hope), (Strictness::Needed, deadline)];
         for (strictness, until) in waits {
             let mut pause = PULL_AGAIN;
@@ -139,7 +179,10 @@ impl Query {
                     pause *= 2;
                 }
                 // Either way there is something to ask again.
-                let _ = timeout_at(until.min(next_pull), grown.changed()).await;
+                let next = until.min(next_pull);
+                let _ = timeout_at(next, grown.changed()).await;
+                let pause = leave_it(begun.elapsed());
+                sleep(pause.min(next.saturating_duration_since(Instant::now()))).await;
             }
         }
         at_once(reply(Outcome::Lacking(Lacking {

@@ -3,14 +3,29 @@
 use std::{
     collections::HashMap,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use backfence_wire::v1::ServeReply;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// Queries that wait, and updates that wait for copies; beyond, they are declined as
-/// over-loaded.
-const WAITING: usize = 1024;
+/// over-loaded. As many as a front end has calls, which it shares out among its clients.
+const WAITING: usize = 8192;
+/// Whoever waits for less looks again at each growth.
+const SHORT: Duration = Duration::from_millis(50);
+/// The longest that a growth goes unseen.
+const SELDOM: Duration = Duration::from_millis(250);
+
+/// How long to leave it at a growth before looking again, after so long a wait. So many
+/// that wait for long cost little, however often the value grows.
+pub(crate) fn leave_it(waited: Duration) -> Duration {
+    if waited < SHORT {
+        Duration::ZERO
+    } else {
+        (waited / 16).min(SELDOM)
+    }
+}
 
 /// The queries of one stream that wait, and the updates that wait for copies, so that
 /// they can be given up. Dropped, all are.
@@ -64,6 +79,22 @@ mod tests {
     use std::future::{pending, poll_fn, ready};
 
     use super::*;
+
+    #[test]
+    fn who_waits_for_long_looks_seldom() {
+        let check = |waited, expected| {
+            let (waited, expected) = (
+                Duration::from_millis(waited),
+                Duration::from_millis(expected),
+            );
+            assert_eq!(leave_it(waited), expected, "{waited:?}");
+        };
+        check(0, 0);
+        check(49, 0);
+        check(160, 10);
+        check(1600, 100);
+        check(60_000, 250);
+    }
 
     #[tokio::test]
     async fn so_many_wait_and_no_more() {
