@@ -44,6 +44,7 @@ use crate::{
     incarnation::Start,
     long::Long,
     members::{self, NotRetired, Noted},
+    states::States,
     unwritten::{Position, Unwritten},
 };
 
@@ -60,6 +61,7 @@ pub(crate) struct Copy {
     pub(crate) base: Arc<Base>,
     pub(crate) fingerprint: String,
     pub(crate) long: Long,
+    pub(crate) states: Arc<States>,
     environment: Environment,
     overload_probability: f64,
     offline: AtomicBool,
@@ -151,6 +153,7 @@ impl Copy {
             fingerprint: base.fingerprint(),
             base,
             long: Long::default(),
+            states: Arc::default(),
             environment,
             overload_probability: config.overload_probability,
             offline: AtomicBool::new(false),

@@ -6,7 +6,7 @@ use backfence_gossip::{Message, ReplicaId, Scope, Time};
 use backfence_process::CancellationToken;
 use backfence_ratings::Ratings;
 use backfence_wire::{
-    ClusterId, Malformed, Versions, decode, encode, offer, read_offer, read_state, state,
+    ClusterId, Malformed, StateReader, Versions, encode, offer, read_offer, state,
     v1::{self, peer_message::Body},
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -15,14 +15,17 @@ use tonic::{Status, Streaming};
 use crate::{
     cluster::{Claim, Strangers},
     copy::{BUILD, Clock, Copy, NotTaken, Told},
+    states::Arriving,
 };
 
 /// How long the other side may take for one message.
 pub(crate) const MESSAGE: Duration = Duration::from_secs(5);
 /// Bytes of an encoded state in one message.
 const CHUNK: usize = 1 << 20;
-/// Most bytes of an encoded state. A peer that sends more is hung up on.
-const MAX_STATE: usize = 1 << 30;
+
+/// Why a state is not read.
+const TOO_LARGE: &str = "the states that arrive from all peers would take more than 256 MiB; it \
+                         is asked for again, and if it is alone it is too large for ever";
 
 /// What is heard of a peer: the message, what its clock showed (0 where it does not say), and
 /// whether it asks for records.
@@ -30,6 +33,8 @@ pub(crate) struct Heard {
     pub(crate) message: Message<Ratings>,
     pub(crate) clock: Time,
     pub(crate) pull: bool,
+    /// The memory of a state, until it is taken in.
+    _memory: Option<Arriving>,
 }
 
 /// A peer, as its Hello tells.
@@ -209,37 +214,42 @@ pub(crate) async fn hear(
     stream: &mut Streaming<v1::PeerMessage>,
 ) -> Result<Option<Heard>, Status> {
     let malformed = |error: Malformed| Status::invalid_argument(error.to_string());
-    let mut bytes = Vec::new();
+    let mut arriving: Option<(StateReader, Arriving)> = None;
     let Some(mut message) = stream.message().await? else {
         return Ok(None);
     };
     loop {
         match message.body {
-            Some(Body::Offer(offer)) if bytes.is_empty() => {
+            Some(Body::Offer(offer)) if arriving.is_none() => {
                 let (pull, clock) = (offer.pull, Time(offer.now_us));
                 let message = Message::Offer(read_offer(peer, offer).map_err(malformed)?);
                 return Ok(Some(Heard {
                     message,
                     clock,
                     pull,
+                    _memory: None,
                 }));
             }
             Some(Body::State(chunk)) => {
-                if bytes.len() + chunk.bytes.len() > MAX_STATE {
-                    return Err(Status::resource_exhausted("a state is larger than 1 GiB"));
+                let (mut reader, mut memory) = arriving.take().unwrap_or_else(|| {
+                    let reader = StateReader::new(peer, copy.base.clone());
+                    (reader, copy.states.arriving())
+                });
+                reader.push(&chunk.bytes).map_err(malformed)?;
+                if !memory.grow_to(reader.memory()) {
+                    return Err(Status::resource_exhausted(TOO_LARGE));
                 }
-                bytes.extend(chunk.bytes);
                 if chunk.last {
-                    let state = decode::<v1::State>(&bytes).map_err(malformed)?;
-                    let clock = Time(state.now_us);
-                    let state = read_state(peer, copy.base.clone(), state).map_err(malformed)?;
-                    let message = Message::State(Box::new(state));
+                    let clock = reader.clock();
+                    let state = reader.finish().map_err(malformed)?;
                     return Ok(Some(Heard {
-                        message,
+                        message: Message::State(Box::new(state)),
                         clock,
                         pull: false,
+                        _memory: Some(memory),
                     }));
                 }
+                arriving = Some((reader, memory));
             }
             _ => return Err(Status::invalid_argument("neither an Offer nor a state")),
         }

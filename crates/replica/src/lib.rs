@@ -25,6 +25,7 @@ mod peers;
 mod reserve;
 mod serve;
 mod service;
+mod states;
 mod unwritten;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backfence_gossip::{Executed, LogEntry, ReplicaId, SessionId, State};
+use backfence_gossip::{Executed, LogEntry, ReplicaId, SessionId, State, Time};
 use backfence_ratings::{Base, Operation, Ratings};
 use prost::{
     Message as _,
@@ -58,6 +58,11 @@ impl StateReader {
     /// Bytes of memory that all takes which has come, an estimate that is seldom too low.
     pub fn memory(&self) -> usize {
         self.memory + self.rest.len()
+    }
+
+    /// What the clock of the replica showed; 0 where it has not said so yet.
+    pub const fn clock(&self) -> Time {
+        Time(self.frame.now_us)
     }
 
     /// Takes in the next bytes.
