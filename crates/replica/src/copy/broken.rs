@@ -74,7 +74,7 @@ async fn the_process_ends_and_what_was_taken_is_written() {
     let copy = Arc::new(copy.expect("nothing was stored"));
     let failed = writer.run(&copy);
     let Told { after, .. } = copy
-        .enter(|core| core.update(update()))
+        .enter(|core| core.update(update(), Time(0)))
         .expect("it is taken");
     copy.reach(after).await;
     assert!(!copy.is_broken());
