@@ -1,10 +1,16 @@
-//! What one client can do to another's session: nothing.
+//! What one client can do to another's session: nothing. And what becomes of an id that is used
+//! twice.
+
+// The harness sends signals.
+#![cfg(unix)]
 
 mod support;
 
-use backfence_cluster::Cluster;
+use std::fs;
+
+use backfence_cluster::{Cluster, Role};
 use backfence_wire::v1::{self, front_end_client::FrontEndClient};
-use support::{TOY_STORY, session};
+use support::{TOY_STORY, converged, drained, ends, run, session, until};
 use tonic::{Code, Status, transport::Channel};
 
 const USER: u32 = 4242;
@@ -139,6 +145,90 @@ async fn an_update_that_its_session_would_never_see_is_not_taken() {
     let second = client.rate(&again, &again.id, 2, 1.0).await;
     let own = second.expect("it is taken").session.expect("a session");
     assert_eq!(client.view(own.token).await.rating, 1.0);
+}
+
+/// Two servers have each taken another update with one id, while the other was away: of another
+/// rating, or only of another time.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_updates_with_one_id_end_alike_everywhere() {
+    for (later, rating) in [(0, 4.0), (1, 2.0)] {
+        let cluster = Cluster::builder().data_dirs(true).start();
+        let mut cluster = cluster.expect("a cluster");
+        let mut watch = session(&cluster, 3).await;
+        let mut client = Foreign::new(&cluster).await;
+        let opened = client.open(v1::OpenSessionRequest::default()).await;
+        let time = opened.clock_us + 1;
+        for role in [Role::Replica(2), Role::Replica(3)] {
+            cluster.kill(role).expect("it is killed");
+        }
+        let one = (time, 2.0);
+        until("server 1 takes it", &mut watch, async |_| {
+            let rated = client.rate_at(one.0, &opened, &opened.id, 1, one.1).await;
+            rated.ok()
+        })
+        .await;
+        cluster.terminate(Role::Replica(1)).expect("it leaves");
+        for role in [Role::Replica(2), Role::Replica(3)] {
+            cluster.restart(role).expect("it comes back");
+        }
+        let other = (time + later, rating);
+        until("server 2 takes the other", &mut watch, async |_| {
+            let rated = client
+                .rate_at(other.0, &opened, &opened.id, 1, other.1)
+                .await;
+            rated.ok()
+        })
+        .await;
+        cluster.restart(Role::Replica(1)).expect("it comes back");
+        drained(&mut watch, 3).await;
+        let digests = watch.digest().await.expect("they are there");
+        let digests = digests.values().map(|said| Some(said.as_ref()?.digest));
+        let digests: Vec<_> = digests.collect();
+        assert!(
+            digests[0].is_some() && digests == [digests[0]; 3],
+            "{digests:?}"
+        );
+        // Each is a retry now, and a third is refused.
+        for (time, rating) in [one, other] {
+            let again = client.rate_at(time, &opened, &opened.id, 1, rating).await;
+            again.expect("it is known");
+        }
+        let third = client.rate_at(time, &opened, &opened.id, 1, 3.0).await;
+        let refused = third.expect_err("it is another");
+        assert_eq!(refused.code(), Code::AlreadyExists, "{refused}");
+    }
+}
+
+/// It makes old numbers again, which nobody compares in vain.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_was_put_back_is_told_that_nothing_was_done() {
+    let cluster = Cluster::builder().start().expect("a cluster");
+    let mut watch = session(&cluster, 3).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let [file, copy] = ["session", "copy"].map(|name| folder.path().join(name));
+    let front_end = cluster.front_end(1);
+    let with = |words: &[&str]| {
+        let path = file.to_str().expect("it is text");
+        let options = ["--frontend", &front_end, "--session", path, "--user", "9"];
+        run("backfence", &[&options, words].concat())
+    };
+    ends(&with(&["rate", "Toy Story", "1"]), 0, &[]);
+    fs::copy(&file, &copy).expect("it is ours");
+    // More than the replies that are remembered.
+    for _ in 0..10 {
+        ends(&with(&["rate", "Toy Story", "2"]), 0, &[]);
+        ends(&with(&["rate", "Toy Story", "3"]), 0, &[]);
+    }
+    fs::copy(&copy, &file).expect("it is ours");
+    let refused = [
+        "UPDATE_ID_REUSED",
+        "this one was not done",
+        "begin a new one",
+    ];
+    ends(&with(&["rate", "Toy Story", "4"]), 4, &refused);
+    converged(&mut watch, 3).await;
+    let viewed = with(&["view", "Toy Story"]);
+    assert!(viewed.stdout.contains("was 3.0"), "{viewed:?}");
 }
 
 /// What the token says that the session has seen.
