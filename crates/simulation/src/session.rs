@@ -143,12 +143,10 @@ impl Client {
 
     /// The greatest sequence number below the last that is not used, or the next.
     fn in_a_gap(&self) -> u64 {
-        let is_used = |sequence: &u64| self.made.iter().any(|(made, _)| made == sequence);
-        let below = (1..self.sequence).rev().take(self.made.len() + 1);
-        below
-            .skip_while(is_used)
-            .next()
-            .unwrap_or(self.sequence + 1)
+        let is_used = |sequence: u64| self.made.iter().any(|(made, _)| *made == sequence);
+        let mut below = (1..self.sequence).rev().take(self.made.len() + 1);
+        let free = below.find(|sequence| !is_used(*sequence));
+        free.unwrap_or(self.sequence + 1)
     }
 
     /// Gives the open request up. Says whether there was one.
