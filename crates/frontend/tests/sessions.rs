@@ -1,6 +1,5 @@
 //! Whose updates and tokens are whose: no client acts in another's session, or learns its id.
 
-#[allow(dead_code)]
 mod support;
 
 use backfence_gossip::{Session, SessionId, Time, Timestamp, UpdateId};
