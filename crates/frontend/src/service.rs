@@ -36,15 +36,17 @@ impl Service for FrontEnd {
         let (Answer::Opened(_), _) = self.query(&work, &mut opened, kind).await? else {
             return Err(Error::WrongAnswer.into());
         };
+        let opened_at = opened.clock;
         let session = match &request.session[..] {
-            [] => self.carried(&opened),
+            [] => opened,
             // It was shown nothing, so it has seen no more, and waits for nothing here.
-            _ => v1::Session {
-                clock_us: session.clock.max(opened.clock).0,
-                ..self.carried(&session)
-            },
+            _ => session,
         };
-        let session = Some(session);
+        let carried = self.carried(&session);
+        let session = Some(v1::Session {
+            clock_us: carried.clock_us.max(opened_at.0),
+            ..carried
+        });
         Ok(Response::new(v1::OpenSessionResponse { session }))
     }
 
