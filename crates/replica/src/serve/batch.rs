@@ -60,7 +60,7 @@ pub(super) fn answer(
             let deadline = Instant::now() + patience;
             match operator::retire(copy, asked) {
                 Ok(retiring) => waiting.add(number, retiring.noted(Arc::clone(copy), deadline)),
-                Err(reply) => tell(numbered(number, at_once(reply))),
+                Err(reply) => tell(numbered(number, at_once(*reply))),
             }
             continue;
         }

@@ -101,22 +101,25 @@ pub(super) struct Retiring {
 
 /// An operator's decision, so it is not declined for over-load; nor by a replica that
 /// may have to retire another before it can go on. `Err` is the reply where it is not done.
-pub(super) fn retire(copy: &Copy, asked: &Retire) -> Result<Retiring, ServeReply> {
+pub(super) fn retire(copy: &Copy, asked: &Retire) -> Result<Retiring, Box<ServeReply>> {
     let &Retire { server, force } = asked;
     if copy.is_full() {
-        return Err(reply(Outcome::Declined(Declined::DiskFull.into())));
+        return Err(Box::new(reply(Outcome::Declined(
+            Declined::DiskFull.into(),
+        ))));
     }
-    match copy.retire(server, force) {
+    let why = match copy.retire(server, force) {
         Ok(already) => {
             tracing::info!(server, already = already.what, "retired a server for good");
-            Ok(Retiring { server, already })
+            return Ok(Retiring { server, already });
         }
-        Err(NotRetired::Unknown { known }) => {
-            Err(reply(Outcome::UnknownServer(UnknownServer { known })))
-        }
-        Err(NotRetired::Retired) => Err(reply(Outcome::Declined(Declined::Leaving.into()))),
-        Err(why) => Err(refused(why.reason(), &why)),
-    }
+        Err(why) => why,
+    };
+    Err(Box::new(match why {
+        NotRetired::Unknown { known } => reply(Outcome::UnknownServer(UnknownServer { known })),
+        NotRetired::Retired => reply(Outcome::Declined(Declined::Leaving.into())),
+        why => refused(why.reason(), &why),
+    }))
 }
 
 impl Retiring {
