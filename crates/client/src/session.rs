@@ -116,6 +116,11 @@ impl Session {
         session
     }
 
+    /// The client that it is of.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// What stands for this session in the ids of its updates, the same for ever: a digest,
     /// which tells nobody how to go on with it. `None` until a front end has told it.
     pub fn id(&self) -> Option<SessionId> {

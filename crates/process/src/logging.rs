@@ -61,17 +61,25 @@ pub enum LogFormat {
 }
 
 impl LogArgs {
-    /// Starts logging. A second call, as tests make, changes nothing.
+    /// Starts logging on stderr. A second call, as tests make, changes nothing.
     pub fn init(&self) {
+        self.init_into(io::stderr, wants_colour());
+    }
+
+    /// Starts logging to where it is told, as for a program whose screen is in use.
+    pub fn init_into<W>(&self, writer: W, colour: bool)
+    where
+        W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
+    {
         let level = LevelFilter::from(self.level);
         let noisy = NOISY.map(|target| (target, level.min(LevelFilter::WARN)));
         let filter = Targets::new().with_default(level).with_targets(noisy);
         let lines = fmt::layer()
-            .with_writer(io::stderr)
+            .with_writer(writer)
             // It would report them by a macro that panics when stderr is closed.
             .log_internal_errors(false);
         let lines = match self.format {
-            LogFormat::Human => lines.with_ansi(wants_colour()).boxed(),
+            LogFormat::Human => lines.with_ansi(colour).boxed(),
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
         let _ = tracing_subscriber::registry()

@@ -113,6 +113,12 @@ impl Answer {
                 titled.label, seen.rating
             ),
             Self::Viewed(_, _, None) => "User has not rated that movie".to_owned(),
+            Self::Average(titled, Some(average)) if framed => format!(
+                "{:.2} is the average rating for {} ({})",
+                average.average,
+                titled.label,
+                counted(average.ratings, "rating")
+            ),
             // The shortest decimal that reads back, with at least one place.
             Self::Average(titled, Some(average)) => format!(
                 "{:?} is the average rating for {}",
@@ -200,6 +206,15 @@ impl Answer {
             Some(rating) => format!("{movie}: {rating}"),
             None => format!("{movie}: no rating"),
         }))
+    }
+
+    /// An average for people, and of how many ratings.
+    pub(crate) fn rounded(&self) -> Option<String> {
+        let Self::Average(_, Some(average)) = self else {
+            return None;
+        };
+        let ratings = counted(average.ratings, "rating");
+        Some(format!("{:.2} ({ratings})", average.average))
     }
 
     /// A line of stars to show beneath the answer, where there is a rating in it.
@@ -313,6 +328,21 @@ fn at_risk(servers: &BTreeMap<u32, Option<Log>>, framed: bool) -> String {
 fn rated(user: UserId, ratings: &[Rated], more: bool, framed: bool) -> String {
     if ratings.is_empty() {
         return format!("User {user} has not rated anything\n");
+    }
+    // Of a table that does not fit on the screen the end is seen.
+    let rows = ratings.len() + table::FRAME;
+    if framed && table::height().is_some_and(|height| rows > height.into()) {
+        let upwards: Vec<_> = ratings.iter().rev().cloned().collect();
+        let older = if more {
+            "older ones are left out; "
+        } else {
+            ""
+        };
+        let count = counted(ratings.len() as u64, "rating");
+        return format!(
+            "{}{count}, the newest last; {older}--limit N shows the newest N\n",
+            table::ratings(&upwards, framed)
+        );
     }
     let mut text = table::ratings(ratings, framed);
     if more {

@@ -6,7 +6,7 @@ use backfence_client::UserId;
 use backfence_process::{Address, KeyArgs, LogArgs};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{ask::Ask, plain::parse_user, up::Up};
+use crate::{ask::Ask, import::SESSIONS, plain::parse_user, up::Up};
 
 /// Rates movies with Backfence. Without a command, asks what to do until `quit`.
 ///
@@ -146,7 +146,7 @@ pub(crate) enum Command {
         /// A CSV file with a header that begins with userId,movieId,rating.
         file: PathBuf,
         /// How many sessions send at once.
-        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+        #[arg(long, default_value_t = SESSIONS, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
         sessions: u16,
     },
     /// Write all current ratings as MovieLens CSV, sorted by user and movie.

@@ -1,5 +1,6 @@
 //! The conversation of the original, and what has been added to it.
 
+mod bulk;
 mod commands;
 mod movie;
 mod screen;
@@ -19,6 +20,7 @@ use crate::{
     output::loss,
     plain::parse_user,
     saved::SessionFile,
+    servers::Servers,
     waiting::Interrupts,
 };
 
@@ -32,7 +34,7 @@ pub enum Ended {
     Quit,
     /// There was no more input.
     EndOfInput,
-    /// By Ctrl-C at a prompt, or since the terminal went away.
+    /// Since the terminal went away.
     Interrupted,
 }
 
@@ -40,6 +42,8 @@ pub enum Ended {
 #[derive(Debug, Default)]
 pub(crate) struct Setting {
     pub(crate) user: Option<UserId>,
+    /// Those that were seen last, for Tab.
+    pub(crate) servers: Servers,
     /// They have been here before.
     pub(crate) knows_menu: bool,
     pub(crate) colour: bool,
@@ -83,11 +87,14 @@ pub(crate) async fn converse_in<W: Write>(
         input,
         output,
         in_steps: false,
+        interrupted: 0,
     };
     let at_terminal = conversation.input.shows_prompts();
     let Err(stop) = conversation.hold().await;
     let ended = match stop {
         Stop::Ended(ended) => ended,
+        // It is asked again in both places where it comes to that.
+        Stop::Back => Ended::Interrupted,
         Stop::Output(error) if at_terminal && is_gone(&error) => Ended::Interrupted,
         Stop::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             return Err(OutputError::Closed.into());
@@ -115,11 +122,15 @@ struct Conversation<'a, W> {
     output: W,
     /// The command asks for what it needs, in the sentences of the original.
     in_steps: bool,
+    /// How often Ctrl-C came since something else was typed.
+    interrupted: u32,
 }
 
 /// Why a conversation does not go on.
 enum Stop {
     Ended(Ended),
+    /// By Ctrl-C the command is given up; what to do is asked again.
+    Back,
     Output(io::Error),
     Failed(Failure),
 }
@@ -135,9 +146,10 @@ struct Said {
 
 impl<W: Write> Conversation<'_, W> {
     async fn hold(&mut self) -> Result<std::convert::Infallible, Stop> {
-        if self.setting.user.is_none() {
+        while self.setting.user.is_none() {
             let asked = self.prompt("Enter your user ID: ", Wants::Else, parse_user);
-            self.setting.user = Some(asked.await?);
+            let asked = asked.await;
+            self.setting.user = self.unless_back(asked)?;
         }
         self.show_menu()?;
         loop {
@@ -151,12 +163,32 @@ impl<W: Write> Conversation<'_, W> {
                 };
                 parse_command(text).map_err(hint)
             };
-            let said = self.prompt(prompt, Wants::Command, parse).await?;
-            self.obey(&said).await?;
+            let said = self.prompt(prompt, Wants::Command, parse).await;
+            let Some(said) = self.unless_back(said)? else {
+                continue;
+            };
+            let obeyed = self.obey(&said).await;
+            self.unless_back(obeyed)?;
             if let Some(sentence) = loss(&self.session.take_losses()) {
                 self.say(&sentence)?;
             }
         }
+    }
+}
+
+impl<W: Write> Conversation<'_, W> {
+    /// `None` where Ctrl-C has given it up. The second in a row says how to leave.
+    fn unless_back<T>(&mut self, done: Result<T, Stop>) -> Result<Option<T>, Stop> {
+        let Err(Stop::Back) = done else {
+            return done.map(Some);
+        };
+        // Nor does anybody want what was pasted with it.
+        self.input.forget();
+        self.interrupted += 1;
+        if self.interrupted > 1 {
+            self.say("To leave, type quit or press Ctrl-D")?;
+        }
+        Ok(None)
     }
 }
 

@@ -3,11 +3,16 @@
 use std::{borrow::Cow, path::PathBuf};
 
 use rustyline::{
-    Context, ExternalPrinter, Helper, Result, completion::Completer, config::Configurer as _,
-    highlight::Highlighter, hint::Hinter, history::DefaultHistory, validate::Validator,
+    Context, ExternalPrinter, Helper, Result,
+    completion::{Completer, FilenameCompleter},
+    config::Configurer as _,
+    highlight::Highlighter,
+    hint::Hinter,
+    history::DefaultHistory,
+    validate::Validator,
 };
 
-use crate::{guide, titles::Titles};
+use crate::{guide, servers::Servers, titles::Titles};
 
 /// Lines that the history keeps.
 const HISTORY: usize = 1000;
@@ -23,6 +28,10 @@ pub(crate) enum Wants {
     Command,
     /// A title.
     Title,
+    /// The number of a server. It is not kept for the next time.
+    Server,
+    /// The name of a file. It is not kept either.
+    File,
     /// Something that is not completed, and not kept either.
     Else,
 }
@@ -33,6 +42,7 @@ pub(crate) struct Editing {
     /// Where lines are kept for the next time.
     pub(crate) history: Option<PathBuf>,
     pub(crate) titles: Titles,
+    pub(crate) servers: Servers,
     pub(crate) colour: bool,
 }
 
@@ -62,6 +72,7 @@ impl Editor {
         }
         lines.set_helper(Some(Assistant {
             titles: editing.titles,
+            servers: editing.servers,
             wants: Wants::Else,
             colour: editing.colour,
         }));
@@ -86,7 +97,7 @@ impl Editor {
         let wanted = self
             .lines
             .helper()
-            .is_some_and(|helper| helper.wants != Wants::Else);
+            .is_some_and(|helper| matches!(helper.wants, Wants::Command | Wants::Title));
         if !wanted || line.trim().is_empty() {
             return;
         }
@@ -101,6 +112,7 @@ impl Editor {
 /// Knows what could be meant by a line that is not finished.
 struct Assistant {
     titles: Titles,
+    servers: Servers,
     wants: Wants,
     colour: bool,
 }
@@ -115,7 +127,7 @@ impl Assistant {
                 let takes = guide::takes_title(command);
                 takes.then(|| line.len() - rest.trim_start().len())
             }
-            Wants::Else => None,
+            _ => None,
         }
     }
 }
@@ -128,23 +140,26 @@ impl Completer for Assistant {
         if let Some(at) = self.title_at(begun) {
             return Ok((at, self.titles.complete(&begun[at..], OFFERED)));
         }
-        if self.wants != Wants::Command {
-            return Ok((pos, Vec::new()));
-        }
-        let (before, word) = match begun.rsplit_once(' ') {
-            None => ("", begun),
-            Some((before, word)) if before.trim().eq_ignore_ascii_case("help") => (before, word),
-            Some(_) => return Ok((pos, Vec::new())),
+        let servers = || self.servers.numbers();
+        let words = match self.wants {
+            Wants::File => return files(line, pos),
+            Wants::Command if guide::takes_file(begun) => return files(line, pos),
+            Wants::Command => guide::offers(begun, servers),
+            Wants::Server => servers().iter().map(u32::to_string).collect(),
+            Wants::Title | Wants::Else => Vec::new(),
         };
-        let at = if before.is_empty() {
-            0
-        } else {
-            before.len() + 1
-        };
-        let word = word.to_lowercase();
-        let commands = guide::names().filter(|name| name.starts_with(&word));
-        Ok((at, commands.map(|name| format!("{name} ")).collect()))
+        let at = begun.rfind(' ').map_or(0, |blank| blank + 1);
+        let word = begun[at..].to_lowercase();
+        let found = words
+            .into_iter()
+            .filter(|offer| offer.to_lowercase().starts_with(&word));
+        Ok((at, found.map(|offer| offer + " ").collect()))
     }
+}
+
+fn files(line: &str, pos: usize) -> Result<(usize, Vec<String>)> {
+    let (at, found) = FilenameCompleter::new().complete_path(line, pos)?;
+    Ok((at, found.into_iter().map(|file| file.replacement).collect()))
 }
 
 impl Hinter for Assistant {

@@ -15,8 +15,8 @@ use crate::output::failure;
 /// Writes every rating, by user and movie, a page of 1000 at a time. Ratings given
 /// meanwhile may be among them.
 ///
-/// A file gets them all or stays as it was.
-pub(crate) async fn export(session: &mut Session, file: Option<&Path>) -> anyhow::Result<Exit> {
+/// A file gets them all or stays as it was. Gives how many they are.
+pub(crate) async fn export(session: &mut Session, file: Option<&Path>) -> anyhow::Result<u64> {
     let (path, mut target) = match file.filter(|path| *path != Path::new("/dev/stdout")) {
         None => (Path::new("stdout"), Target::InPlace(Box::new(io::stdout()))),
         Some(path) => (
@@ -25,13 +25,12 @@ pub(crate) async fn export(session: &mut Session, file: Option<&Path>) -> anyhow
         ),
     };
     let written = write(session, &mut BufWriter::new(target.output())).await?;
-    let kept = written.and_then(|()| target.keep());
+    let kept = written.and_then(|ratings| target.keep().map(|()| ratings));
     kept.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => OutputError::Closed.into(),
         _ if file.is_none() => OutputError::Failed(error).into(),
         _ => anyhow::Error::from(cannot(path, error)),
-    })?;
-    Ok(Exit::Done)
+    })
 }
 
 fn cannot(path: &Path, error: io::Error) -> Failure {
@@ -81,20 +80,21 @@ impl Target {
 }
 
 /// The outer error is the request's, the inner one the output's.
-async fn write(session: &mut Session, output: &mut impl Write) -> Result<io::Result<()>, Failure> {
+async fn write(session: &mut Session, output: &mut impl Write) -> Result<io::Result<u64>, Failure> {
     if let Err(error) = writeln!(output, "userId,movieId,rating,timestamp") {
         return Ok(Err(error));
     }
-    let mut after = None;
+    let (mut after, mut ratings) = (None, 0);
     loop {
         let page = session.ratings(None, after).await.map_err(failure)?;
         let written = page.items.iter().try_for_each(|rated| row(output, rated));
-        if written.is_err() {
-            return Ok(written);
+        if let Err(error) = written {
+            return Ok(Err(error));
         }
+        ratings += page.items.len() as u64;
         match page.items.last() {
             Some(last) if page.more => after = Some((last.user, last.movie)),
-            _ => return Ok(output.flush()),
+            _ => return Ok(output.flush().map(|()| ratings)),
         }
     }
 }

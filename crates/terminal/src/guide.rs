@@ -1,5 +1,7 @@
 //! What can be said at the prompt, and help with it.
 
+use std::collections::BTreeSet;
+
 use clap::CommandFactory as _;
 
 use crate::ask::Spoken;
@@ -16,7 +18,7 @@ pub(crate) const COMMANDS: [(&str, &str); 7] = [
 ];
 
 /// The others, and how they are used.
-const MORE: [(&str, &str, &str); 15] = [
+const MORE: [(&str, &str, &str); 17] = [
     (
         "search",
         " WORDS [--genre G] [--year Y]",
@@ -55,7 +57,37 @@ const MORE: [(&str, &str, &str); 15] = [
     ("log", " SERVER [--limit N]", "what a server's log holds"),
     ("gossip", " SERVER", "make a server gossip now"),
     ("retire", " SERVER [--force]", "give up a server for good"),
+    ("import", " FILE", "import the ratings in a CSV file"),
+    ("export", " FILE", "write everybody's ratings to a CSV file"),
     ("help", " [COMMAND]", "this, or more about a command"),
+];
+
+const IMPORT: &str = "Imports the ratings in a CSV file.\nUsage: import FILE\n\
+    Its first line begins with userId,movieId,rating. Ctrl-C\n\
+    interrupts it; to continue, run the same command.\n";
+const EXPORT: &str = "Writes everybody's ratings to a CSV file.\nUsage: export FILE\n";
+
+/// Those of MovieLens: see the README of its data sets.
+const GENRES: [&str; 19] = [
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "IMAX",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
 ];
 
 /// Other words for some of them.
@@ -108,6 +140,65 @@ pub(crate) fn takes_title(word: &str) -> bool {
     command(word).is_some_and(|name| takers.contains(&name))
 }
 
+/// Whether the name of a file is to follow what is typed.
+pub(crate) fn takes_file(begun: &str) -> bool {
+    let word = begun.trim_start().split_once(' ').map(|(word, _)| word);
+    word.and_then(command)
+        .is_some_and(|name| ["import", "export"].contains(&name))
+}
+
+/// What may stand in place of the last word of what is typed: a command, one of its
+/// options, a value of one, a server.
+pub(crate) fn offers(begun: &str, servers: impl Fn() -> BTreeSet<u32>) -> Vec<String> {
+    let mut words: Vec<_> = begun.split(' ').collect();
+    let last = words.pop().unwrap_or_default();
+    words.retain(|word| !word.is_empty());
+    let named = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+    let Some((word, given)) = words.split_first() else {
+        return named(names().collect());
+    };
+    let all = Spoken::command();
+    let found = match command(word) {
+        Some("help") => return named(names().collect()),
+        Some(name) => all.find_subcommand(name),
+        None => None,
+    };
+    let Some(found) = found else {
+        return Vec::new();
+    };
+    let takes_value = |word: &str| {
+        let long = word.strip_prefix("--");
+        long.is_some() && found.get_opts().any(|option| option.get_long() == long)
+    };
+    match given.last() {
+        Some(&"--genre") => return named(GENRES.to_vec()),
+        Some(word) if takes_value(word) => return Vec::new(),
+        _ => {}
+    }
+    if last.starts_with('-') {
+        let options = found.get_arguments().filter_map(clap::Arg::get_long);
+        return options.map(|option| format!("--{option}")).collect();
+    }
+    let mut values = 0;
+    for (at, word) in given.iter().enumerate() {
+        let of_option = at > 0 && takes_value(given[at - 1]);
+        values += usize::from(!word.starts_with('-') && !of_option);
+    }
+    match found.get_positionals().nth(values) {
+        Some(argument) if argument.get_id() == "server" => {
+            servers().iter().map(u32::to_string).collect()
+        }
+        Some(argument) => {
+            let values = argument.get_possible_values();
+            values
+                .iter()
+                .map(|value| value.get_name().to_owned())
+                .collect()
+        }
+        None => Vec::new(),
+    }
+}
+
 /// What may follow, once a command stands there in full.
 pub(crate) fn usage(line: &str) -> Option<String> {
     let name = command(line)?;
@@ -132,8 +223,8 @@ pub(crate) fn help() -> String {
         text += &format!("  {name}{usage}\n      {what}\n");
     }
     text + "A title may be in any letter case, with or without its\n\
-            year, or #ID. Tab completes commands and titles; Ctrl-C\n\
-            gives up a request; exit, quit and Ctrl-D leave.\n"
+            year, or #ID. Tab completes. Ctrl-C gives up a request, or\n\
+            clears the line; exit, quit and Ctrl-D leave.\n"
 }
 
 /// More about a command; `None` when there is none of that name.
@@ -166,6 +257,8 @@ pub(crate) fn help_for(word: &str) -> Option<String> {
             Some(text)
         }
         None if name == "help" => Some(help()),
+        None if name == "import" => Some(IMPORT.to_owned()),
+        None if name == "export" => Some(EXPORT.to_owned()),
         None => Some("Leaves. So does Ctrl-D.\n".to_owned()),
     }
 }
@@ -225,6 +318,29 @@ mod tests {
             (command("EXIT"), command("?")),
             (Some("quit"), Some("help"))
         );
+    }
+
+    #[test]
+    fn what_may_follow_is_offered() {
+        let servers = || BTreeSet::from([1, 3]);
+        let check = |begun: &str, expected: &[&str]| {
+            assert_eq!(offers(begun, servers), expected, "{begun:?}");
+        };
+        let options = ["--genre", "--year", "--limit"];
+        check("search --", &options);
+        check("list story -", &options);
+        check("search --genre ", &GENRES);
+        check("top --limit ", &[]);
+        check("search story", &[]);
+        check("status -", &["--watch"]);
+        check("change ", &["1", "3"]);
+        check("CHANGE 1 o", &["online", "offline"]);
+        check("log --limit 5 ", &["1", "3"]);
+        check("retire 3 --", &["--force"]);
+        check("session r", &["reset"]);
+        check("fnord ", &[]);
+        assert_eq!(offers("he", servers), offers("help ", servers));
+        assert!(takes_file("import ~/mi") && takes_file("EXPORT ") && !takes_file("import"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::{
 use anyhow::Context as _;
 use backfence_client::{Client, SavedSession, Session};
 use backfence_process::{Exit, Failure};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
@@ -23,11 +23,16 @@ use crate::{
         journal::{Journal, Past},
         latest::Latest,
         rows::{Row, digest, reader},
-        sending::{Count, Shared, loaded, lock, open, rate_rows},
+        sending::{Shared, loaded, lock, open, rate_rows},
     },
-    output::grouped,
 };
 
+pub(crate) use sending::Count;
+
+/// What whoever interrupts one is told.
+pub(crate) const AGAIN_TO_CONTINUE: &str = "Interrupted; run the same command to continue";
+/// How many sessions send at once, unless it is said.
+pub(crate) const SESSIONS: u16 = 32;
 /// Rows that wait for one session; the reader waits for room.
 const WAITING: usize = 64;
 
@@ -38,12 +43,7 @@ const WAITING: usize = 64;
 /// A [`Failure`] when the file cannot be read or is another than the one that was
 /// interrupted, or when nobody takes an update for 30 s. The same command then goes
 /// on.
-pub(crate) async fn import(
-    client: &Client,
-    file: &Path,
-    sessions: usize,
-    format: Format,
-) -> anyhow::Result<Exit> {
+pub(crate) async fn import(client: &Client, file: &Path, sessions: usize) -> anyhow::Result<Count> {
     let cannot = |error: io::Error| {
         let message = format!("cannot read {}: {error}", file.display());
         Failure::new(Exit::Usage, message)
@@ -72,11 +72,13 @@ pub(crate) async fn import(
     } else {
         go_on(client, &past, &fingerprint)
     };
+    // What was done before is no part of what is left to do, nor of the rate.
+    let bar = bar(rows.saturating_sub(past.done()));
     let shared = Arc::new(Shared {
         journal: Mutex::new(journal),
         past,
         count: Mutex::default(),
-        bar: bar(rows),
+        bar,
     });
     rate_all(file, sessions, &shared).await?;
     shared.bar.finish_and_clear();
@@ -89,7 +91,7 @@ pub(crate) async fn import(
     journal
         .remove()
         .map_err(|error| cannot_note(&beside, &error))?;
-    report(count, format)
+    Ok(count)
 }
 
 /// Whether the file can be read twice, with a note beside it.
@@ -109,7 +111,8 @@ fn no_plain_file(file: &Path) -> Failure {
     Failure::new(Exit::Usage, message)
 }
 
-fn report(count: Count, format: Format) -> anyhow::Result<Exit> {
+/// Prints what came of an import. Gives the code that it would end a program with.
+pub(crate) fn report(count: Count, format: Format) -> anyhow::Result<Exit> {
     let Count {
         rated,
         before,
@@ -119,17 +122,7 @@ fn report(count: Count, format: Format) -> anyhow::Result<Exit> {
         Format::Json => {
             serde_json::json!({"rated": rated, "before": before, "skipped": skipped}).to_string()
         }
-        _ => {
-            let before = match before {
-                0 => String::new(),
-                _ => format!(" ({} already done)", grouped(before)),
-            };
-            format!(
-                "Imported {}{before}, skipped {}",
-                grouped(rated),
-                grouped(skipped)
-            )
-        }
+        _ => count.to_string(),
     };
     backfence_process::print(text + "\n")?;
     Ok(match skipped {
@@ -217,11 +210,13 @@ async fn rate_all(file: &Path, sessions: Vec<Session>, shared: &Arc<Shared>) -> 
 }
 
 fn bar(rows: u64) -> ProgressBar {
-    let style = "{bar:30} {pos}/{len} {per_sec} {eta}";
+    let style = "{bar:30} {pos}/{len} {per_sec}, {eta} left";
     let style =
         ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
     // On stderr, and only where that is a terminal.
-    ProgressBar::new(rows).with_style(style)
+    ProgressBar::new(rows)
+        .with_style(style)
+        .with_finish(ProgressFinish::AndClear)
 }
 
 fn cannot_note(journal: &Path, error: &io::Error) -> Failure {

@@ -22,6 +22,7 @@ mod readings;
 mod request;
 mod saved;
 mod script;
+mod servers;
 mod signals;
 mod state;
 mod table;
@@ -29,7 +30,7 @@ mod titles;
 mod up;
 mod waiting;
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, sync::Mutex};
 
 use backfence_client::{Client, ConnectError, Session, SessionId, Source};
 use backfence_process::{ClusterKey, Environment, Exit, Failure, KeyError};
@@ -48,12 +49,11 @@ use crate::{
     request::Request,
     saved::SessionFile,
     script::Manner,
+    servers::Servers,
     signals::{interrupted, interruptible, terminable},
     state::StateDir,
+    waiting::{Interrupts, Watched, watched},
 };
-
-/// What an import says that was interrupted.
-const AGAIN_TO_CONTINUE: &str = "Interrupted; run the same command to continue";
 
 /// Does what the command line asks. Says which code to end with when the answer is
 /// not an error, and yet not what was hoped for.
@@ -62,7 +62,7 @@ const AGAIN_TO_CONTINUE: &str = "Interrupted; run the same command to continue";
 ///
 /// Anything that goes wrong, with the code to end with in its chain of causes.
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
-    args.log.init();
+    log(&args);
     if args.no_color {
         anstream::ColorChoice::Never.write_global();
     }
@@ -89,7 +89,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             ended.unwrap_or_else(|| match command {
                 // It has no other end.
                 Command::Ask(Ask::Status { watch: true }) => Ok(Exit::Done),
-                Command::Import { .. } => interrupted(AGAIN_TO_CONTINUE),
+                Command::Import { .. } => interrupted(import::AGAIN_TO_CONTINUE),
                 Command::Ask(ask) if ask.changes() => {
                     interrupted("Interrupted; the change may still take effect")
                 }
@@ -99,6 +99,23 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
                 _ => interrupted("Interrupted"),
             })
         }
+    }
+}
+
+/// Whoever sits at the prompt gets no lines of a log between the answers: they go to a
+/// file. Without a home there is none, and they go nowhere.
+fn log(args: &Args) {
+    let converses = match &args.command {
+        None => true,
+        Some(Command::Up(up)) => !up.no_client,
+        Some(_) => false,
+    };
+    if !converses || !Input::is_a_person() || !std::io::stderr().is_terminal() {
+        return args.log.init();
+    }
+    match StateDir::of_user().map(|state| state.log()) {
+        Some(Ok(file)) => args.log.init_into(Mutex::new(file), false),
+        _ => args.log.init_into(std::io::sink, false),
     }
 }
 
@@ -129,9 +146,13 @@ async fn serve(args: &Args, command: &Command) -> anyhow::Result<Exit> {
         Command::Ask(Ask::Status { watch: true }) => watch(&mut session, &manner).await,
         Command::Ask(ask) => manner.ask(&mut session, ask).await,
         Command::Script { keep_going } => script::run(&mut session, &manner, *keep_going).await,
-        Command::Export { output } => export::export(&mut session, output.as_deref()).await,
+        Command::Export { output } => {
+            export::export(&mut session, output.as_deref()).await?;
+            Ok(Exit::Done)
+        }
         Command::Import { file, sessions } => {
-            import::import(&client, file, (*sessions).into(), manner.format).await
+            let count = import::import(&client, file, (*sessions).into()).await?;
+            import::report(count, manner.format)
         }
         Command::Completions { .. } | Command::Man { .. } | Command::Up(_) => Ok(Exit::Done),
     }
@@ -163,19 +184,25 @@ async fn watch(session: &mut Session, manner: &Manner<'_>) -> anyhow::Result<Exi
 }
 
 async fn talk(args: &Args) -> anyhow::Result<Exit> {
-    let (client, file) = (connect(args).await?, session_file(args)?);
+    let (client, file) = (connect_in_sight(args).await?, session_file(args)?);
     let mut session = open(&client, file.as_ref())?;
     let state = StateDir::of_user().filter(|_| Input::is_a_person());
     let place = place(args);
     let editing = editing(args, state.as_ref());
-    let (titles, completed) = (editing.titles.clone(), client.clone());
+    let servers = editing.servers.clone();
     if Input::is_a_person() {
+        let (titles, servers) = (editing.titles.clone(), servers.clone());
+        let client = client.clone();
         // In the background: the first prompt does not wait for it.
-        tokio::spawn(async move { titles.fetch(&completed).await });
+        tokio::spawn(async move {
+            titles.fetch(&client).await;
+            servers.follow(&client).await;
+        });
     }
     let setting = Setting {
         user: args.user,
         colour: editing.colour,
+        servers,
         knows_menu: state.as_ref().is_some_and(|state| state.knows(&place)),
         file,
     };
@@ -191,6 +218,20 @@ async fn talk(args: &Args) -> anyhow::Result<Exit> {
     match ended {
         Ended::Quit | Ended::EndOfInput => Ok(Exit::Done),
         Ended::Interrupted => Ok(Exit::Interrupted),
+    }
+}
+
+/// Whoever sits at a terminal sees what is waited for.
+async fn connect_in_sight(args: &Args) -> anyhow::Result<Client> {
+    if !moves_cursor() {
+        return connect(args).await;
+    }
+    let mut interrupts = Interrupts::listen()?;
+    let registry = || format!("the registry at http://{}", args.registry);
+    let mut screen = std::io::stdout();
+    match watched(connect(args), registry, &mut interrupts, &mut screen).await? {
+        Watched::Done(client) => client,
+        Watched::GivenUp => Err(Failure::new(Exit::Interrupted, "Interrupted").into()),
     }
 }
 
@@ -210,6 +251,7 @@ fn editing(args: &Args, state: Option<&StateDir>) -> Editing {
     Editing {
         history,
         titles: Titles::default(),
+        servers: Servers::default(),
         colour: colour != anstream::ColorChoice::Never,
     }
 }

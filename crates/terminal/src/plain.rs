@@ -41,13 +41,15 @@ pub(crate) fn reason(error: &clap::Error) -> String {
             format!("give the {} as well", named(&missing))
         }
         (ErrorKind::TooFewValues, _) => "give a title and a rating".to_owned(),
-        _ => {
-            let text = error.render().to_string();
-            let lines = text.lines().take_while(|line| !line.is_empty());
-            let line: Vec<_> = lines.map(str::trim).collect();
-            let line = line.join(" ");
-            line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+        (ErrorKind::UnknownArgument, Some(option)) if option.starts_with('-') => {
+            format!("there is no option {option}")
         }
+        (ErrorKind::UnknownArgument, Some(word)) => format!("{word} is one word too many"),
+        (ErrorKind::ArgumentConflict, Some(option)) => {
+            format!("give {} only once", named(&option))
+        }
+        (ErrorKind::TooManyValues, Some(option)) => format!("{} takes no value", named(&option)),
+        _ => "that cannot be understood".to_owned(),
     }
 }
 

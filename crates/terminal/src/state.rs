@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
@@ -11,6 +11,8 @@ use backfence_files::{Replacement, make_folder};
 
 /// Places that are remembered; beyond, the one met longest ago is forgotten.
 const PLACES: usize = 8;
+/// Bytes of the client's log beyond which the next start begins another.
+const LOG: u64 = 1 << 20;
 
 /// The folder for this user's history and the like: `$XDG_STATE_HOME/backfence`, or
 /// `~/.local/state/backfence` (XDG Base Directory Specification 0.8).
@@ -66,6 +68,17 @@ impl StateDir {
 
     fn key_file(&self, place: &str) -> PathBuf {
         self.0.join("keys").join(place.replace(':', "_"))
+    }
+
+    /// A file for what is logged while somebody sits at the prompt, open at its end. One
+    /// that has grown long is put aside, in place of the one before it.
+    pub(crate) fn log(&self) -> io::Result<File> {
+        make_folder(&self.0)?;
+        let path = self.0.join("client.log");
+        if fs::metadata(&path).is_ok_and(|file| file.len() > LOG) {
+            fs::rename(&path, self.0.join("client.log.old"))?;
+        }
+        backfence_files::open(&path, OpenOptions::new().append(true).create(true))
     }
 
     /// Whether somebody has been to this registry, or these front ends, before.
@@ -133,6 +146,21 @@ mod tests {
             state.remember(&number.to_string());
         }
         assert!(!state.knows("one") && state.knows("0"));
+    }
+
+    #[test]
+    fn a_long_log_is_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir(folder.path().to_owned());
+        let write = |bytes: usize| state.log().unwrap().write_all(&vec![b'x'; bytes]).unwrap();
+        let length = |name| fs::metadata(folder.path().join(name)).map(|file| file.len());
+        write(LOG as usize);
+        write(1);
+        assert_eq!(length("client.log").unwrap(), LOG + 1);
+        assert!(length("client.log.old").is_err());
+        write(2);
+        assert_eq!(length("client.log").unwrap(), 2);
+        assert_eq!(length("client.log.old").unwrap(), LOG + 1);
     }
 
     #[cfg(unix)]

@@ -13,6 +13,9 @@ const NARROWEST: u16 = 40;
 /// Below so many columns a terminal gets the servers without what is rarely asked for.
 const ROOMY: u16 = 90;
 
+/// Lines around the rows of a table, with the prompt below it.
+pub(crate) const FRAME: usize = 5;
+
 /// Every server in a row.
 pub(crate) fn servers(servers: &[Server], framed: bool) -> String {
     let narrow = framed && width().is_some_and(|width| width < ROOMY);
@@ -212,6 +215,15 @@ pub(crate) fn tags(tags: &[Tag], framed: bool) -> String {
 /// are as long as they are.
 pub(crate) fn width() -> Option<u16> {
     Table::new().width().filter(|&width| width > 0)
+}
+
+/// Lines of the terminal, where it has a screen.
+pub(crate) fn height() -> Option<u16> {
+    #[cfg(unix)]
+    let rows = rustix::termios::tcgetwinsize(std::io::stdout()).map(|size| size.ws_row);
+    #[cfg(not(unix))]
+    let rows = Err::<u16, ()>(());
+    rows.ok().filter(|&rows| rows > 0)
 }
 
 fn year(year: Option<u16>) -> String {

@@ -44,7 +44,7 @@ pub(crate) struct Up {
     fresh: bool,
     /// Run without a client until Ctrl-C.
     #[arg(long)]
-    no_client: bool,
+    pub(crate) no_client: bool,
     /// Start a program again when it ends by itself.
     #[arg(long)]
     restart: bool,

@@ -6,8 +6,7 @@ use std::{
     time::Duration,
 };
 
-use backfence_client::Waiting;
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 /// A request that is answered within this shows nothing.
 const MOMENT: Duration = Duration::from_millis(300);
@@ -57,11 +56,11 @@ pub(crate) enum Watched<T> {
     GivenUp,
 }
 
-/// Waits for `work`. Once it lasts longer than a moment, says for what, with
+/// Waits for `work`. Once it lasts longer than a moment, says what is waited for, with
 /// something that moves.
 pub(crate) async fn watched<T>(
     work: impl Future<Output = T>,
-    waiting: watch::Receiver<Waiting>,
+    waiting: impl Fn() -> String,
     interrupts: &mut Interrupts,
     screen: &mut impl Write,
 ) -> io::Result<Watched<T>> {
@@ -75,7 +74,7 @@ pub(crate) async fn watched<T>(
             done = &mut work => break Watched::Done(done),
             () = interrupts.next() => break Watched::GivenUp,
             _ = frames.tick() => {
-                let line = line(drawn, &waiting.borrow());
+                let line = line(drawn, &waiting());
                 write!(screen, "\r\x1b[K{line}")?;
                 screen.flush()?;
                 drawn += 1;
@@ -90,7 +89,20 @@ pub(crate) async fn watched<T>(
     Ok(ended)
 }
 
-fn line(drawn: usize, waiting: &Waiting) -> String {
+/// Waits for `work`, which shows by itself how far it is; `None` after Ctrl-C.
+pub(crate) async fn unless_interrupted<T>(
+    work: impl Future<Output = T>,
+    interrupts: &mut Interrupts,
+) -> Option<T> {
+    interrupts.forget().await;
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = interrupts.next() => None,
+    }
+}
+
+fn line(drawn: usize, waiting: &str) -> String {
     let frame = FRAMES[drawn % FRAMES.len()];
     let line = format!("{frame} waiting for {waiting} (Ctrl-C gives up)");
     line.chars().take(LONGEST).collect()
@@ -98,6 +110,8 @@ fn line(drawn: usize, waiting: &Waiting) -> String {
 
 #[cfg(test)]
 mod tests {
+    use backfence_client::Waiting;
+
     use super::*;
 
     #[test]
@@ -107,12 +121,12 @@ mod tests {
             number: 17,
         };
         assert_eq!(
-            line(1, &update),
+            line(1, &update.to_string()),
             "/ waiting for update 17 of server 1 (Ctrl-C gives up)"
         );
         let away = Waiting::ForFrontEnd {
             address: "a-long-name.somewhere.example:7400".parse().unwrap(),
         };
-        assert_eq!(line(4, &away).len(), LONGEST);
+        assert_eq!(line(4, &away.to_string()).len(), LONGEST);
     }
 }

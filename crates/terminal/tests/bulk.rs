@@ -138,7 +138,7 @@ fn an_import_goes_on_where_it_was_interrupted() {
     let (code, stdout, stderr) = import();
     assert_eq!((code, stdout.as_str()), (4, ""), "{stderr}");
     assert!(
-        stderr.contains("the same command goes on with the import"),
+        stderr.contains("run the same command to continue the import"),
         "{stderr}"
     );
     let before = server.world.lock().unwrap().taken.len();

@@ -22,14 +22,83 @@ use rustix::{
 const VIEWED: &str = "The rating that user 1 gave to movie Toy Story was 4.0";
 
 #[test]
-fn ctrl_c_and_ctrl_d_at_a_prompt_end_it() {
+fn ctrl_d_at_a_prompt_ends_it() {
     let house = House::new();
-    for (key, code) in [('c', 130), ('d', 0)] {
-        let mut terminal = house.open(&[]);
-        terminal.0.send_control(key).unwrap();
-        terminal.sees("Okay thanks for coming!");
-        terminal.ends_with(code);
+    let mut terminal = house.open(&[]);
+    terminal.0.send_control('d').unwrap();
+    terminal.sees("Okay thanks for coming!");
+    terminal.ends_with(0);
+}
+
+/// It clears the line or the question, and ends nothing.
+#[test]
+fn ctrl_c_at_a_prompt_clears_it() {
+    let house = House::new();
+    let mut terminal = Terminal::start(house.command(&[]));
+    let (user, how) = (
+        "Enter your user ID: ",
+        "\nTo leave, type quit or press Ctrl-D\r\n",
+    );
+    terminal.sees(user);
+    terminal.types("12\x03");
+    let between = terminal.sees(user);
+    assert!(!between.contains("INVALID"), "{between}");
+    terminal.says("1");
+    terminal.sees(TODO);
+    terminal.types("rate Toy Story 1\x03");
+    let between = terminal.sees(TODO);
+    assert!(!between.contains("To leave"), "{between}");
+    terminal.does("view Toy Story", VIEWED);
+    // Questions, and the choice between several movies.
+    for (command, question) in [
+        ("rate Toy Story", "What rating (0-5)? "),
+        ("view", "Which movie? "),
+        ("view hamlet", "Which one (1-2, Enter for none)? "),
+        ("change", "Which server (1-3)? "),
+    ] {
+        terminal.says(command);
+        terminal.sees(question);
+        terminal.types("3\x03");
+        terminal.sees(TODO);
+        terminal.does("view Toy Story", VIEWED);
     }
+    terminal.types("\x03");
+    let between = terminal.sees(TODO);
+    assert!(!between.contains("To leave"), "{between}");
+    terminal.types("\x03");
+    terminal.sees(how);
+    terminal.sees(TODO);
+    terminal.does("view Toy Story", VIEWED);
+    assert!(house.world.lock().unwrap().taken.is_empty());
+    terminal.says("quit");
+    terminal.ends_with(0);
+}
+
+/// What is logged covers nothing: it goes to a file, and one line says what is waited for.
+#[test]
+fn who_is_gone_is_said_in_one_line() {
+    let house = House::new();
+    let mut command = house::program();
+    command
+        .args(["--registry", "http://127.0.0.1:1", "--user", "1"])
+        .env("XDG_STATE_HOME", house.state.path())
+        .env("TERM", "xterm");
+    let mut terminal = Terminal::start(command);
+    let line = "waiting for the registry at http://127.0.0.1:1";
+    let before = terminal.sees(line);
+    terminal.types("\x03");
+    let after = terminal.sees("error: Interrupted\r\n");
+    assert!(
+        !before.contains("WARN") && !after.contains("WARN"),
+        "{before}{after}"
+    );
+    terminal.ends_with(130);
+    let log = house.state.path().join("backfence/client.log");
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(
+        log.contains("WARN") && log.contains("no registry answers"),
+        "{log}"
+    );
 }
 
 /// Runs the client from a script that begins with the script's process id.
@@ -56,7 +125,7 @@ fn under_a_shell(house: &House, script: &str) -> (Terminal, String) {
 #[test]
 fn signals_from_elsewhere_leave_the_terminal_in_order() {
     let house = House::new();
-    for signal in ["INT", "TERM"] {
+    for signal in ["HUP", "TERM"] {
         let (mut terminal, shell) =
             under_a_shell(&house, "CLIENT; echo code $?; stty -a; echo end");
         // The shell's child, not the shell.
@@ -225,12 +294,12 @@ fn any_bytes_may_be_typed() {
             let mut ready = [PollFd::new(&keyboard, PollFlags::OUT)];
             let writable = poll(&mut ready, Some(&Timespec::default()));
             if writable.is_ok_and(|ready| ready > 0) {
-                let _ = keyboard.write_all(b"\r\x03");
+                let _ = keyboard.write_all(b"\r\x04");
             }
             status = format!("{:?}", terminal.0.process().status());
             !status.contains("StillAlive")
         });
-        assert!(status.ends_with(", 130))"), "seed {seed}: {status}");
+        assert!(status.ends_with(", 0))"), "seed {seed}: {status}");
     }
 }
 

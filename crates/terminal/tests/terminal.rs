@@ -42,7 +42,7 @@ fn a_command_is_given_at_once_or_asks() {
     terminal.does("change 9", "there is no server 9; there are 1, 2, 3");
     terminal.does(
         "search --fnord",
-        "INVALID: unexpected argument '--fnord' found; help search shows more",
+        "INVALID: there is no option --fnord; help search shows more",
     );
     terminal.says("quit");
     terminal.sees("Okay thanks for coming!");
@@ -127,7 +127,7 @@ fn what_is_typed_ahead_is_done_in_order() {
     terminal.types("rate unrated 1\raverage Toy Story\rview Unr");
     house.world.lock().unwrap().forget_faults();
     terminal.sees("\nUnrated (1950): 1.0\r\n");
-    terminal.sees("\n3.75 is the average rating for Toy Story\r\n");
+    terminal.sees("\n3.75 is the average rating for Toy Story (2 ratings)\r\n");
     terminal.sees(TODO);
     terminal.does(
         "ated",
@@ -168,7 +168,7 @@ fn lines_are_edited_and_kept_for_the_next_time() {
     let mut terminal = house.open(&["--no-history"]);
     terminal.does(
         "average Toy Story",
-        "3.75 is the average rating for Toy Story",
+        "3.75 is the average rating for Toy Story (2 ratings)",
     );
     terminal.says("quit");
     terminal.ends_with(0);
@@ -214,6 +214,90 @@ fn tab_completes_commands_and_titles() {
     terminal.does(
         "",
         "Matrix, The was made in (1999) and has the genres Action",
+    );
+}
+
+#[test]
+fn tab_completes_options_genres_and_servers() {
+    let house = House::new();
+    let mut terminal = house.open(&[]);
+    terminal.types("search --ge\t");
+    terminal.sees("--genre ");
+    terminal.types("sci\t");
+    terminal.sees("Sci-Fi ");
+    terminal.says("");
+    terminal.sees("Babylon 5");
+    terminal.sees(TODO);
+    terminal.says("status");
+    terminal.sees(TODO);
+    terminal.types("change 3 of\t");
+    terminal.does("", "Server status changed from online to offline");
+    terminal.types("session \t");
+    terminal.sees("reset ");
+    terminal.types("\x03");
+    terminal.sees(TODO);
+    terminal.says("log");
+    terminal.sees("Which server? ");
+    terminal.types("\t\t");
+    terminal.0.exp_regex("1 +2 +3").unwrap();
+    terminal.types("\x03");
+    terminal.sees(TODO);
+}
+
+/// Each command asks for what it lacks.
+#[test]
+fn every_command_asks_for_what_it_needs() {
+    let house = House::new();
+    let mut terminal = house.open(&[]);
+    let (mine, all) = (
+        house.state.path().join("mine.csv"),
+        house.state.path().join("all.csv"),
+    );
+    fs::write(&mine, "userId,movieId,rating\n1,2,4.5\n1,99,1\n").unwrap();
+    for (command, question, given, line) in [
+        ("user", "Which user? ", "2", "User 2 has given 1 rating"),
+        (
+            "gossip",
+            "Which server? ",
+            "1",
+            "Server 1 is gossiping with servers 2, 3",
+        ),
+        (
+            "log --limit 1",
+            "Which server? ",
+            "4",
+            "there is no server 4",
+        ),
+        ("retire", "Which server? ", "one", "INVALID: give a number"),
+        ("list", "Search for what? ", "alien", "Alien 3"),
+        ("tags", "Which movie? ", "Toy Story", "users"),
+        (
+            "import",
+            "Which file? ",
+            mine.to_str().unwrap(),
+            "Imported 1, skipped 1",
+        ),
+        (
+            "export",
+            "Which file? ",
+            all.to_str().unwrap(),
+            "Wrote 4 ratings to ",
+        ),
+    ] {
+        terminal.says(command);
+        terminal.sees(question);
+        terminal.says(given);
+        terminal.sees(line);
+        if command == "retire" {
+            terminal.sees(question);
+            terminal.types("\x03");
+        }
+        terminal.sees(TODO);
+    }
+    assert!(fs::read_to_string(&all).unwrap().contains("\n1,2,4.5,"));
+    terminal.does(
+        "import nowhere.csv",
+        "cannot read nowhere.csv: No such file or directory (os error 2)",
     );
 }
 
@@ -376,7 +460,7 @@ fn an_import_shows_how_far_it_is() {
     fs::write(&file, format!("userId,movieId,rating\n{rows}")).unwrap();
     // The session opens, ten ratings are taken, and then nobody answers for a while.
     let answered = (0..11).map(|_| Fault::None);
-    fail(&house.world, answered.chain((0..4).map(|_| Fault::Hang)));
+    fail(&house.world, answered.chain((0..1000).map(|_| Fault::Hang)));
     let words = [
         "--timeout",
         "300ms",
@@ -387,7 +471,17 @@ fn an_import_shows_how_far_it_is() {
     ];
     let mut terminal = Terminal::start(house.command(&words));
     terminal.sees("10/60");
-    terminal.sees("Imported 60, skipped 0");
+    terminal.0.send_control('c').unwrap();
+    terminal.sees("Interrupted; run the same command to continue\r\n");
+    terminal.ends_with(130);
+    // Only what is left counts for the rate, and for the time that it takes.
+    house.world.lock().unwrap().forget_faults();
+    let answered = (0..11).map(|_| Fault::None);
+    fail(&house.world, answered.chain((0..1000).map(|_| Fault::Hang)));
+    let mut terminal = Terminal::start(house.command(&words));
+    terminal.sees("/50 ");
+    house.world.lock().unwrap().forget_faults();
+    terminal.sees("Imported 50 (10 already done), skipped 0");
     terminal.ends_with(0);
     assert_eq!(house.world.lock().unwrap().taken.len(), 60);
 }
@@ -440,8 +534,13 @@ fn what_is_wrong_with_a_line_is_said_plainly() {
         ),
         ("change one", "server one: give a number, 1 or more"),
         ("change 1 away", "status away: give one of online, offline"),
-        ("user", "give the id as well"),
-        ("log", "give the server as well"),
+        ("status 1", "1 is one word too many"),
+        ("top --limit", "--limit needs a value"),
+        (
+            "user one",
+            "id one: a user id is a number from 0 to 4294967295",
+        ),
+        ("top --limit 1 --limit 2", "give --limit only once"),
     ] {
         let command = line.split(' ').next().unwrap();
         let line_shown = format!("INVALID: {sentence}; help {command} shows more");

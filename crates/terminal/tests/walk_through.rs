@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::{env, path::PathBuf, process::Command};
 
-use backfence_cluster::Cluster;
+use backfence_cluster::{Cluster, Role};
 use rexpect::session::PtySession;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_backfence");
@@ -161,12 +161,32 @@ fn in_two_terminals_at_once() {
 }
 
 #[test]
-fn ctrl_c_at_a_prompt_ends_it() {
+fn ctrl_c_at_a_prompt_ends_nothing() {
     let cluster = Cluster::builder().replicas(1).start().unwrap();
     let mut client = Client::open(&cluster, "1");
     client.0.exp_string("What would you like to do? ").unwrap();
     client.0.send_control('c').unwrap();
-    client.ends_with(130);
+    client.0.exp_string("What would you like to do? ").unwrap();
+    client.0.send_control('c').unwrap();
+    let how = "To leave, type quit or press Ctrl-D";
+    client.0.exp_string(how).unwrap();
+    client.answer("What would you like to do? ", "quit");
+    client.ends_with(0);
+}
+
+#[test]
+fn a_front_end_that_is_gone_is_one_line() {
+    let mut cluster = Cluster::builder().replicas(1).start().unwrap();
+    let mut client = Client::open(&cluster, "1");
+    client.0.exp_string("What would you like to do? ").unwrap();
+    for role in [Role::FrontEnd(1), Role::Registry] {
+        cluster.kill(role).unwrap();
+    }
+    client.0.send_line("view toy story").unwrap();
+    let before = client.0.exp_string("no front end can be reached").unwrap();
+    assert!(!before.contains("WARN"), "{before}");
+    client.answer("What would you like to do? ", "quit");
+    client.ends_with(0);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, io::Write};
 
 use backfence_client::{Rating, Server, UserId};
-use clap::Parser as _;
+use clap::{Parser as _, error::ErrorKind};
 
 use super::{AGAIN, Conversation, Ended, Said, Stop, movie::Reading};
 use crate::{
@@ -33,6 +33,8 @@ impl<W: Write> Conversation<'_, W> {
             "rate" => self.rate_at_once(user, &guide::words(&said.rest)).await,
             "search" if title.is_empty() => self.search().await,
             "change" if title.is_empty() => self.change().await,
+            "import" => self.import(title).await,
+            "export" => self.export(title).await,
             "help" => self.help(&title),
             "quit" if title.is_empty() => Err(Stop::Ended(Ended::Quit)),
             "quit" => self.say("INVALID: quit stands alone"),
@@ -152,6 +154,7 @@ impl<W: Write> Conversation<'_, W> {
         self.parse_and_ask("search", &text).await
     }
 
+    /// One of those that there are.
     async fn change(&mut self) -> Result<(), Stop> {
         let asked = self.request(false, async |session| session.status().await);
         let Some(servers) = asked.await?.as_deref().map(numbers) else {
@@ -167,8 +170,22 @@ impl<W: Write> Conversation<'_, W> {
                 .ok_or_else(|| format!("the servers are {range}"))
         };
         let prompt = format!("Which server ({range})? ");
-        let server = self.prompt(&prompt, Wants::Else, parse).await?;
+        let server = self.prompt(&prompt, Wants::Server, parse).await?;
         self.send(Request::Change(server, None)).await
+    }
+
+    /// A command that lacks something asks for it; `None` where it is too much.
+    async fn missing(&mut self, command: &str) -> Result<Option<String>, Stop> {
+        let number = |text: &str| match parse_number(text) {
+            Some(_) => Ok(text.to_owned()),
+            None => Err("give a number".to_owned()),
+        };
+        let (prompt, wants) = match command {
+            "user" => ("Which user? ", Wants::Else),
+            "log" | "gossip" | "retire" | "change" => ("Which server? ", Wants::Server),
+            _ => return Ok(None),
+        };
+        self.prompt(prompt, wants, number).await.map(Some)
     }
 
     /// What has options, as on the command line.
@@ -177,6 +194,13 @@ impl<W: Write> Conversation<'_, W> {
         let asked = match Spoken::try_parse_from(words) {
             Ok(Spoken { ask }) => ask,
             Err(error) => {
+                if error.kind() == ErrorKind::MissingRequiredArgument
+                    && let Some(given) = self.missing(command).await?
+                {
+                    // What is given before options is no value of one.
+                    let rest = format!("{given} {rest}");
+                    return Box::pin(self.parse_and_ask(command, &rest)).await;
+                }
                 let why = reason(&error);
                 return self.say(&format!("INVALID: {why}; help {command} shows more"));
             }

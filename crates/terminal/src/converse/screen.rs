@@ -30,6 +30,7 @@ impl<W: Write> Conversation<'_, W> {
         let ended = match &mut self.interrupts {
             Some(interrupts) => {
                 let waiting = self.session.watch();
+                let waiting = || waiting.borrow().to_string();
                 let work = work(self.session);
                 let ended = watched(work, waiting, interrupts, &mut self.output).await;
                 ended.map_err(Stop::Output)?
@@ -70,7 +71,11 @@ impl<W: Write> Conversation<'_, W> {
             if !self.input.shows_prompts() {
                 self.say(prompt.trim_end())?;
             }
-            let parsed = match self.input.line(prompt, wants).await {
+            let line = self.input.line(prompt, wants).await;
+            if line != Line::Interrupted {
+                self.interrupted = 0;
+            }
+            let parsed = match line {
                 Line::Text(text) => parse(text.trim()),
                 Line::Pasted(text) => {
                     self.write(&format!("{prompt}{}\n", safe(&text)))?;
@@ -78,7 +83,8 @@ impl<W: Write> Conversation<'_, W> {
                 }
                 Line::Malformed(why) => Err(why.to_owned()),
                 Line::End => return Err(Stop::Ended(Ended::EndOfInput)),
-                Line::Interrupted | Line::Gone => return Err(Stop::Ended(Ended::Interrupted)),
+                Line::Interrupted => return Err(Stop::Back),
+                Line::Gone => return Err(Stop::Ended(Ended::Interrupted)),
                 Line::Failed(why) => {
                     let message = format!("cannot read from stdin: {why}");
                     return Err(Stop::Failed(Failure::new(Exit::Internal, message)));
@@ -129,12 +135,20 @@ impl<W: Write> Conversation<'_, W> {
 
     pub(super) fn answer(&mut self, answer: Answer) -> Result<(), Stop> {
         let at_terminal = self.input.shows_prompts();
-        self.write(&answer.text(at_terminal))?;
+        if let Answer::Status(servers) = &answer {
+            self.setting.servers.set(servers);
+        }
+        // The original shows all digits.
+        let whole = self.in_steps && matches!(answer, Answer::Average(..));
+        self.write(&answer.text(at_terminal && !whole))?;
         if let (false, Some(updated)) = (self.in_steps, answer.updated()) {
             self.say(&updated)?;
         }
         match answer.stars() {
-            Some(stars) if at_terminal => self.say(&stars),
+            Some(stars) if at_terminal => match answer.rounded() {
+                Some(average) if whole => self.say(&format!("{stars} {average}")),
+                _ => self.say(&stars),
+            },
             _ => Ok(()),
         }
     }

@@ -173,6 +173,11 @@ impl Past {
         Some(())
     }
 
+    /// How many rows were answered.
+    pub(crate) fn done(&self) -> u64 {
+        self.done.iter().filter(|&&done| done).count() as u64
+    }
+
     pub(crate) fn is_done(&self, row: u64) -> bool {
         self.done.get(row as usize).copied().unwrap_or(false)
     }

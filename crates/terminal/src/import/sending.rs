@@ -15,7 +15,7 @@ use super::{
     journal::{Journal, Past, Sent},
     rows::Row,
 };
-use crate::output::failure;
+use crate::output::{failure, grouped};
 
 /// How long an update is sent again while nobody takes it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,11 +25,21 @@ const NAMED: u64 = 10;
 
 /// What came of the rows.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Count {
+pub(crate) struct Count {
     pub(super) rated: u64,
     /// By the import that was interrupted.
     pub(super) before: u64,
     pub(super) skipped: u64,
+}
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Imported {}", grouped(self.rated))?;
+        if self.before > 0 {
+            write!(f, " ({} already done)", grouped(self.before))?;
+        }
+        write!(f, ", skipped {}", grouped(self.skipped))
+    }
 }
 
 /// What all sessions share.
@@ -49,7 +59,7 @@ pub(super) async fn rate_rows(
 ) -> Result<(), Failure> {
     while let Some(row) = rows.recv().await {
         if shared.past.is_done(row.number) {
-            shared.count(|count| count.before += 1);
+            lock(&shared.count).before += 1;
             continue;
         }
         let update = match shared.past.sent.get(&row.number) {
@@ -65,6 +75,9 @@ pub(super) async fn rate_rows(
                 persist(&mut session, &anew).await
             };
         }
+        if matches!(given, Ok(()) | Err(Error::UnknownMovie)) {
+            shared.note(|journal| journal.done(row.number))?;
+        }
         match given {
             Ok(()) => shared.count(|count| count.rated += 1),
             Err(Error::UnknownMovie) => {
@@ -72,11 +85,10 @@ pub(super) async fn rate_rows(
             }
             Err(error) => {
                 let failed = failure(error);
-                let message = format!("{failed}; the same command goes on with the import");
+                let message = format!("{failed}; run the same command to continue the import");
                 return Err(Failure::new(failed.code(), message));
             }
         }
-        shared.note(|journal| journal.done(row.number))?;
     }
     Ok(())
 }
