@@ -39,9 +39,9 @@ pub struct LogArgs {
 pub enum LogLevel {
     /// Nothing is logged.
     Off,
-    /// What needs somebody to act.
+    /// What needs action.
     Error,
-    /// What may need somebody to act.
+    /// What may need action.
     Warn,
     /// What changed.
     Info,

@@ -10,9 +10,9 @@ use clap::Parser;
 
 /// Tells the programs of a Backfence cluster where the others are.
 ///
-/// Prints `REGISTRY READY http://ADDRESS` once it accepts connections. Ends with
-/// 0 at Ctrl-C or SIGTERM. It keeps nothing: after a restart everybody registers
-/// again by itself.
+/// Prints `REGISTRY READY http://ADDRESS` once it accepts connections. Exits with
+/// 0 on Ctrl-C or SIGTERM. It stores nothing: after a restart all programs register
+/// again by themselves.
 #[derive(Parser)]
 #[command(
     name = "backfence-registry",

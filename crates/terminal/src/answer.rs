@@ -77,8 +77,8 @@ pub(crate) enum Answer {
     Searched(Search, Found),
     /// And whether there are more.
     Ratings(UserId, Vec<Rated>, bool),
-    /// Of movies with so many ratings.
-    Top(u64, Vec<Ranked>),
+    /// Of a genre, if one is named, and of movies with so many ratings.
+    Top(String, u64, Vec<Ranked>),
     Tags(Titled, Vec<Tag>),
     User(UserId, Summary),
     Whoami(Option<UserId>, Option<SessionId>, Option<Address>),
@@ -100,6 +100,11 @@ impl Answer {
             Self::Ambiguous(..) | Self::TwoReadings(_) => Exit::Refused,
             Self::Unknown(..) => Exit::NotFound,
             Self::Searched(_, found) if found.near || found.total == 0 => Exit::NotFound,
+            Self::Digest(servers) => match agreement(servers) {
+                Agreement::Differ => Exit::Refused,
+                Agreement::NotAsked => Exit::Unavailable,
+                Agreement::Equal | Agreement::CatchingUp => Exit::Done,
+            },
             _ => Exit::Done,
         }
     }
@@ -149,7 +154,7 @@ impl Answer {
             Self::Digest(servers) if servers.is_empty() => {
                 "No server is known yet, please try again later".to_owned()
             }
-            Self::Digest(servers) => return table::digests(servers, framed) + equality(servers),
+            Self::Digest(servers) => return table::digests(servers, framed) + &equality(servers),
             Self::Log(server, log) if log.records.is_empty() => {
                 format!("The log of server {server} is empty: every peer has everything")
             }
@@ -164,10 +169,14 @@ impl Answer {
             Self::Retired(server, false) => format!("Server {server} was retired before"),
             Self::Searched(search, found) => return searched(search, found, framed),
             Self::Ratings(user, ratings, more) => return rated(*user, ratings, *more, framed),
-            Self::Top(least, ranked) if ranked.is_empty() => {
-                format!("No such movie has at least {least} ratings; try --min-ratings 1")
-            }
-            Self::Top(_, ranked) => return table::ranking(ranked, framed),
+            Self::Top(genre, least, ranked) if ranked.is_empty() => match genre.as_str() {
+                "" => format!("No movie has at least {least} ratings; try --min-ratings 1"),
+                genre => format!(
+                    "No movie of genre \"{genre}\" has at least {least} ratings; \
+                     try another genre or --min-ratings 1"
+                ),
+            },
+            Self::Top(.., ranked) => return table::ranking(ranked, framed),
             Self::Tags(titled, tags) if tags.is_empty() => {
                 format!("{} has no tags in our data", titled.label)
             }
@@ -249,11 +258,49 @@ fn searched(search: &Search, found: &Found, framed: bool) -> String {
 }
 
 /// What several digests say together.
-fn equality(servers: &BTreeMap<u32, Option<ValueDigest>>) -> &'static str {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Agreement {
+    Equal,
+    /// Some have updates that others lack.
+    CatchingUp,
+    /// They have the same updates, and hold different ratings.
+    Differ,
+    /// A server has not answered.
+    NotAsked,
+}
+
+pub(crate) fn agreement(servers: &BTreeMap<u32, Option<ValueDigest>>) -> Agreement {
+    let values = || servers.values().flatten();
+    let updates: Vec<_> = values().map(|value| &value.value_ts).collect();
     match all_equal(servers) {
-        Some(true) => "All servers hold the same\n",
-        Some(false) => "Servers differ: normal during writes, otherwise a fault\n",
-        None => "A server has not answered, so it is not known whether all hold the same\n",
+        None => Agreement::NotAsked,
+        Some(true) => Agreement::Equal,
+        Some(false) if updates.windows(2).any(|two| two[0] != two[1]) => Agreement::CatchingUp,
+        Some(false) => Agreement::Differ,
+    }
+}
+
+fn equality(servers: &BTreeMap<u32, Option<ValueDigest>>) -> String {
+    match agreement(servers) {
+        Agreement::Equal => "All servers hold the same\n".to_owned(),
+        Agreement::CatchingUp => {
+            "Servers differ: normal during writes, otherwise a fault (still catching up)\n"
+                .to_owned()
+        }
+        Agreement::Differ => {
+            "Servers differ though they have the same updates: this is a fault\n".to_owned()
+        }
+        Agreement::NotAsked => {
+            let silent = servers.iter().filter(|(_, value)| value.is_none());
+            let silent: Vec<_> = silent.map(|(&server, _)| server).collect();
+            let name = if silent.len() == 1 {
+                "Server"
+            } else {
+                "Servers"
+            };
+            let numbers = joined(&silent);
+            format!("{name} {numbers} did not answer: not known whether all hold the same\n")
+        }
     }
 }
 
@@ -477,5 +524,36 @@ fn unknown(asked: &str, near: &[Movie], framed: bool) -> String {
             let titles: Vec<_> = titles.by_ref().collect();
             format!("{text}\nDid you mean: {}?", titles.join("; "))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_agree_or_the_code_says_so() {
+        let value = |digest, count| {
+            let value_ts = [(ReplicaId::new(1, 70), count)].into_iter().collect();
+            Some(ValueDigest {
+                digest,
+                writes: count,
+                value_ts,
+            })
+        };
+        let check = |servers: [Option<ValueDigest>; 2], expected: Agreement, code: Exit| {
+            let servers: BTreeMap<_, _> = (1..).zip(servers).collect();
+            assert_eq!(agreement(&servers), expected);
+            assert_eq!(Answer::Digest(servers).exit(), code);
+        };
+        check([value(7, 1), value(7, 1)], Agreement::Equal, Exit::Done);
+        check([value(7, 1), value(7, 2)], Agreement::Equal, Exit::Done);
+        check(
+            [value(7, 1), value(8, 2)],
+            Agreement::CatchingUp,
+            Exit::Done,
+        );
+        check([value(7, 1), value(8, 1)], Agreement::Differ, Exit::Refused);
+        check([value(7, 1), None], Agreement::NotAsked, Exit::Unavailable);
     }
 }

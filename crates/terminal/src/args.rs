@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
 
 use backfence_client::UserId;
 use backfence_process::{Address, KeyArgs, LogArgs};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 
 use crate::{ask::Ask, import::SESSIONS, plain::parse_user, up::Up};
 
@@ -66,7 +66,7 @@ pub struct Args {
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
     /// Do not save what is typed at the prompt.
-    #[arg(long, env = "BACKFENCE_NO_HISTORY")]
+    #[arg(long, env = "BACKFENCE_NO_HISTORY", value_parser = FalseyValueParser::new())]
     pub(crate) no_history: bool,
     #[command(flatten)]
     pub(crate) key: KeyArgs,

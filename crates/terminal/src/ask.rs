@@ -106,6 +106,11 @@ pub(crate) enum Ask {
         action: Option<SessionAction>,
     },
     /// Show every server: address, status, and what it has received.
+    ///
+    /// value_ts: updates of each server that it shows. replica_ts: those that it has
+    /// received. log_len: updates kept because another server may lack them. waiting: of
+    /// these, updates that wait for one they depend on. lag: updates that some server has
+    /// received and this one does not show yet.
     Status {
         /// Repeat every second, until Ctrl-C.
         #[arg(long)]

@@ -263,6 +263,17 @@ pub(crate) fn help_for(word: &str) -> Option<String> {
     }
 }
 
+/// The words of a line for clap. A title that begins with a hyphen is in quotes, and no
+/// option.
+pub(crate) fn plain_words(line: &str) -> Vec<String> {
+    let mut words = words(line);
+    let title = words.first().is_some_and(|word| takes_title(word));
+    if title && line.contains("\"-") {
+        words.insert(1, "--".to_owned());
+    }
+    words
+}
+
 /// The words of a line. Blanks part them, except within double quotes that begin a
 /// word.
 pub(crate) fn words(line: &str) -> Vec<String> {

@@ -60,7 +60,17 @@ impl Input {
 
     /// The lines of any reader.
     pub fn lines(mut reader: impl BufRead + Send + 'static) -> Self {
-        Self::start(false, move |_, _| read(&mut reader))
+        let mut is_first = true;
+        Self::start(false, move |_, _| {
+            match (read(&mut reader), std::mem::take(&mut is_first)) {
+                // Some programs write one before the text.
+                (Line::Text(text), true) => match text.strip_prefix('\u{feff}') {
+                    Some(rest) => Line::Text(rest.to_owned()),
+                    None => Line::Text(text),
+                },
+                (line, _) => line,
+            }
+        })
     }
 
     fn start(

@@ -79,7 +79,7 @@ fn value(answer: &Answer) -> Value {
             let ratings: Value = ratings.iter().map(rated).collect();
             json!({"user_id": user.0, "ratings": ratings, "more": more})
         }
-        Answer::Top(_, ranked) => {
+        Answer::Top(.., ranked) => {
             json!({"movies": ranked.iter().map(self::ranked).collect::<Value>()})
         }
         Answer::Tags(titled, tags) => {

@@ -8,6 +8,7 @@
 mod answer;
 mod args;
 mod ask;
+mod busy;
 mod converse;
 mod editor;
 mod export;

@@ -1,13 +1,18 @@
 //! What is asked, and the requests that it takes.
 
+use std::time::Duration;
+
 use backfence_client::{
     Error, Movie, Rated, Rating, Resolution, Search, Session, UserId, WantedStatus,
 };
 
 use crate::{
-    answer::{Answer, Summary, Titled},
+    answer::{Agreement, Answer, Summary, Titled, agreement},
     readings::{Given, resolve_given},
 };
+
+/// Before servers that seem to differ are read again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What is asked of one movie.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -81,7 +86,15 @@ impl Request {
             }
             Self::Status => Ok(Answer::Status(session.status().await?)),
             Self::Members => Ok(Answer::Members(session.members().await?)),
-            Self::Digest => Ok(Answer::Digest(session.digest().await?)),
+            Self::Digest => {
+                let mut servers = session.digest().await?;
+                if agreement(&servers) == Agreement::Differ {
+                    // They are read one after the other: an update may have come between.
+                    tokio::time::sleep(AGAIN).await;
+                    servers = session.digest().await?;
+                }
+                Ok(Answer::Digest(servers))
+            }
             Self::Log(server, limit) => Ok(Answer::Log(server, session.log(server, limit).await?)),
             Self::Gossip(server) => Ok(Answer::Gossip(server, session.gossip(server).await?)),
             Self::Retire(server, force) => {
@@ -103,7 +116,7 @@ impl Request {
             }
             Self::Top(genre, least, limit) => {
                 let ranked = session.top(&genre, least, limit).await?;
-                Ok(Answer::Top(least, ranked))
+                Ok(Answer::Top(genre, least, ranked))
             }
             Self::User(user) => {
                 let (ratings, _) = ratings(session, user).await?;

@@ -10,6 +10,7 @@ use crate::{
     answer::Answer,
     args::Format,
     ask::{Ask, Spoken},
+    busy,
     editor::Wants,
     guide,
     input::{Input, Line},
@@ -34,6 +35,11 @@ impl Manner<'_> {
             file.save(session, 1)?;
         }
         let answer = request.send(session).await;
+        if let Err(error) = &answer
+            && let Some(why) = busy::why(session, error).await
+        {
+            anstream::eprintln!("{why}");
+        }
         if let Some(file) = self.file {
             file.save(session, 0)?;
         }
@@ -106,7 +112,7 @@ fn parse(line: &str) -> Result<Option<Ask>, String> {
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
-    let mut words = guide::words(line);
+    let mut words = guide::plain_words(line);
     if let Some(command) = words.first_mut() {
         *command = command.to_lowercase();
     }

@@ -30,7 +30,8 @@ pub(crate) struct Up {
     /// How many servers.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=999))]
     replicas: u32,
-    /// How often a server says that it is overloaded, from 0 to 1.
+    /// How often a server declines a request as over-loaded, by chance, as the servers of
+    /// the original do, from 0 to 1. The next server then gets it.
     #[arg(long, value_name = "P", default_value_t = 0.2, value_parser = probability)]
     overload_probability: f64,
     /// The registry's port; the front end takes the next one.
@@ -39,13 +40,13 @@ pub(crate) struct Up {
     /// The folder for ratings and logs. [default: ~/.local/state/backfence]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Begin with a new folder. The one before stays as it is.
+    /// Start with a new folder; the old one is kept.
     #[arg(long, conflicts_with = "state")]
     fresh: bool,
     /// Run without a client until Ctrl-C.
     #[arg(long)]
     pub(crate) no_client: bool,
-    /// Start a program again when it ends by itself.
+    /// Restart programs that end by themselves.
     #[arg(long)]
     restart: bool,
 }

@@ -40,6 +40,50 @@ fn a_script_stops_at_the_first_failure_or_keeps_going() {
     assert_eq!(server.run(&["-"], "").0, 0);
 }
 
+/// A mark that some editors put before the text, and a title like an option.
+#[test]
+fn a_script_may_begin_with_a_mark_and_titles_with_a_hyphen() {
+    let server = House::new();
+    let (code, stdout, stderr) = server.run(&["--user", "1", "-"], "\u{feff}find Toy Story\n");
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(
+        stdout.starts_with("Toy Story was made in (1995)"),
+        "{stdout}"
+    );
+    for line in ["find \"-30-\"\n", "rate \"-30-\" 4\n"] {
+        let (code, stdout, _) = server.run(&["--user", "1", "-"], line);
+        let unknown = "-30- is not in our database yet";
+        assert!(code == 3 && stdout.starts_with(unknown), "{line}: {stdout}");
+    }
+    let (_, stdout, _) = server.run(&["--user", "1"], "\u{feff}find \"-30-\"\n");
+    assert!(
+        stdout.contains("\n-30- is not in our database yet\n"),
+        "{stdout}"
+    );
+}
+
+/// As in other programs: 1 and yes are yes, 0 and nothing are no.
+#[test]
+fn no_history_is_yes_or_no() {
+    let server = House::new();
+    for value in ["1", "yes", "true", "", "0", "no"] {
+        let mut command = server.command(&["find", "Toy Story"]);
+        command.env("BACKFENCE_NO_HISTORY", value);
+        let (code, _, stderr) = house::run(command, "");
+        assert_eq!((code, stderr.as_str()), (0, ""), "{value:?}");
+    }
+}
+
+#[test]
+fn a_genre_of_no_movie_is_named() {
+    let server = House::new();
+    let (_, stdout, _) = server.run(&["top", "--genre", "nope"], "");
+    assert!(
+        stdout.starts_with("No movie of genre \"nope\" has at least 10 ratings"),
+        "{stdout}"
+    );
+}
+
 /// Nothing is rated where two movies could be meant; quotes and ids say which.
 #[test]
 fn a_number_behind_a_title_is_asked_about_in_scripts_and_pipes() {

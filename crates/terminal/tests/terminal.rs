@@ -135,6 +135,52 @@ fn what_is_typed_ahead_is_done_in_order() {
     );
 }
 
+/// The sentence of the original, and which servers it is about.
+#[test]
+fn who_is_busy_is_said() {
+    let house = House::new();
+    let mut terminal = house.open(&[]);
+    let busy = || Fault::Say(said(Code::Unavailable, "ALL_BUSY", &[]));
+    terminal.does("change 2", "Server status changed from online to offline");
+    let (sentence, which) = (
+        "All servers are currently busy, please try again later",
+        "Server 2 is offline; servers 1, 3 are over-loaded",
+    );
+    fail(&house.world, [busy()]);
+    terminal.says("view Toy Story");
+    terminal.sees(&format!("\n{sentence}\r\n{which}\r\n"));
+    terminal.sees(TODO);
+    fail(&house.world, [busy()]);
+    let (code, stdout, stderr) = house.run(&["find", "Toy Story"], "");
+    assert_eq!((code, stdout.as_str()), (5, ""));
+    assert_eq!(stderr, format!("{which}\nerror: {sentence}\n"));
+}
+
+/// Of a list that is longer than the screen the newest is where the eye is.
+#[test]
+fn a_long_list_shows_the_newest_last() {
+    let house = House::new();
+    let mut terminal = house.open(&[]);
+    for (movie, rating) in [(1, 1), (2, 2), (3, 3)] {
+        let answer = "Your update has been sent";
+        terminal.does(&format!("rate #{movie} {rating}"), answer);
+    }
+    let order = |terminal: &mut Terminal| {
+        terminal.says("ratings");
+        terminal.sees("┌");
+        let table = terminal.sees(TODO);
+        (table.find("Toy Story") < table.find("Hamlet"), table)
+    };
+    let (before, table) = order(&mut terminal);
+    assert!(!table.contains("newest last"), "{table}");
+    terminal.resize_to(80, 7);
+    let (after, table) = order(&mut terminal);
+    assert!(
+        before != after && table.contains("3 ratings, the newest last; --limit N"),
+        "{table}"
+    );
+}
+
 #[test]
 fn stars_stand_beneath_the_sentence() {
     let house = House::new();

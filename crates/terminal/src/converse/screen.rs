@@ -9,6 +9,7 @@ use backfence_process::{Exit, Failure};
 use super::{Conversation, Ended, Stop, Why};
 use crate::{
     answer::Answer,
+    busy,
     editor::Wants,
     guide,
     input::Line,
@@ -40,7 +41,17 @@ impl<W: Write> Conversation<'_, W> {
         self.save(0)?;
         match ended {
             Watched::Done(Ok(answer)) => return Ok(Some(answer)),
-            Watched::Done(Err(error)) => self.say(&failure(error).to_string())?,
+            Watched::Done(Err(error)) => {
+                // Programs get the sentence of the original, and nothing else.
+                let why = match self.interrupts {
+                    Some(_) => busy::why(self.session, &error).await,
+                    None => None,
+                };
+                self.say(&failure(error).to_string())?;
+                if let Some(why) = why {
+                    self.say(&why)?;
+                }
+            }
             Watched::GivenUp => {
                 // Nor does anybody want what was pasted with it.
                 self.input.forget();

@@ -152,8 +152,12 @@ mod terminal {
 
         /// Has another size from now on. Who runs in it is told by a signal.
         pub(crate) fn resize(&self, columns: u16) {
+            self.resize_to(columns, 40);
+        }
+
+        pub(crate) fn resize_to(&self, columns: u16, rows: u16) {
             let size = Winsize {
-                ws_row: 40,
+                ws_row: rows,
                 ws_col: columns,
                 ws_xpixel: 0,
                 ws_ypixel: 0,
