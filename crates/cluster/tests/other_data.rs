@@ -30,7 +30,7 @@ fn write(folder: &Path, longer: Option<&str>) {
 }
 
 /// Has a server load the data of this folder.
-fn load(args: &mut Vec<String>, folder: &Path) {
+fn load(args: &mut [String], folder: &Path) {
     for (flag, file) in [("--movies", "movies.csv"), ("--ratings", "ratings.csv")] {
         set(args, flag, &folder.join(file).display().to_string());
     }
