@@ -324,13 +324,15 @@ impl Stream {
             patience_ms: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
             ..request
         };
-        let sent = state.outgoing.as_ref().map(|out| out.try_send(request));
-        let unsent = match sent {
-            Some(Ok(())) => None,
-            Some(Err(mpsc::error::TrySendError::Full(_))) => Some(Unanswered::Full),
-            Some(Err(mpsc::error::TrySendError::Closed(_))) | None => {
-                Some(Unanswered::Broken { sent: false })
-            }
+        let unsent = match &state.outgoing {
+            Some(outgoing) => match outgoing.try_send(request) {
+                Ok(()) => None,
+                Err(mpsc::error::TrySendError::Full(_)) => Some(Unanswered::Full),
+                Err(mpsc::error::TrySendError::Closed(_)) => {
+                    Some(Unanswered::Broken { sent: false })
+                }
+            },
+            None => Some(Unanswered::Broken { sent: false }),
         };
         if let Some(unsent) = unsent {
             state.leave(number);

@@ -66,7 +66,7 @@ mod tests {
 
     /// Takes all that each of these can get, in turns.
     fn crowd(places: &mut Places<usize>, holders: usize) {
-        while (0..holders).fold(false, |any, holder| places.take(holder) || any) {}
+        while (0..holders).filter(|&holder| places.take(holder)).count() > 0 {}
     }
 
     #[test]
