@@ -96,6 +96,7 @@ async fn front_end(registry: &Address, name: Option<&str>) -> CancellationToken 
         name: name.map(|name| Name::new(name).unwrap()),
         advertise: None,
         cluster_key: None,
+        accept_keyless: false,
     };
     let listener = bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
     let running = backfence_frontend::run(listener, config, Environment::real(), shutdown.clone());

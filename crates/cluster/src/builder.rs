@@ -21,6 +21,7 @@ pub struct Builder {
     pub(crate) disks: Disks,
     pub(crate) hosts: BTreeMap<Role, Host>,
     pub(crate) wire: BTreeMap<u32, u32>,
+    pub(crate) keyed: bool,
 }
 
 /// Where a program runs, in place of this host's loopback.
@@ -44,6 +45,13 @@ pub(crate) enum Disks {
 }
 
 impl Builder {
+    /// Whether all programs prove to each other that they have the cluster's key; not unless
+    /// said otherwise, and then only operators and sessions need it.
+    pub const fn keyed(mut self, keyed: bool) -> Self {
+        self.keyed = keyed;
+        self
+    }
+
     /// The number of replicas; 3 unless said otherwise.
     #[must_use]
     pub fn replicas(self, replicas: u32) -> Self {

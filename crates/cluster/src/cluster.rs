@@ -61,6 +61,7 @@ impl Cluster {
             disks: Disks::None,
             hosts: BTreeMap::new(),
             wire: BTreeMap::new(),
+            keyed: false,
         }
     }
 
@@ -275,6 +276,9 @@ impl Cluster {
         };
         flag("log", &"info");
         flag("log-format", &"human");
+        if self.builder.keyed || matches!(role, Role::FrontEnd(_)) {
+            flag("cluster-key", &self.key().display());
+        }
         if role == Role::Registry {
             flag("listen", &self.registry);
             return args;
@@ -309,8 +313,8 @@ impl Cluster {
             Role::FrontEnd(number) => flag("name", &format_args!("FRONTEND{number}")),
             Role::Registry => {}
         }
-        if let Role::FrontEnd(_) = role {
-            flag("cluster-key", &self.key().display());
+        if matches!(role, Role::FrontEnd(_)) && !self.builder.keyed {
+            args.push("--accept-keyless".to_owned());
         }
         args
     }

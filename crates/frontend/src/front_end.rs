@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use backfence_gossip::{Session, SessionId, Time, Update, UpdateId};
-use backfence_process::{Backoff, Client, ClusterKey, Entry, Environment, Name, SessionDigests};
+use backfence_process::{
+    Backoff, Client, ClusterKey, Entry, Environment, Name, NodeKey, SessionDigests,
+};
 use backfence_ratings::Operation;
 use backfence_wire::v1::{
     self, ServeRequest,
@@ -113,14 +115,25 @@ impl FrontEnd {
         cluster_key: Option<ClusterKey>,
         is_local: bool,
     ) -> Self {
+        let node_key = NodeKey::new(cluster_key.as_ref());
         Self {
             environment: environment.clone(),
             sealer: cluster_key.as_ref().map(Sealer::new),
             digests: SessionDigests::new(cluster_key.as_ref()),
             guard: Guard::new(cluster_key, is_local),
-            router: Arc::new(Router::new(environment, entries.clone())),
+            router: Arc::new(Router::new(environment, entries.clone(), node_key)),
             entries,
         }
+    }
+
+    /// The same, where servers without a key are asked as well. To be said before the first
+    /// request.
+    #[must_use]
+    pub fn accepting_keyless(mut self, accepts_keyless: bool) -> Self {
+        if let Some(router) = Arc::get_mut(&mut self.router) {
+            router.accept_keyless(accepts_keyless);
+        }
+        self
     }
 
     /// Waits until a server has answered.

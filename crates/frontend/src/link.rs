@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
+use backfence_process::{Address, Caller, Environment, NodeKey, Rpc};
 use backfence_wire::v1::{
-    self, ServeReply, ServeRequest,
+    self, Proof, ServeReply, ServeRequest,
     replica_client::ReplicaClient,
     serve_reply,
     serve_request::{Body, Cancel},
@@ -55,8 +56,19 @@ const GRACE: Duration = Duration::from_millis(25);
 #[derive(Debug)]
 pub(crate) struct Link {
     client: ReplicaClient<Channel>,
+    calls: Calls,
     said: Arc<Said>,
     current: Mutex<Option<Current>>,
+}
+
+/// How a replica is called.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    /// What it has to prove that it has.
+    pub(crate) key: NodeKey,
+    /// Where it is.
+    pub(crate) address: Address,
+    pub(crate) environment: Environment,
 }
 
 /// Why there is no reply.
@@ -80,12 +92,13 @@ pub(crate) enum Unanswered {
 }
 
 impl Link {
-    /// A link through this channel, to the server that says this of itself.
-    pub(crate) fn new(channel: Channel, said: Arc<Said>) -> Self {
+    /// A link to the server that is called so, and says this of itself.
+    pub(crate) fn new(calls: Calls, said: Arc<Said>) -> Self {
         Self {
-            client: ReplicaClient::new(channel)
+            client: ReplicaClient::new(calls.environment.connect(&calls.address))
                 .max_decoding_message_size(MAX_REPLY)
                 .max_encoding_message_size(MAX_REPLY),
+            calls,
             said,
             current: Mutex::new(None),
         }
@@ -129,13 +142,16 @@ impl Link {
         let (sender, receiver) = mpsc::channel(MAX_OUTGOING);
         let stream = Arc::new(Stream::new(sender));
         let (greeted, greeting) = oneshot::channel();
+        let (key, nonce) = (&self.calls.key, self.calls.environment.nonce());
+        let caller = key.call(Rpc::Serve, None, &self.calls.address, nonce);
         let outgoing = Outgoing {
-            hello: Some(hello()),
+            hello: Some(hello(caller.nonce())),
             greeting: Some(greeting),
             receiver,
             stream: Arc::clone(&stream),
         };
         let incoming = Incoming {
+            caller,
             said: Arc::clone(&self.said),
             greeted: Some(greeted),
             stream: Arc::clone(&stream),
@@ -164,9 +180,10 @@ impl Drop for Current {
 
 /// What comes back on a stream.
 struct Incoming {
+    caller: Caller,
     said: Arc<Said>,
-    /// Told when the replica has said Hello; `None` then.
-    greeted: Option<oneshot::Sender<()>>,
+    /// Told what to prove when the replica has said Hello; `None` then.
+    greeted: Option<oneshot::Sender<Option<Proof>>>,
     stream: Arc<Stream>,
 }
 
@@ -176,6 +193,7 @@ impl Incoming {
             Ok(response) => response.into_inner(),
             Err(status) => {
                 tracing::debug!(%status, "cannot open a replica's stream");
+                self.said.refuses(&status);
                 // What the replica says itself has no source. It has read nothing then.
                 let refused = status.source().is_none();
                 return self.stream.break_off(refused);
@@ -191,6 +209,9 @@ impl Incoming {
                 Ok(Some(reply)) => self.stream.answer(reply),
                 ended => {
                     tracing::debug!(?ended, "a replica's stream has broken");
+                    if let Err(status) = &ended {
+                        self.said.refuses(status);
+                    }
                     return self.stream.break_off(false);
                 }
             }
@@ -204,19 +225,36 @@ impl Incoming {
             Some(serve_reply::Outcome::Hello(hello)) => hello,
             _ => v1::Hello::default(),
         };
+        // What it says again bears no proof.
+        let proof = match self.greeted.as_ref().map(|_| self.caller.hear(&hello)) {
+            Some(Err(why)) => {
+                self.said.unproved(why);
+                return false;
+            }
+            Some(Ok(proof)) => proof,
+            None => None,
+        };
         let is_ours = self.said.hear(hello);
         if is_ours && let Some(greeted) = self.greeted.take() {
             // The requests may all be gone.
-            let _ = greeted.send(());
+            let _ = greeted.send(proof);
         }
         is_ours
     }
 }
 
-fn hello() -> ServeRequest {
+fn hello(nonce: Vec<u8>) -> ServeRequest {
+    let hello = v1::Hello {
+        nonce,
+        ..Said::hello()
+    };
+    greeting(Body::Hello(hello))
+}
+
+fn greeting(body: Body) -> ServeRequest {
     ServeRequest {
         number: HELLO,
-        body: Some(Body::Hello(Said::hello())),
+        body: Some(body),
         ..ServeRequest::default()
     }
 }
@@ -422,12 +460,12 @@ impl Drop for Ticket {
     }
 }
 
-/// The messages of a stream, as they go out: Hello, and all others once it has been
-/// answered.
+/// The messages of a stream, as they go out: Hello, and once it has been answered the proof,
+/// if one is wanted, and all others.
 struct Outgoing {
     hello: Option<ServeRequest>,
     /// `None` once the replica has answered.
-    greeting: Option<oneshot::Receiver<()>>,
+    greeting: Option<oneshot::Receiver<Option<Proof>>>,
     receiver: mpsc::Receiver<ServeRequest>,
     stream: Arc<Stream>,
 }
@@ -442,8 +480,10 @@ impl tokio_stream::Stream for Outgoing {
         if let Some(greeting) = &mut self.greeting {
             let greeted = ready!(Pin::new(greeting).poll(cx));
             self.greeting = None;
-            if greeted.is_err() {
-                return Poll::Ready(None);
+            match greeted {
+                Ok(None) => {}
+                Ok(Some(proof)) => return Poll::Ready(Some(self::greeting(Body::Proof(proof)))),
+                Err(_) => return Poll::Ready(None),
             }
         }
         while let Some(request) = ready!(self.receiver.poll_recv(cx)) {

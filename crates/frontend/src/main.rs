@@ -2,7 +2,7 @@
 
 use backfence_frontend::{Config, run};
 use backfence_process::{
-    Address, Environment, KeyArgs, ListenArgs, LogArgs, Name, shutdown_on_signals,
+    Address, Environment, ListenArgs, LogArgs, Name, NodeKeyArgs, shutdown_on_signals,
 };
 use clap::Parser;
 
@@ -35,7 +35,7 @@ struct Args {
     #[arg(long, env = "BACKFENCE_NAME", value_name = "NAME", value_parser = name)]
     name: Option<Name>,
     #[command(flatten)]
-    key: KeyArgs,
+    key: NodeKeyArgs,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -61,6 +61,7 @@ fn main() -> std::process::ExitCode {
             name: args.name,
             advertise: args.advertise,
             cluster_key,
+            accept_keyless: args.key.accept_keyless,
         };
         run(
             listener,

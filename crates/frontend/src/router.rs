@@ -7,7 +7,7 @@ use std::{
 };
 
 use backfence_gossip::{SessionId, Timestamp};
-use backfence_process::{Entry, Environment, Name};
+use backfence_process::{Entry, Environment, Name, NodeKey};
 use backfence_wire::{
     Reason,
     v1::{
@@ -34,6 +34,10 @@ use crate::{
 
 /// What servers are called at the registry, before their number.
 pub(crate) const PREFIX: &str = Name::SERVERS;
+
+/// Servers that are asked, of those that the registry lists: the first by number. More are
+/// passed over.
+const MAX_SERVERS: usize = 256;
 
 /// The servers that the registry lists, in order of their numbers, and what their
 /// replies have taught.
@@ -74,12 +78,15 @@ struct Table {
     entries: watch::Receiver<BTreeMap<Name, Entry>>,
     servers: Arc<[Arc<Server>]>,
     clusters: Arc<Mutex<Clusters>>,
+    /// What servers have to prove that they have.
+    key: NodeKey,
 }
 
 impl Router {
     pub(crate) fn new(
         environment: &Environment,
         mut entries: watch::Receiver<BTreeMap<Name, Entry>>,
+        key: NodeKey,
     ) -> Self {
         // Else the entries that are there already would not count as a change.
         entries.mark_changed();
@@ -90,8 +97,14 @@ impl Router {
                 entries,
                 servers: Arc::default(),
                 clusters: Arc::default(),
+                key,
             }),
         }
+    }
+
+    pub(crate) fn accept_keyless(&mut self, accepts_keyless: bool) {
+        let table = &mut lock(&self.table);
+        table.key = table.key.clone().accepting_keyless(accepts_keyless);
     }
 
     /// The servers at this moment, in order.
@@ -296,12 +309,22 @@ impl Table {
             Some(server) => Some(Arc::clone(server)),
             None => {
                 let number = number(&entry.name)?;
-                let server = Server::new(number, entry.clone(), &self.clusters, environment);
+                let server = Server::new(
+                    number,
+                    entry.clone(),
+                    &self.clusters,
+                    &self.key,
+                    environment,
+                );
                 tracing::info!(server = %entry.name, address = %entry.address, "found a server");
                 Some(Arc::new(server))
             }
         };
-        let servers: Arc<[_]> = entries.values().filter_map(server).collect();
+        let servers: Arc<[_]> = entries
+            .values()
+            .filter_map(server)
+            .take(MAX_SERVERS)
+            .collect();
         for server in self.servers.iter() {
             if !servers.iter().any(|other| Arc::ptr_eq(server, other)) {
                 let (name, address) = (&server.entry.name, &server.entry.address);

@@ -36,6 +36,8 @@ pub struct Config {
     /// What tokens are sealed with, the same at every front end of the cluster; `None`
     /// leaves them unprotected.
     pub cluster_key: Option<ClusterKey>,
+    /// Asks also servers without a key, while a cluster is given one.
+    pub accept_keyless: bool,
 }
 
 /// Registers, follows the servers' coming and going, and serves clients until
@@ -64,12 +66,13 @@ pub async fn run<L: Listener>(
         ),
     }
     let entries = discovery.watch(PREFIX);
-    let front_end = Arc::new(FrontEnd::new(
+    let front_end = FrontEnd::new(
         &environment,
         entries,
         config.cluster_key,
         is_loopback(listening),
-    ));
+    );
+    let front_end = Arc::new(front_end.accepting_keyless(config.accept_keyless));
     let service = FrontEndServer::from_arc(Arc::clone(&front_end))
         .max_decoding_message_size(MAX_REQUEST)
         .max_encoding_message_size(MAX_RESPONSE);

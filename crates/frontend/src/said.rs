@@ -1,12 +1,17 @@
 //! What a server says of itself when a stream to it begins.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
-use backfence_process::Name;
+use backfence_process::{Name, Unproved};
 use backfence_wire::{
     ClusterId, Versions,
     v1::{self, ClusterStanding},
 };
+
+use tonic::{Code, Status};
 
 use crate::{
     clusters::{Clusters, Heard, Home},
@@ -20,6 +25,8 @@ pub(crate) struct Said {
     key: u64,
     /// Held for one look or change, never across an await.
     clusters: Arc<Mutex<Clusters>>,
+    /// It has been logged that it does not prove itself, or refuses this front end.
+    complained: AtomicBool,
 }
 
 impl Said {
@@ -29,6 +36,27 @@ impl Said {
             server,
             key: lock(clusters).enter(),
             clusters: Arc::clone(clusters),
+            complained: AtomicBool::new(false),
+        }
+    }
+
+    /// The server does not prove that it is of the cluster.
+    pub(crate) fn unproved(&self, why: Unproved) {
+        self.complain(&why.between("this front end", &self.server));
+    }
+
+    /// The server has ended a stream, perhaps since this front end does not prove that it is of
+    /// the cluster.
+    pub(crate) fn refuses(&self, status: &Status) {
+        if status.code() == Code::Unauthenticated {
+            self.complain(status.message());
+        }
+    }
+
+    /// Once, until it says Hello as it should.
+    fn complain(&self, why: &str) {
+        if !self.complained.swap(true, Ordering::Relaxed) {
+            tracing::error!(server = %self.server, "passing it over: {why}");
         }
     }
 
@@ -44,6 +72,7 @@ impl Said {
     /// Takes in a server's Hello. Whether the server may be asked: it is of the cluster that
     /// this front end serves, or may come to be.
     pub(crate) fn hear(&self, hello: v1::Hello) -> bool {
+        self.complained.store(false, Ordering::Relaxed);
         // Also where a later version brings another.
         let is_settled = hello.standing > i32::from(ClusterStanding::Candidate);
         let cluster = ClusterId::try_from(&hello.cluster[..]).ok();

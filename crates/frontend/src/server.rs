@@ -6,7 +6,7 @@ use std::{
 };
 
 use backfence_gossip::{ReplicaId, Time, Timestamp};
-use backfence_process::{Entry, Environment};
+use backfence_process::{Entry, Environment, NodeKey};
 use backfence_wire::{
     Malformed,
     v1::{ServeReply, ServeRequest, serve_reply::Outcome},
@@ -17,7 +17,7 @@ use crate::{
     breaker::Breaker,
     clusters::Clusters,
     fresh::Asker,
-    link::{Link, Unanswered},
+    link::{Calls, Link, Unanswered},
     lock,
     said::Said,
 };
@@ -58,13 +58,18 @@ impl Server {
         number: u32,
         entry: Entry,
         clusters: &Arc<Mutex<Clusters>>,
+        key: &NodeKey,
         environment: &Environment,
     ) -> Self {
         let said = Arc::new(Said::new(entry.name.clone(), clusters));
-        let channel = environment.connect(&entry.address);
+        let calls = Calls {
+            key: key.clone(),
+            address: entry.address.clone(),
+            environment: environment.clone(),
+        };
         Self {
             number,
-            link: Link::new(channel, Arc::clone(&said)),
+            link: Link::new(calls, Arc::clone(&said)),
             said,
             entry,
             breaker: Mutex::default(),

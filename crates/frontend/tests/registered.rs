@@ -64,6 +64,9 @@ impl Town {
                 ..Limits::default()
             },
             data_dir: None,
+            cluster_key: Some(key()),
+            // A test asks it too.
+            accept_keyless: true,
         };
         let shutdown = self.shutdown.child_token();
         let running = backfence_replica::run(
@@ -84,6 +87,7 @@ impl Town {
             name: Some(Name::new("FRONTEND").unwrap()),
             advertise: None,
             cluster_key: Some(key()),
+            accept_keyless: false,
         };
         let shutdown = self.shutdown.child_token();
         let environment = self.environment.clone();

@@ -229,6 +229,23 @@ async fn every_reply_goes_into_the_next_token() {
     assert_eq!(house.queries()[0].prev, Some((&prev).into()));
 }
 
+/// A replica without the key could be anybody's: it gets no request, and it is tried no further.
+#[tokio::test]
+async fn who_does_not_prove_that_it_has_the_key_is_asked_nothing() {
+    for (keyless, asked) in [(false, vec![]), (true, vec![1])] {
+        let house = House::accepting(&[(1, answers())], ClusterKey::new(&[7; 32]), keyless).await;
+        let viewed = house.front_end.view(view(&[])).await;
+        match viewed {
+            Ok(_) => assert!(keyless),
+            Err(status) => {
+                assert!(!keyless, "{status}");
+                assert_eq!(status.code(), tonic::Code::Unavailable, "{status}");
+            }
+        }
+        assert_eq!(house.asked(), asked);
+    }
+}
+
 #[tokio::test]
 async fn no_past_is_believed_that_no_front_end_has_told() {
     let key = || ClusterKey::new(&[7; 32]);

@@ -103,6 +103,11 @@ impl NodeKey {
         self.key.is_some()
     }
 
+    /// Whether who has no key is taken as well.
+    pub fn accepts_keyless(&self) -> bool {
+        self.accepts_keyless
+    }
+
     /// Begins a stream to who is called at `address`. `id` is that of a replica that calls.
     pub fn call(&self, rpc: Rpc, id: Option<ReplicaId>, address: &Address, nonce: Nonce) -> Caller {
         Caller {

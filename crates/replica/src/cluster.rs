@@ -160,16 +160,11 @@ impl Cluster {
     ///
     /// [`Strangers`] where neither can give way.
     pub(crate) fn meet(&mut self, own: ClusterStanding, said: &Claim) -> Result<bool, Strangers> {
-        let takes = match own.cmp(&said.standing) {
-            _ if self.id == said.id => return Ok(false),
-            Ordering::Less => true,
-            Ordering::Greater => false,
-            Ordering::Equal if own == ClusterStanding::Established => {
-                let (own, other) = (self.id, said.id);
-                return Err(Strangers { own, other });
-            }
-            Ordering::Equal => said.id < self.id,
+        let own = Claim {
+            id: self.id,
+            standing: own,
         };
+        let takes = settle(&own, said)? != self.id;
         if takes {
             self.id = said.id;
             self.least = said.standing;
@@ -184,6 +179,23 @@ impl Cluster {
         let is_due = matches!(standing, Founded | Established) && self.stored != Some(self.id);
         is_due.then(|| *self.stored.insert(self.id))
     }
+}
+
+/// The cluster of two that belong to it from now on, whoever of them finds it out.
+///
+/// # Errors
+///
+/// [`Strangers`] where neither can give way.
+pub(crate) fn settle(own: &Claim, said: &Claim) -> Result<ClusterId, Strangers> {
+    Ok(match own.standing.cmp(&said.standing) {
+        Ordering::Less => said.id,
+        Ordering::Greater => own.id,
+        Ordering::Equal if own.id != said.id && is_firm(own) => {
+            let (own, other) = (own.id, said.id);
+            return Err(Strangers { own, other });
+        }
+        Ordering::Equal => own.id.min(said.id),
+    })
 }
 
 /// After so many seconds a cluster of several servers keeps its name, also without updates.

@@ -22,7 +22,7 @@ use std::{
 };
 
 use backfence_gossip::{MalformedState, Replica, ReplicaId, Time};
-use backfence_process::{Address, CancellationToken, Environment};
+use backfence_process::{Address, CancellationToken, Environment, NodeKey, Nonce};
 use backfence_ratings::{Base, Ratings};
 use backfence_wire::v1;
 use tokio::{
@@ -62,6 +62,8 @@ pub(crate) struct Copy {
     pub(crate) fingerprint: String,
     pub(crate) long: Long,
     pub(crate) states: Arc<States>,
+    /// What others have to prove that they have.
+    pub(crate) key: NodeKey,
     environment: Environment,
     overload_probability: f64,
     offline: AtomicBool,
@@ -87,6 +89,8 @@ pub(crate) struct Copy {
     events: AtomicU64,
     /// Whose clocks were said to be wrong.
     clocks: Mutex<Complaints>,
+    /// When a stranger was last complained about, in microseconds since 1970.
+    complained: AtomicU64,
     /// The newest version of the wire that is spoken.
     newest: u32,
 }
@@ -154,6 +158,8 @@ impl Copy {
             base,
             long: Long::default(),
             states: Arc::default(),
+            key: config.node_key(),
+            complained: AtomicU64::new(0),
             environment,
             overload_probability: config.overload_probability,
             offline: AtomicBool::new(false),
@@ -295,6 +301,25 @@ impl Copy {
     /// Names the next message that a peer is sent.
     pub(crate) fn next_event(&self) -> u64 {
         1 + self.events.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// To be used once.
+    pub(crate) fn nonce(&self) -> Nonce {
+        self.environment.nonce()
+    }
+
+    /// Logs what a stranger does, once in a second at most: strangers come as often as they like.
+    pub(crate) fn complain_of_stranger(&self, why: impl FnOnce() -> String) {
+        let (now, second) = (self.now().0, 1_000_000);
+        let last = self.complained.load(Ordering::Relaxed);
+        let is_due = now.saturating_sub(last) >= second;
+        let won = is_due.then(|| {
+            self.complained
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+        });
+        if matches!(won, Some(Ok(_))) {
+            tracing::warn!("{}", why());
+        }
     }
 
     /// Physical time.

@@ -15,6 +15,7 @@ use tonic::{Status, Streaming};
 use crate::{
     cluster::{Claim, Strangers},
     copy::{BUILD, Clock, Copy, NotTaken, Told},
+    greet,
     states::Arriving,
 };
 
@@ -93,8 +94,7 @@ pub(crate) async fn serve(
         to: answers,
     };
     let served = async {
-        let peer = hear_hello(&copy, &mut calls).await?;
-        answers.say_hello().await?;
+        let peer = greet::called(&copy, &mut calls, &answers).await?;
         loop {
             let heard = tokio::select! {
                 biased;
@@ -135,12 +135,14 @@ pub(crate) fn refuse_if_full(copy: &Copy, message: &Message<Ratings>) -> Result<
     Ok(())
 }
 
-/// Waits for the other side to say who it is, and refuses one that cannot be
-/// gossiped with.
+pub(crate) fn malformed(error: Malformed) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+/// Waits for the other side to say who it is.
 pub(crate) async fn hear_hello(
-    copy: &Copy,
     stream: &mut Streaming<v1::PeerMessage>,
-) -> Result<Peer, Status> {
+) -> Result<(ReplicaId, v1::Hello), Status> {
     let heard = timeout(MESSAGE, stream.message())
         .await
         .map_err(|_| Status::deadline_exceeded("no Hello came"))??;
@@ -149,9 +151,13 @@ pub(crate) async fn hear_hello(
             "the first message must be a Hello",
         ));
     };
-    let malformed = |error: Malformed| Status::invalid_argument(error.to_string());
     let id = hello.id.ok_or(Malformed("a Hello without an id"));
-    let id: ReplicaId = id.and_then(TryInto::try_into).map_err(malformed)?;
+    let id = id.and_then(TryInto::try_into).map_err(malformed)?;
+    Ok((id, hello))
+}
+
+/// Meets a peer that has said this, or refuses one that cannot be gossiped with.
+pub(crate) fn accept(copy: &Copy, id: ReplicaId, hello: &v1::Hello) -> Result<Peer, Status> {
     let (own, there) = (copy.id, &hello.address);
     let here = &copy.address;
     let refused = |why: String| Err(Status::failed_precondition(why));
@@ -213,7 +219,6 @@ pub(crate) async fn hear(
     peer: ReplicaId,
     stream: &mut Streaming<v1::PeerMessage>,
 ) -> Result<Option<Heard>, Status> {
-    let malformed = |error: Malformed| Status::invalid_argument(error.to_string());
     let mut arriving: Option<(StateReader, Arriving)> = None;
     let Some(mut message) = stream.message().await? else {
         return Ok(None);
@@ -301,11 +306,17 @@ impl Says {
         Ok(())
     }
 
-    /// Says who this is, once the disk has what that tells.
-    pub(crate) async fn say_hello(&self) -> Result<(), Status> {
-        let Told { what, after } = self.copy.hello();
+    /// Says who this is, once the disk has what that tells. Gives what it has said.
+    pub(crate) async fn say_hello(
+        &self,
+        nonce: Vec<u8>,
+        proof: Option<v1::Proof>,
+    ) -> Result<v1::Hello, Status> {
+        let Told { mut what, after } = self.copy.hello();
+        (what.nonce, what.proof) = (nonce, proof);
         self.copy.reach(after).await;
-        self.say(Body::Hello(what)).await
+        self.say(Body::Hello(what.clone())).await?;
+        Ok(what)
     }
 
     /// Says one thing; waits while too much is on its way.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use backfence_gossip::ReplicaId;
-use backfence_process::{Address, Discovery, Environment, Exit, Failure, within};
+use backfence_process::{Address, Discovery, Environment, Exit, Failure, NodeKey, within};
 use backfence_store::Recovered;
 use backfence_wire::{
     Malformed, all,
@@ -12,7 +12,7 @@ use backfence_wire::{
 use tokio::task::JoinSet;
 
 use crate::{
-    PREFIX,
+    MAX_PEERS, PREFIX,
     cluster::{self, Claim, Cluster, Strangers, of_all},
     data::{Party, Verdict, decide},
     disk::Disk,
@@ -78,35 +78,56 @@ impl HeardOf {
     /// Asks every replica that is registered at another address.
     pub(crate) async fn ask(
         environment: &Environment,
+        key: &NodeKey,
         discovery: &Discovery,
         own: &Address,
     ) -> anyhow::Result<Self> {
         let entries = discovery.list(PREFIX).await?.into_values();
         let addresses = entries.map(|entry| entry.address);
         let others = addresses.filter(|address| address != own);
-        Ok(Self::ask_all(environment, others).await)
+        Ok(Self::ask_all(environment, key, others).await)
     }
 
     /// Asks the replicas at these addresses.
     pub(crate) async fn ask_all(
         environment: &Environment,
+        key: &NodeKey,
         addresses: impl Iterator<Item = Address>,
     ) -> Self {
         let mut asking = JoinSet::new();
-        for address in addresses {
+        for address in addresses.take(MAX_PEERS) {
             let mut peer = ReplicaClient::new(environment.connect(&address));
-            let asked = async move { peer.describe(v1::DescribeRequest::default()).await };
-            asking.spawn(async move { (address, within(ASK, asked).await) });
+            let (key, nonce) = (key.clone(), environment.nonce());
+            let request = v1::DescribeRequest {
+                nonce: nonce.to_vec(),
+            };
+            asking.spawn(async move {
+                let answer = within(ASK, peer.describe(request)).await;
+                let answer = answer.map(|answer| {
+                    let answer = answer.into_inner();
+                    key.check(&address, &nonce, &answer).map(|()| answer)
+                });
+                (address, answer)
+            });
         }
         let others = asking.len();
         let mut said = Vec::new();
         while let Some(answer) = asking.join_next().await {
-            if let Ok((address, Ok(answer))) = answer {
-                match Said::read(address, answer.into_inner()) {
-                    Ok(read) => said.push(read),
-                    // It is refused when it says Hello; here it must stop nobody.
-                    Err(error) => tracing::warn!(%error, "a peer is ignored"),
+            let Ok((address, Ok(answer))) = answer else {
+                continue;
+            };
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(why) => {
+                    let why = why.between("this replica", format_args!("the one at {address}"));
+                    tracing::warn!("a peer is ignored: {why}");
+                    continue;
                 }
+            };
+            match Said::read(address, answer) {
+                Ok(read) => said.push(read),
+                // It is refused when it says Hello; here it must stop nobody.
+                Err(error) => tracing::warn!(%error, "a peer is ignored"),
             }
         }
         Self { said, others }

@@ -17,6 +17,7 @@ mod disk;
 #[cfg(test)]
 mod fixture;
 mod gossip;
+mod greet;
 mod incarnation;
 mod inspect;
 mod long;
@@ -33,8 +34,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use backfence_gossip::{Limits, ReplicaId};
 use backfence_process::{
-    Address, CancellationToken, Discovery, DiscoveryError, Environment, Exit, Failure, Health,
-    Listener, Name, Registration, Wanted, advertised, announce,
+    Address, CancellationToken, ClusterKey, Discovery, DiscoveryError, Environment, Exit, Failure,
+    Health, Listener, Name, NodeKey, Registration, Wanted, advertised, announce,
 };
 use backfence_ratings::Base;
 use backfence_store::{OpenError, Recovered, Store};
@@ -56,6 +57,10 @@ const PREFIX: &str = Name::SERVERS;
 /// How long the disk has to finish what it writes when the process has to end.
 const FINISH: Duration = Duration::from_secs(2);
 
+/// Others that are dialled, of those that the registry lists: the first by number. More are
+/// passed over.
+const MAX_PEERS: usize = 256;
+
 /// How a replica is run.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -75,6 +80,16 @@ pub struct Config {
     pub limits: Limits,
     /// Where everything is kept; `None` keeps nothing.
     pub data_dir: Option<PathBuf>,
+    /// What front ends, peers and the registry have to have too; `None` takes all.
+    pub cluster_key: Option<ClusterKey>,
+    /// Takes also those without a key, while a cluster is given one.
+    pub accept_keyless: bool,
+}
+
+impl Config {
+    fn node_key(&self) -> NodeKey {
+        NodeKey::new(self.cluster_key.as_ref()).accepting_keyless(self.accept_keyless)
+    }
 }
 
 /// Runs a replica that starts from `base`, until `shutdown`; then it pushes what
@@ -94,9 +109,11 @@ pub async fn run<L: Listener>(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = advertised(config.advertise.clone(), listener.local_addr()?)?;
+    tell_key(&config);
     let health = Health::new(&["backfence.v1.Replica"]).await;
     let starting = Starting::new();
-    let discovery = Discovery::new(&environment, config.registry.clone());
+    let discovery =
+        Discovery::new(&environment, config.registry.clone()).with_key(config.cluster_key.as_ref());
     let routes = Routes::new(service::server(starting.clone(), shutdown.clone()))
         .add_service(discovery.presence());
     let serving = backfence_process::serve(listener, routes, health.clone(), shutdown.clone());
@@ -171,6 +188,22 @@ pub async fn run<L: Listener>(
     ended
 }
 
+fn tell_key(config: &Config) {
+    match &config.cluster_key {
+        Some(key) if config.accept_keyless => tracing::warn!(
+            key = %key.name(),
+            "programs without the cluster key are taken too; nothing is protected before all run \
+             without --accept-keyless"
+        ),
+        Some(key) => {
+            tracing::info!(key = %key.name(), "only programs with the cluster key are taken")
+        }
+        None => tracing::warn!(
+            "whoever reaches this replica can change everything; --cluster-key FILE protects it"
+        ),
+    }
+}
+
 type Opened = (Store, Place, Recovered);
 
 /// What was stored, and who the replica is now.
@@ -182,7 +215,7 @@ async fn begin(
     address: &Address,
     environment: &Environment,
 ) -> anyhow::Result<(Start, Option<Opened>)> {
-    let heard_of = HeardOf::ask(environment, discovery, address).await?;
+    let heard_of = HeardOf::ask(environment, &config.node_key(), discovery, address).await?;
     if !config
         .data_dir
         .as_deref()
@@ -344,7 +377,7 @@ async fn register(
     let registration = discovery.register(wanted, address.clone()).await?;
     let number = registration.name().number();
     let number = number.context("a name without a number")?;
-    let heard_of = HeardOf::ask(environment, discovery, address).await?;
+    let heard_of = HeardOf::ask(environment, &config.node_key(), discovery, address).await?;
     if !heard_of.has_ended(number) {
         return Ok((registration, number));
     }

@@ -13,7 +13,7 @@ use std::{
 
 use backfence_gossip::Limits;
 use backfence_process::{
-    Address, Environment, Exit, Failure, ListenArgs, LogArgs, shutdown_on_signals,
+    Address, Environment, Exit, Failure, ListenArgs, LogArgs, NodeKeyArgs, shutdown_on_signals,
 };
 use backfence_ratings::{Base, How, LoadError, Loaded, Making};
 use backfence_replica::{Config, run};
@@ -131,12 +131,15 @@ struct Args {
     )]
     wire_newest: u32,
     #[command(flatten)]
+    key: NodeKeyArgs,
+    #[command(flatten)]
     log: LogArgs,
 }
 
 fn main() -> ExitCode {
     backfence_process::main(async |args: Args| {
         args.log.init();
+        let cluster_key = args.key.read()?;
         let listener = args.listen.bind().await?;
         let _unused = Unused::new(&args);
         let base = Arc::new(load(&args)?);
@@ -158,6 +161,8 @@ fn main() -> ExitCode {
             gossip_interval: args.gossip_interval,
             limits,
             data_dir: args.data_dir,
+            cluster_key,
+            accept_keyless: args.key.accept_keyless,
         };
         run(listener, base, config, environment, shutdown_on_signals()?).await
     })

@@ -17,9 +17,10 @@ use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Code, Status, Streaming};
 
 use crate::{
-    Config,
+    Config, MAX_PEERS,
     copy::{Clock, Copy},
-    gossip::{Ended, MESSAGE, Peer, Says, hear, hear_hello, refuse_if_full},
+    gossip::{Ended, MESSAGE, Peer, Says, hear, refuse_if_full},
+    greet,
 };
 
 /// Messages on their way to one peer. There is one call at a time; a state comes
@@ -63,6 +64,7 @@ impl Peers {
                 .values()
                 .map(|entry| entry.address.clone())
                 .filter(|address| *address != self.copy.address)
+                .take(MAX_PEERS)
                 .collect();
             handles.retain(|address, handle| {
                 let stays = wanted.contains(address);
@@ -95,8 +97,11 @@ impl Peers {
         let entries = entries.borrow();
         if !entries.is_empty() {
             let others = entries.values().map(|entry| &entry.address);
-            self.copy
-                .found_with(others.filter(|address| **address != self.copy.address));
+            self.copy.found_with(
+                others
+                    .filter(|address| **address != self.copy.address)
+                    .take(MAX_PEERS),
+            );
         }
     }
 
@@ -140,7 +145,10 @@ impl Link {
                 Ended::Renamed => continue,
                 Ended::Status(status) => status,
             };
-            let refused = status.code() == Code::FailedPrecondition;
+            let refused = matches!(
+                status.code(),
+                Code::FailedPrecondition | Code::Unauthenticated
+            );
             if complained != Some(status.code()) {
                 complained = Some(status.code());
                 let (peer, reason) = (&self.address, status.message());
@@ -174,10 +182,9 @@ impl Link {
             copy: self.copy.clone(),
             to: calls,
         };
-        calls.say_hello().await?;
         let outgoing = ReceiverStream::new(receiver).filter_map(Result::ok);
-        let mut answers = within(MESSAGE, client.gossip(outgoing)).await?.into_inner();
-        let peer = hear_hello(&self.copy, &mut answers).await?;
+        let open = async || Ok(within(MESSAGE, client.gossip(outgoing)).await?.into_inner());
+        let (peer, answers) = greet::call(&self.copy, &self.address, &calls, open).await?;
         tracing::debug!(peer = %peer.id, address = %self.address, "gossiping");
         Ok(Stream {
             copy: self.copy.clone(),

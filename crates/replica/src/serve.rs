@@ -4,6 +4,7 @@
 //! by themselves: the longer one takes, the more arrives for the next.
 
 mod batch;
+mod greeting;
 mod operator;
 mod query;
 mod reply;
@@ -24,7 +25,10 @@ use tokio_stream::{Stream, wrappers::WatchStream};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Status, Streaming};
 
-use self::waiting::Waiting;
+use self::{
+    greeting::{Greeting, Heard},
+    waiting::Waiting,
+};
 use crate::{
     copy::{Copy, Identity, Told},
     unwritten::Position,
@@ -48,6 +52,9 @@ pub(crate) struct Serving {
     /// Whenever what this replica says in its Hello has changed; `None` where the front end
     /// has said none.
     identity: Option<WatchStream<Identity>>,
+    greeting: Greeting,
+    /// Why nothing more comes, to be told last.
+    failed: Option<Status>,
     /// Replies that may leave.
     ready: VecDeque<ServeReply>,
     /// Replies that wait for the disk, in the order in which it reaches them.
@@ -63,6 +70,8 @@ impl Serving {
     ) -> Self {
         Self {
             written: copy.written(),
+            greeting: Greeting::of(&copy),
+            failed: None,
             copy,
             requests: Some(requests),
             identity: None,
@@ -110,32 +119,46 @@ impl Serving {
         };
         let mut has_ended = self.shutdown.as_mut().poll(context).is_ready();
         let room = UNWRITTEN.saturating_sub(self.unwritten.len()).min(BATCH);
-        let mut batch = Vec::new();
+        let (mut batch, mut greeted) = (Vec::new(), None);
+        if let Poll::Ready(late) = self.greeting.poll_late(context) {
+            self.failed = Some(late);
+            has_ended = true;
+        }
         while !has_ended && batch.len() < room {
             match Pin::new(&mut *requests).poll_next(context) {
                 Poll::Ready(Some(Ok(request))) => {
                     if let Some(Body::Hello(_)) = request.body {
                         self.identity = Some(WatchStream::from_changes(self.copy.identity()));
                     }
-                    batch.push(request);
+                    match self.greeting.hear(&self.copy, request) {
+                        Ok(Heard::Serve(request)) => batch.push(request),
+                        Ok(Heard::Answer(answer)) => greeted = Some(answer),
+                        Ok(Heard::Nothing) => {}
+                        Err(refused) => {
+                            self.failed = Some(refused);
+                            has_ended = true;
+                        }
+                    }
                 }
                 Poll::Ready(Some(Err(_)) | None) => has_ended = true,
                 Poll::Pending => break,
             }
         }
-        let is_news = has_ended || !batch.is_empty();
-        if batch.is_empty() && !has_ended {
+        let is_news = has_ended || !batch.is_empty() || greeted.is_some();
+        if !is_news {
             return false;
         }
         let now_us = self.copy.tells().0;
-        batch::answer(&self.copy, batch, &mut self.waiting, |mut told| {
+        let mut tell = |mut told: Told<ServeReply>| {
             told.what.now_us = now_us;
             if self.copy.has_reached(told.after) {
                 self.ready.push_back(told.what);
             } else {
                 self.unwritten.push_back(told);
             }
-        });
+        };
+        greeted.into_iter().for_each(&mut tell);
+        batch::answer(&self.copy, batch, &mut self.waiting, tell);
         if has_ended {
             self.requests = None;
             self.waiting = Waiting::default();
@@ -157,7 +180,7 @@ impl Stream for Serving {
             if serving.ready.is_empty() && !serving.poll_batch(context) {
                 let is_over = serving.requests.is_none() && serving.unwritten.is_empty();
                 return if is_over {
-                    Poll::Ready(None)
+                    Poll::Ready(serving.failed.take().map(Err))
                 } else {
                     Poll::Pending
                 };

@@ -96,8 +96,9 @@ impl Replica for Service {
 
     async fn describe(
         &self,
-        _: Request<v1::DescribeRequest>,
+        request: Request<v1::DescribeRequest>,
     ) -> Result<Response<v1::DescribeResponse>, Status> {
-        Ok(Response::new(self.starting.copy().await?.describe()))
+        let copy = self.starting.copy().await?;
+        Ok(Response::new(copy.describe_to(&request.into_inner().nonce)))
     }
 }

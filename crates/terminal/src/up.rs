@@ -113,7 +113,7 @@ async fn start(
         Server::new(folder.path(), name, program, ready, args)
     };
     let work = async {
-        let args = ["--listen", &registry];
+        let args = ["--listen", &registry, "--cluster-key", key];
         let first = server("registry", "backfence-registry", "REGISTRY READY", &args)?;
         running.start(first)?;
         running.ready().await?;
@@ -123,6 +123,7 @@ async fn start(
             let base = folder.path().join("base");
             let args = [
                 ["--server", &number.to_string()],
+                ["--cluster-key", key],
                 ["--registry", &url],
                 ["--listen", "127.0.0.1:0"],
                 ["--movies", &data.file("movies.csv")],

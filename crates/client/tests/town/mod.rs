@@ -30,6 +30,8 @@ pub async fn start() -> Result<Address, Box<dyn std::error::Error>> {
         gossip_interval: Duration::from_secs(1),
         limits: Default::default(),
         data_dir: None,
+        cluster_key: None,
+        accept_keyless: false,
     };
     let listener = bind(&"127.0.0.1:0".parse()?).await?;
     let (base, world) = (Arc::new(base), environment.clone());
@@ -40,6 +42,7 @@ pub async fn start() -> Result<Address, Box<dyn std::error::Error>> {
         name: None,
         advertise: None,
         cluster_key: None,
+        accept_keyless: false,
     };
     let listener = bind(&"127.0.0.1:0".parse()?).await?;
     let discovery = backfence_process::Discovery::new(&environment, registry.clone());

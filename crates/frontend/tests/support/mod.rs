@@ -75,10 +75,22 @@ impl House {
 
     /// The same with a front end that seals tokens, and has operators.
     pub(crate) async fn with_key(servers: &[(u32, Act)], key: Option<ClusterKey>) -> Self {
+        Self::accepting(servers, key, true).await
+    }
+
+    /// The same with one that asks also servers that do not prove that they have its key, or
+    /// does not: none of these does.
+    pub(crate) async fn accepting(
+        servers: &[(u32, Act)],
+        key: Option<ClusterKey>,
+        keyless: bool,
+    ) -> Self {
         let environment = Environment::seeded(7);
         let (entries, receiver) = watch::channel(BTreeMap::new());
         let mut house = Self {
-            front_end: Arc::new(FrontEnd::new(&environment, receiver, key, true)),
+            front_end: Arc::new(
+                FrontEnd::new(&environment, receiver, key, true).accepting_keyless(keyless),
+            ),
             entries,
             received: watch::channel(Vec::new()).0,
             acts: BTreeMap::new(),

@@ -103,7 +103,7 @@ impl Copy {
             let addresses = listed.into_values().map(|entry| entry.address);
             let others = addresses.filter(|address| *address != self.address);
             let is_over = Instant::now() >= over;
-            let answers = HeardOf::ask_all(environment, others).await;
+            let answers = HeardOf::ask_all(environment, &self.key, others).await;
             let own = self.party();
             let verdict = answers.verdict(&own, is_over);
             let apart = answers.with_other_data(&own.fingerprint);

@@ -38,6 +38,8 @@ fn config() -> Config {
         gossip_interval: LONG,
         limits: Limits::default(),
         data_dir: None,
+        cluster_key: None,
+        accept_keyless: false,
     }
 }
 

@@ -84,6 +84,15 @@ impl Copy {
         Told { what, after }
     }
 
+    /// The same for who asks with this nonce, and proved to it.
+    pub(crate) fn describe_to(&self, nonce: &[u8]) -> v1::DescribeResponse {
+        let description = self.describe();
+        v1::DescribeResponse {
+            proof: self.key.prove(&self.address, nonce, &description),
+            ..description
+        }
+    }
+
     /// Who this is and what it has.
     pub(crate) fn describe(&self) -> v1::DescribeResponse {
         let now = self.now();

@@ -56,7 +56,10 @@ pub(crate) fn add(sim: &mut Sim<'_>, seed: u64, replicas: u32, front_ends: u32, 
             let shutdown = CancellationToken::new();
             Ok(backfence_registry::run(
                 listener,
-                backfence_registry::Config::default(),
+                backfence_registry::Config {
+                    cluster_key: Some(key()),
+                    accept_keyless: false,
+                },
                 environment(seed, &own),
                 shutdown,
             )
@@ -83,6 +86,8 @@ pub(crate) fn add(sim: &mut Sim<'_>, seed: u64, replicas: u32, front_ends: u32, 
                         ..Limits::default()
                     },
                     data_dir: None,
+                    cluster_key: Some(key()),
+                    accept_keyless: false,
                 };
                 let shutdown = CancellationToken::new();
                 let environment = environment(seed, &own);
@@ -103,6 +108,7 @@ pub(crate) fn add(sim: &mut Sim<'_>, seed: u64, replicas: u32, front_ends: u32, 
                     name: Some(Name::new(host.to_uppercase())?),
                     advertise: Some(address(&host)),
                     cluster_key: Some(key()),
+                    accept_keyless: false,
                 };
                 let shutdown = CancellationToken::new();
                 frontend::run(listener, config, environment(seed, &own), shutdown).await?;
