@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use backfence_gossip::{ReplicaId, Time, Timestamp, UpdateId};
+use backfence_gossip::{ReplicaId, Skew, Time, Timestamp, UpdateId};
 use backfence_ratings::{Average, Movie, MovieId, Rating, UserId};
 use backfence_wire::ClusterId;
 
@@ -160,6 +160,9 @@ pub struct Server {
     pub state: Option<ReplicaState>,
     /// The program that it runs; absent where it does not say it.
     pub program: Option<ServerProgram>,
+    /// How far its clock is from those of the others, where that is so far that the server
+    /// declines requests.
+    pub clock_off: Option<Skew>,
 }
 
 /// The program that a server runs, and what it works with.

@@ -66,7 +66,7 @@ pub use answer::{
     Resolution, Server, ServerProgram, ServerStatus, StatusChange, Tag, Title, Updated,
     ValueDigest, WantedStatus,
 };
-pub use backfence_gossip::{ReplicaId, SessionId, Time, Timestamp, UpdateId};
+pub use backfence_gossip::{ReplicaId, SessionId, Skew, Time, Timestamp, UpdateId};
 pub use backfence_ratings::{Average, Movie, MovieId, Rating, RatingError, UserId, UserRating};
 pub use backfence_wire::ClusterId;
 pub use client::{Client, ConnectError, Source};

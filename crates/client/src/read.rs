@@ -1,7 +1,9 @@
 //! Answers, read from the wire once: whatever a front end says, what comes out of here
 //! makes sense.
 
-use backfence_gossip::{Time, Timestamp, UpdateId};
+use std::time::Duration;
+
+use backfence_gossip::{Skew, Time, Timestamp, UpdateId};
 use backfence_ratings::{Average, Movie, MovieId, Rating, UserId, UserRating};
 use backfence_wire::{Malformed, Versions, timestamp, v1};
 
@@ -149,6 +151,10 @@ pub(crate) fn server(server: v1::Server) -> Result<Server, Malformed> {
             other => other,
         },
         program: program(&server)?,
+        clock_off: (server.clock_off_us != 0).then(|| Skew {
+            ahead: server.clock_off_us > 0,
+            by: Duration::from_micros(server.clock_off_us.unsigned_abs()),
+        }),
         state: server.state.map(replica_state).transpose()?,
         address: server.address,
     })

@@ -30,6 +30,8 @@ const CONNECT: Duration = Duration::from_millis(500);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
 /// ... and given up when it stays silent for this long after.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// A clock that goes back by no more than this stands meanwhile.
+const STANDS: Duration = Duration::from_secs(5);
 /// Where a seeded environment's clock starts: 2026-01-01T00:00:00Z.
 const SEEDED_START: Time = Time(1_767_225_600_000_000);
 
@@ -132,10 +134,16 @@ impl Environment {
             .connect_with_connector_lazy(tower::service_fn(connect))
     }
 
-    /// The wall clock. It never goes back: while the system's does, it stands.
+    /// The wall clock. While the system's goes back by up to 5 s, it stands. Where that goes back
+    /// further, it was wrong, and is followed.
     pub fn now(&self) -> Time {
-        let read = (self.clock)().0;
-        Time(self.latest.fetch_max(read, Ordering::Relaxed).max(read))
+        let read = (self.clock)();
+        let latest = self.latest.fetch_max(read.0, Ordering::Relaxed).max(read.0);
+        if Time(latest).since(read) <= STANDS {
+            return Time(latest);
+        }
+        self.latest.store(read.0, Ordering::Relaxed);
+        read
     }
 
     /// A random number.
@@ -200,17 +208,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clock_never_goes_back() {
+    fn the_clock_goes_back_only_where_it_was_wrong() {
         let reading = Arc::new(AtomicU64::new(5));
         let clock = Arc::clone(&reading);
         let environment =
             Environment::seeded(1).with_clock(move || Time(clock.load(Ordering::Relaxed)));
         let mut given = Vec::new();
-        for read in [5, 9, 3, 8, 10] {
+        let hour = 3_600_000_000;
+        for read in [5, 9, 3, 8, 10, hour, 11, 9, 12] {
             reading.store(read, Ordering::Relaxed);
             given.push(environment.clone().now().0);
         }
-        assert_eq!(given, [5, 9, 9, 9, 10]);
+        assert_eq!(given, [5, 9, 9, 9, 10, hour, 11, 11, 12]);
     }
 
     #[test]

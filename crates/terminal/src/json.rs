@@ -1,7 +1,7 @@
 //! Answers for programs: one JSON object each.
 
 use backfence_client::{
-    Average, Log, Logged, Member, Movie, Ranked, Rated, Server, Timestamp, UpdateId, UserId,
+    Average, Log, Logged, Member, Movie, Ranked, Rated, Server, Skew, Timestamp, UpdateId, UserId,
     UserRating, ValueDigest,
 };
 use serde_json::{Map, Value, json};
@@ -200,6 +200,7 @@ fn server(server: &Server, lag: Option<u64>) -> Value {
         "build": program.map(|program| program.build.as_str()),
         "wire": program.map(|program| program.newest),
         "speaks": program.map(|program| program.speaks),
+        "clock_off_us": server.clock_off.map(Skew::micros),
     })
 }
 

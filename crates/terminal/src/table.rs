@@ -36,7 +36,17 @@ pub(crate) fn servers(servers: &[Server], framed: bool) -> String {
         let cell = |column: &&str| cell(server, servers, column);
         header.iter().map(cell).collect()
     });
-    drawn(header, rows, framed)
+    let mut shown = drawn(header, rows, framed);
+    for server in servers {
+        if let Some(skew) = server.clock_off {
+            shown += &format!(
+                "\nThe clock of server {} is {skew} of the others': it declines requests until that is \
+                 set right.",
+                server.server
+            );
+        }
+    }
+    shown
 }
 
 fn cell(server: &Server, all: &[Server], column: &str) -> String {
@@ -307,6 +317,7 @@ mod tests {
             status,
             state,
             program: None,
+            clock_off: None,
         };
         let all = [
             server(1, ServerStatus::Online, Some(state)),
@@ -324,6 +335,10 @@ mod tests {
         );
         assert_eq!(rows[2][2..], ["unreachable", "-", "-", "-", "-", "-"]);
         assert!(found.is_ascii());
+        let mut off = all[0].clone();
+        let by = std::time::Duration::from_secs(3600);
+        off.clock_off = Some(backfence_client::Skew { ahead: true, by });
+        assert!(servers(&[off], false).contains("server 1 is 3600.0 s ahead of the others'"));
         assert!(servers(&all, true).contains('│'));
     }
 }
