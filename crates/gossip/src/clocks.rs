@@ -15,7 +15,7 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::{fmt, time::Duration};
 
-use crate::{Replica, ReplicaId, Time, Value};
+use crate::{MAX_SERVERS, Replica, ReplicaId, Time, Value};
 
 /// How far ahead of this replica's clock a record may be dated, or anything else that a peer
 /// says. Longer than a machine's clock is wrong
@@ -91,7 +91,10 @@ impl<V: Value> Replica<V> {
     /// called before its message is [received](Self::receive), for peers that this replica has
     /// sought out itself: who is merely called must not believe everybody.
     pub fn hear_clock(&mut self, peer: ReplicaId, theirs: Time, now: Time) {
-        if theirs == Time(0) || !self.others().any(|other| other == peer) {
+        // It may become a member by the message itself.
+        let is_new = !self.clocks.told.contains_key(&peer);
+        let is_full = is_new && self.clocks.told.len() >= MAX_SERVERS;
+        if theirs == Time(0) || peer == self.id || self.members.is_retired(peer) || is_full {
             return;
         }
         self.clocks.told.insert(peer, Told { theirs, at: now });
@@ -177,7 +180,7 @@ impl<V: Value> Replica<V> {
     fn shown(&self, now: Time) -> impl Iterator<Item = (ReplicaId, Time)> + '_ {
         let told = self.clocks.told.iter();
         let shown = told.filter_map(move |(&peer, told)| Some((peer, told.shows(now)?)));
-        shown.filter(|(peer, _)| !self.members.is_retired(*peer))
+        shown.filter(|(peer, _)| self.members.knows(*peer) && !self.members.is_retired(*peer))
     }
 
     /// What the middle one of the living shows, the lesser of two; `None` where no other is
