@@ -61,6 +61,7 @@ mod tests {
                 status,
                 state: None,
                 program: None,
+                clock_off: None,
             };
             let servers: Vec<_> = (1..).zip(statuses).map(server).collect();
             assert_eq!(sentence(&servers), expected);
