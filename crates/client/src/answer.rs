@@ -158,6 +158,12 @@ pub struct Server {
     pub status: ServerStatus,
     /// Absent for a server that is unreachable.
     pub state: Option<ReplicaState>,
+    /// Of a server that is unreachable, what it has last reported to others to have received,
+    /// where one of them knows.
+    pub reported: Option<Timestamp>,
+    /// Since when a server that is unreachable is no longer registered, where the front end
+    /// knows.
+    pub gone_since: Option<Time>,
     /// The program that it runs; absent where it does not say it.
     pub program: Option<ServerProgram>,
     /// How far its clock is from those of the others, where that is so far that the server

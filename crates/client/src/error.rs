@@ -95,7 +95,7 @@ pub enum Error {
     },
     /// The one server that a request is about does not answer the front end. It may
     /// do what was asked later.
-    #[error("server {server} does not answer; ask for the status before you try again")]
+    #[error("server {server} is down, or does not answer; ask for the status before you try again")]
     ServerAway {
         /// The server.
         server: u32,

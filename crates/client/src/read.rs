@@ -156,6 +156,8 @@ pub(crate) fn server(server: v1::Server) -> Result<Server, Malformed> {
             by: Duration::from_micros(server.clock_off_us.unsigned_abs()),
         }),
         state: server.state.map(replica_state).transpose()?,
+        reported: server.reported.map(Timestamp::try_from).transpose()?,
+        gone_since: Some(Time(server.gone_since_us)).filter(|since| *since != Time(0)),
         address: server.address,
     })
 }

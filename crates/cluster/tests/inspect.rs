@@ -5,7 +5,7 @@
 
 mod support;
 
-use backfence_client::Server;
+use backfence_client::{Server, ServerStatus};
 use backfence_cluster::{Cluster, Role};
 use support::{ends, rate, session, told, until};
 
@@ -62,4 +62,71 @@ async fn logs_and_digests_tell_who_lacks_something() {
         &["there is no server 9", "1, 2, 3"],
     );
     cluster.kill(away).expect("it is killed");
+}
+
+/// The code of a command, and what it says.
+fn says(cluster: &Cluster, words: &[&str], code: i32, texts: &[&str]) {
+    let finished = told(cluster, words);
+    assert_eq!(finished.code, Some(code), "{words:?}: {finished:?}");
+    let said = format!("{}{}", finished.stdout, finished.stderr);
+    for text in texts {
+        assert!(said.contains(text), "no {text:?} in {words:?}: {said}");
+    }
+}
+
+/// A server that is dead is seen to be, until it is retired: also when the registry has
+/// forgotten it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_server_stays_in_sight_until_it_is_retired() {
+    let mut cluster = Cluster::builder().start().unwrap();
+    let mut session = session(&cluster, 3).await;
+    rate(&mut session, 1, "4.5").await.expect("it is taken");
+    until(
+        "server 3 has reported that",
+        &mut session,
+        async |session| {
+            let members = session.members().await.ok()?;
+            let third = members.iter().find(|member| member.id.server == 3)?;
+            (third.reported.as_ref()?.iter().count() == 1).then_some(())
+        },
+    )
+    .await;
+    says(&cluster, &["health"], 0, &["All servers are online"]);
+    cluster.kill(Role::Replica(3)).expect("it is killed");
+    for rating in ["1", "2"] {
+        rate(&mut session, 1, rating).await.expect("it is taken");
+    }
+    let third = until(
+        "it is gone from the registry",
+        &mut session,
+        async |session| {
+            let servers = session.status().await.ok()?;
+            let third = servers.into_iter().find(|server| server.server == 3)?;
+            third.gone_since.is_some().then_some(third)
+        },
+    )
+    .await;
+    assert_eq!(third.status, ServerStatus::Unreachable);
+    assert_ne!(third.address, "");
+    let behind = "Server 3 is unreachable since 20";
+    says(
+        &cluster,
+        &["health"],
+        5,
+        &[behind, ", 2 updates behind; start it again"],
+    );
+    says(
+        &cluster,
+        &["--json", "status"],
+        0,
+        &[r#""lag":2"#, r#""status":"unreachable""#],
+    );
+    says(&cluster, &["digest"], 5, &["Server 3 has not answered"]);
+    says(&cluster, &["change", "3"], 5, &["server 3 is down"]);
+    says(&cluster, &["log", "3"], 5, &["server 3 is down"]);
+    says(&cluster, &["at-risk"], 0, &["Server 3 does not answer"]);
+    says(&cluster, &["change", "9"], 3, &["there is no server 9"]);
+    says(&cluster, &["retire", "3", "--force"], 0, &[]);
+    says(&cluster, &["health"], 0, &["All servers are online"]);
+    says(&cluster, &["digest"], 0, &["All servers hold the same"]);
 }

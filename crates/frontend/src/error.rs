@@ -31,6 +31,8 @@ pub(crate) enum Error {
     UnknownServer { asked: u32, known: Vec<u32> },
     #[error("server {0} does not answer; please try again later")]
     ServerAway(u32),
+    #[error("server {0} is down; start it again, or retire it for good")]
+    ServerDown(u32),
     #[error("{field}: {why}")]
     Invalid { field: &'static str, why: String },
     #[error(
@@ -56,7 +58,7 @@ impl Error {
     fn reason(&self) -> &str {
         let reason = match self {
             Self::AllBusy => Reason::AllBusy,
-            Self::ServerAway(_) => Reason::ServerAway,
+            Self::ServerAway(_) | Self::ServerDown(_) => Reason::ServerAway,
             Self::Behind { .. } => Reason::Behind,
             Self::OutcomeUnknown => Reason::OutcomeUnknown,
             Self::UnknownServer { .. } => Reason::UnknownServer,
@@ -194,6 +196,12 @@ mod tests {
             Error::ServerAway(2),
             Code::Unavailable,
             "server 2 does not answer; please try again later",
+            &[],
+        );
+        check(
+            Error::ServerDown(3),
+            Code::Unavailable,
+            "server 3 is down; start it again, or retire it for good",
             &[],
         );
         check(refused("UNKNOWN_MOVIE", 0), Code::NotFound, "no", &[]);

@@ -1,6 +1,10 @@
 //! The front end: what it does with a query and with an update.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use backfence_gossip::{Session, SessionId, Time, Update, UpdateId};
 use backfence_process::{
@@ -22,6 +26,7 @@ use crate::{
     error::Error,
     fresh::Asker,
     guard::{Act, Guard},
+    members::Members,
     request,
     router::{Router, Served},
     seal::Sealer,
@@ -272,6 +277,38 @@ impl FrontEnd {
         Ok((answer, server))
     }
 
+    /// A server that takes part, and is not registered.
+    pub(crate) fn absent(&self, server: u32) -> v1::Server {
+        let gone = self.router.gone(server);
+        let (address, since) = gone.map_or_else(Default::default, |(address, since)| {
+            (address.to_string(), since)
+        });
+        v1::Server {
+            server,
+            address,
+            status: v1::ServerStatus::Unreachable.into(),
+            gone_since_us: since.0,
+            ..v1::Server::default()
+        }
+    }
+
+    /// The servers that take part, as those say which answer in time.
+    pub(crate) async fn remaining(
+        &self,
+        traceparent: &str,
+        limit: Duration,
+    ) -> Result<BTreeSet<u32>, Error> {
+        let mut descriptions = self.router.describe_all(traceparent, limit);
+        let mut members = Members::default();
+        while let Some(described) = descriptions.join_next().await {
+            let (_, description) = described.map_err(|_| Error::WrongAnswer)?;
+            if let Some(description) = description {
+                members.add(description).map_err(|_| Error::WrongAnswer)?;
+            }
+        }
+        Ok(members.remaining().into_keys().collect())
+    }
+
     /// Asks one server, whatever its status.
     pub(crate) async fn ask_one(
         &self,
@@ -279,8 +316,21 @@ impl FrontEnd {
         number: u32,
         body: Body,
     ) -> Result<Outcome, Error> {
-        let server = self.router.server(number)?;
         let limit = work.deadline.saturating_duration_since(Instant::now());
+        let server = match self.router.server(number) {
+            Ok(server) => server,
+            Err(unknown) => {
+                let remaining = self
+                    .remaining(&work.traceparent, limit.min(DESCRIBE))
+                    .await?;
+                let is_down = remaining.contains(&number);
+                return Err(if is_down {
+                    Error::ServerDown(number)
+                } else {
+                    unknown
+                });
+            }
+        };
         let asker = work.asker(SessionId(0));
         let reply = self.router.ask(&server, asker, work.request(body), limit);
         let reply = reply.await.map_err(|_| Error::ServerAway(number))?;

@@ -47,6 +47,17 @@ impl Members {
         Ok(())
     }
 
+    /// The servers that take part, with what they have reported, retired ones not.
+    pub(crate) fn remaining(&self) -> BTreeMap<u32, Option<&Timestamp>> {
+        let remains = |(id, member): &(&ReplicaId, &Member)| {
+            member.membership == Membership::Remains && !id.is_end()
+        };
+        let remaining = self.0.iter().filter(remains);
+        remaining
+            .map(|(id, member)| (id.server, member.reported.as_ref()))
+            .collect()
+    }
+
     fn member(&mut self, id: ReplicaId) -> &mut Member {
         self.0.entry(id).or_insert_with(|| Member {
             membership: Membership::Remains,
@@ -117,6 +128,9 @@ mod tests {
         ];
         members.add(description(1, one.into())).unwrap();
         members.add(description(2, other.into())).unwrap();
+        let remaining = members.remaining();
+        let has = |server| Some(remaining.get(&server)?.map_or(0, |has| has.height().1));
+        assert_eq!([1, 2, 3].map(has), [Some(9), Some(6), None]);
         let all: Vec<v1::Member> = members.into();
         let found: Vec<_> = all
             .into_iter()

@@ -49,6 +49,9 @@ impl Service for FrontEnd {
         let (work, _) = self.admit_operator(Act::Read, request)?;
         // So that there is time to tell what the others say.
         let limit = work.deadline.saturating_duration_since(Instant::now()) / 2;
+        let remaining = self
+            .remaining(&work.traceparent, limit.min(DESCRIBE))
+            .await?;
         let body = Body::Digest(serve_request::Digest {});
         let request = work.request(body);
         let mut digests = self
@@ -62,6 +65,13 @@ impl Service for FrontEnd {
             let (server, value) = answered.map_err(|_| Error::WrongAnswer)?;
             let server = server.number;
             servers.insert(server, v1::ServerDigest { server, value });
+        }
+        for server in remaining {
+            let absent = v1::ServerDigest {
+                server,
+                value: None,
+            };
+            servers.entry(server).or_insert(absent);
         }
         let servers = servers.into_values().collect();
         Ok(Response::new(v1::DigestResponse { servers }))
@@ -91,6 +101,9 @@ impl Service for FrontEnd {
         let limit = if limit == 0 { LOGGED } else { limit };
         let body = Body::AtRisk(serve_request::AtRisk { limit });
         let time = work.deadline.saturating_duration_since(Instant::now()) / 2;
+        let remaining = self
+            .remaining(&work.traceparent, time.min(DESCRIBE))
+            .await?;
         let request = work.request(body);
         let mut answers = self.router.ask_all(request, time, |outcome| match outcome {
             Outcome::AtRisk(updates) => Some(updates),
@@ -104,6 +117,13 @@ impl Service for FrontEnd {
                 .transpose()?;
             let server = server.number;
             servers.insert(server, v1::ServerAtRisk { server, updates });
+        }
+        for server in remaining {
+            let absent = v1::ServerAtRisk {
+                server,
+                updates: None,
+            };
+            servers.entry(server).or_insert(absent);
         }
         let servers = servers.into_values().collect();
         Ok(Response::new(v1::AtRiskResponse { servers }))

@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use backfence_gossip::{SessionId, Timestamp};
-use backfence_process::{Entry, Environment, Name, NodeKey};
+use backfence_gossip::{SessionId, Time, Timestamp};
+use backfence_process::{Address, Entry, Environment, Name, NodeKey};
 use backfence_wire::{
     Reason,
     v1::{
@@ -32,6 +32,9 @@ use crate::{
     server::{Reply, Server},
 };
 
+/// Servers that are remembered once they are no longer registered; beyond, those with the
+/// lowest numbers are forgotten.
+const MOST_GONE: usize = 1024;
 /// What servers are called at the registry, before their number.
 pub(crate) const PREFIX: &str = Name::SERVERS;
 
@@ -77,6 +80,8 @@ impl From<Failed> for Missed {
 struct Table {
     entries: watch::Receiver<BTreeMap<Name, Entry>>,
     servers: Arc<[Arc<Server>]>,
+    /// Where those were that are no longer registered, and since when they are not.
+    gone: BTreeMap<u32, (Address, Time)>,
     clusters: Arc<Mutex<Clusters>>,
     /// What servers have to prove that they have.
     key: NodeKey,
@@ -96,6 +101,7 @@ impl Router {
             table: Mutex::new(Table {
                 entries,
                 servers: Arc::default(),
+                gone: BTreeMap::new(),
                 clusters: Arc::default(),
                 key,
             }),
@@ -115,6 +121,12 @@ impl Router {
             table.renew(&self.environment);
         }
         Arc::clone(&table.servers)
+    }
+
+    /// Where a server was that is no longer registered, and since when it is not, as far as
+    /// is known.
+    pub(crate) fn gone(&self, number: u32) -> Option<(Address, Time)> {
+        lock(&self.table).gone.get(&number).cloned()
     }
 
     /// The server with this number.
@@ -329,7 +341,15 @@ impl Table {
             if !servers.iter().any(|other| Arc::ptr_eq(server, other)) {
                 let (name, address) = (&server.entry.name, &server.entry.address);
                 tracing::info!(server = %name, %address, "a server has left");
+                let since = environment.now();
+                self.gone.insert(server.number, (address.clone(), since));
             }
+        }
+        servers.iter().for_each(|server| {
+            self.gone.remove(&server.number);
+        });
+        while self.gone.len() > MOST_GONE {
+            self.gone.pop_first();
         }
         drop(entries);
         self.servers = servers;

@@ -19,6 +19,7 @@ use crate::{
     error::Error,
     front_end::{Asked, DESCRIBE, FrontEnd},
     guard::Act,
+    members::Members,
     request,
     server::Server,
 };
@@ -181,10 +182,19 @@ impl Service for FrontEnd {
         let limit = work.deadline.saturating_duration_since(Instant::now());
         let limit = limit.min(DESCRIBE);
         let mut descriptions = self.router.describe_all(&work.traceparent, limit);
-        let mut servers = BTreeMap::new();
+        let (mut servers, mut members) = (BTreeMap::new(), Members::default());
         while let Some(described) = descriptions.join_next().await {
             let (server, description) = described.map_err(|_| Error::WrongAnswer)?;
+            if let Some(description) = description.clone() {
+                members.add(description).map_err(|_| Error::WrongAnswer)?;
+            }
             servers.insert(server.number, listed(&server, description));
+        }
+        for (server, reported) in members.remaining() {
+            let listed = servers.entry(server).or_insert_with(|| self.absent(server));
+            if listed.state.is_none() {
+                listed.reported = reported.map(Into::into);
+            }
         }
         let servers = servers.into_values().collect();
         Ok(Response::new(v1::StatusResponse { servers }))

@@ -572,12 +572,13 @@ async fn a_traceparent_goes_to_the_server() {
         Operator::log(&**front_end, with(sent, log)).await.unwrap();
         let status = within(v1::StatusRequest {});
         front_end.status(with(sent, status)).await.unwrap();
+        // It asks who takes part, besides.
         let digest = within(v1::DigestRequest {});
         let asked = Operator::digest(&**front_end, with(sent, digest));
         asked.await.unwrap();
-        let received = house.until(|received| received.len() >= 6).await;
+        let received = house.until(|received| received.len() >= 7).await;
         let arrived: Vec<_> = received.iter().map(|(_, r)| &r.traceparent[..]).collect();
-        assert_eq!(arrived, [expected; 6], "{sent:?}");
+        assert_eq!(arrived, [expected; 7], "{sent:?}");
         house.asked();
     };
     check(Some(good), good).await;

@@ -7,11 +7,13 @@ use std::{
 
 use backfence_client::{
     Average, Found, Log, Member, Movie, Ranked, Rated, Rating, ReplicaId, SavedSession, Search,
-    Server, SessionId, StatusChange, Tag, Timestamp, Updated, UserId, UserRating, ValueDigest,
+    Server, ServerStatus, SessionId, StatusChange, Tag, Timestamp, Updated, UserId, UserRating,
+    ValueDigest,
 };
 use backfence_process::{Address, Exit};
 
 use crate::{
+    health::{self, living},
     output::{counted, date, fitting, moment, safe, stars},
     readings::Readings,
     table,
@@ -64,6 +66,7 @@ pub(crate) enum Answer {
     Rated(Titled, UserId, Option<Rating>, Updated),
     Changed(u32, StatusChange),
     Status(Vec<Server>),
+    Health(Vec<Server>),
     Members(Vec<Member>),
     /// By server; `None` for one that does not answer.
     Digest(BTreeMap<u32, Option<ValueDigest>>),
@@ -105,6 +108,7 @@ impl Answer {
                 Agreement::NotAsked => Exit::Unavailable,
                 Agreement::Equal | Agreement::CatchingUp => Exit::Done,
             },
+            Self::Health(servers) => health::exit(servers),
             _ => Exit::Done,
         }
     }
@@ -146,7 +150,15 @@ impl Answer {
             Self::Status(servers) if servers.is_empty() => {
                 "No server is known yet, please try again later".to_owned()
             }
-            Self::Status(servers) => return table::servers(servers, framed),
+            Self::Status(servers) => {
+                let mut text = table::servers(servers, framed);
+                if framed {
+                    let down = |server: &&Server| server.status == ServerStatus::Unreachable;
+                    let trouble = |server| health::trouble(server, servers);
+                    text.extend(servers.iter().filter(down).filter_map(trouble));
+                }
+                return text;
+            }
             Self::Members(members) if members.is_empty() => {
                 "No server answers, please try again later".to_owned()
             }
@@ -155,6 +167,7 @@ impl Answer {
                 "No server is known yet, please try again later".to_owned()
             }
             Self::Digest(servers) => return table::digests(servers, framed) + &equality(servers),
+            Self::Health(servers) => return health::report(servers),
             Self::Log(server, log) if log.records.is_empty() => {
                 format!("The log of server {server} is empty: every peer has everything")
             }
@@ -275,7 +288,13 @@ pub(crate) fn agreement(servers: &BTreeMap<u32, Option<ValueDigest>>) -> Agreeme
     match all_equal(servers) {
         None => Agreement::NotAsked,
         Some(true) => Agreement::Equal,
-        Some(false) if updates.windows(2).any(|two| two[0] != two[1]) => Agreement::CatchingUp,
+        Some(false)
+            if updates
+                .windows(2)
+                .any(|two| !living(two[0]).eq(living(two[1]))) =>
+        {
+            Agreement::CatchingUp
+        }
         Some(false) => Agreement::Differ,
     }
 }

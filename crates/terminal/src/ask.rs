@@ -116,6 +116,10 @@ pub(crate) enum Ask {
         #[arg(long)]
         watch: bool,
     },
+    /// Say which servers do not serve or are behind.
+    ///
+    /// Ends with 0 where all servers are online, and with 5 where one is not.
+    Health,
     /// Set a server's status, or toggle it between online and offline. For testing.
     Change {
         /// The server's number, from 1.
@@ -128,6 +132,9 @@ pub(crate) enum Ask {
     /// Show every replica ever known, and how many log records wait for it.
     Members,
     /// Compare the servers' data; without writes all become equal.
+    ///
+    /// Ends with 4 where servers differ that have the same updates, and with 5 where one did
+    /// not answer.
     Digest,
     /// Show a server's log: records that a peer may lack, or that wait.
     Log {
@@ -241,6 +248,7 @@ impl Ask {
                 Ok(Request::Change(*server, status.map(WantedStatus::from)))
             }
             Self::Status { .. } => Ok(Request::Status),
+            Self::Health => Ok(Request::Health),
             Self::Members => Ok(Request::Members),
             Self::Digest => Ok(Request::Digest),
             Self::Log { server, limit } => Ok(Request::Log(*server, *limit)),

@@ -60,6 +60,8 @@ mod tests {
                 address: String::new(),
                 status,
                 state: None,
+                reported: None,
+                gone_since: None,
                 program: None,
                 clock_off: None,
             };

@@ -18,7 +18,7 @@ pub(crate) const COMMANDS: [(&str, &str); 7] = [
 ];
 
 /// The others, and how they are used.
-const MORE: [(&str, &str, &str); 17] = [
+const MORE: [(&str, &str, &str); 18] = [
     (
         "search",
         " WORDS [--genre G] [--year Y]",
@@ -53,6 +53,7 @@ const MORE: [(&str, &str, &str); 17] = [
         " [--limit N]",
         "updates that are on one server only",
     ),
+    ("health", "", "which servers do not serve or are behind"),
     ("digest", "", "whether all servers hold the same"),
     ("log", " SERVER [--limit N]", "what a server's log holds"),
     ("gossip", " SERVER", "make a server gossip now"),

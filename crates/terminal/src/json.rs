@@ -37,7 +37,7 @@ fn value(answer: &Answer) -> Value {
             let (from, to) = (change.from.to_string(), change.to.to_string());
             json!({"server": server, "from": from, "status": to})
         }
-        Answer::Status(servers) => {
+        Answer::Status(servers) | Answer::Health(servers) => {
             let one = |server| self::server(server, table::lag(server, servers));
             json!({"servers": servers.iter().map(one).collect::<Value>()})
         }
@@ -196,6 +196,7 @@ fn server(server: &Server, lag: Option<u64>) -> Value {
         "log_len": state.map(|state| state.log_len),
         "waiting": state.map(|state| state.waiting),
         "lag": lag,
+        "gone_since_us": server.gone_since.map(|since| since.0),
         "cluster": program.map(|program| program.cluster.to_string()),
         "build": program.map(|program| program.build.as_str()),
         "wire": program.map(|program| program.newest),

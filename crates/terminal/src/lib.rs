@@ -14,6 +14,7 @@ mod editor;
 mod export;
 mod generate;
 mod guide;
+mod health;
 mod import;
 mod input;
 mod json;

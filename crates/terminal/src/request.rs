@@ -37,6 +37,7 @@ pub(crate) enum Request {
     /// To what; `None` turns the status round.
     Change(u32, Option<WantedStatus>),
     Status,
+    Health,
     Members,
     Digest,
     /// With how many to show.
@@ -85,6 +86,7 @@ impl Request {
                 Ok(Answer::Changed(server, change))
             }
             Self::Status => Ok(Answer::Status(session.status().await?)),
+            Self::Health => Ok(Answer::Health(session.status().await?)),
             Self::Members => Ok(Answer::Members(session.members().await?)),
             Self::Digest => {
                 let mut servers = session.digest().await?;

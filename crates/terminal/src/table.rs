@@ -138,14 +138,19 @@ pub(crate) fn records(records: &[Logged], framed: bool) -> String {
     drawn(&header, rows, framed)
 }
 
-/// How many updates that some server has received this one does not show yet; `None`
-/// for a server that is unreachable.
+/// How many updates that some server has received this one does not show yet, or, where it
+/// is unreachable, had not received when others last heard of it; `None` where nobody knows.
 pub(crate) fn lag(server: &Server, all: &[Server]) -> Option<u64> {
     let mut received = Timestamp::new();
-    for state in all.iter().filter_map(|server| server.state.as_ref()) {
-        received.merge(&state.replica_ts);
+    for server in all {
+        let state = server.state.as_ref().map(|state| &state.replica_ts);
+        state
+            .into_iter()
+            .chain(&server.reported)
+            .for_each(|has| received.merge(has));
     }
-    let shown = &server.state.as_ref()?.value_ts;
+    let shown = server.state.as_ref().map(|state| &state.value_ts);
+    let shown = shown.or(server.reported.as_ref())?;
     let missing = received
         .iter()
         .filter(|&(_, count)| count != Timestamp::ALL)
@@ -316,6 +321,8 @@ mod tests {
             address: "127.0.0.1:7000".to_owned(),
             status,
             state,
+            reported: None,
+            gone_since: None,
             program: None,
             clock_off: None,
         };
@@ -334,6 +341,12 @@ mod tests {
             ["1", "127.0.0.1:7000", "online", "1:5", "1:6", "2", "1", "1"]
         );
         assert_eq!(rows[2][2..], ["unreachable", "-", "-", "-", "-", "-"]);
+        // One that is down had less than the others when they last heard of it, and more.
+        let mut down = server(3, ServerStatus::Unreachable, None);
+        down.reported = Some(ts([(1, 70, 2), (3, 70, 1)]));
+        let all: Vec<_> = all.into_iter().chain([down]).collect();
+        let lags: Vec<_> = all.iter().map(|server| lag(server, &all)).collect();
+        assert_eq!(lags, [Some(2), None, Some(4)]);
         assert!(found.is_ascii());
         let mut off = all[0].clone();
         let by = std::time::Duration::from_secs(3600);

@@ -13,7 +13,7 @@ const MOVIE: &str = r#""movie_id" "title" "year" "genres""#;
 const TIMESTAMP: &str = r#""server" "incarnation" "count""#;
 
 /// Each command as it is documented, and as it is given here. They share a session.
-const COMMANDS: [(&str, &[&str]); 25] = [
+const COMMANDS: [(&str, &[&str]); 26] = [
     ("find", &["find", "toy", "story"]),
     ("rate", &["rate", "toy story", "4.5"]),
     ("view", &["view", "toy story"]),
@@ -27,6 +27,7 @@ const COMMANDS: [(&str, &[&str]); 25] = [
     ("session", &["session"]),
     ("session reset", &["session", "reset"]),
     ("status", &["status"]),
+    ("health", &["health"]),
     ("members", &["members"]),
     ("digest", &["digest"]),
     ("log", &["log", "1"]),

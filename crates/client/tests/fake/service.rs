@@ -226,8 +226,7 @@ impl FrontEnd for Service {
                         newest: 2,
                     }),
                     speaks: 1,
-                    fingerprint: String::new(),
-                    clock_off_us: 0,
+                    ..v1::Server::default()
                 }
             });
             Ok(v1::StatusResponse {

@@ -1,0 +1,122 @@
+//! Whether all is well: what the states of all servers say together.
+
+use std::fmt::Write as _;
+
+use backfence_client::{ReplicaId, Server, ServerStatus, Timestamp};
+use backfence_process::Exit;
+
+use crate::{output::moment, table::lag};
+
+/// The entries of lives that are not folded away: equal where two have received the same,
+/// whoever of them has folded more.
+pub(crate) fn living(ts: &Timestamp) -> impl Iterator<Item = (ReplicaId, u64)> + '_ {
+    ts.iter().filter(|&(_, count)| count != Timestamp::ALL)
+}
+
+/// A sentence about each server that does not serve or is behind, and one where all is well.
+pub(crate) fn report(servers: &[Server]) -> String {
+    let mut text: String = servers
+        .iter()
+        .filter_map(|server| trouble(server, servers))
+        .collect();
+    if servers.is_empty() {
+        text += "No server is known\n";
+    } else if text.is_empty() {
+        text += match servers.len() {
+            1 => "The server is online\n",
+            _ => "All servers are online, and none is behind\n",
+        };
+    }
+    text
+}
+
+/// What is the matter with a server that does not serve, or is behind.
+pub(crate) fn trouble(server: &Server, all: &[Server]) -> Option<String> {
+    let behind = lag(server, all);
+    if server.status == ServerStatus::Online && behind == Some(0) {
+        return None;
+    }
+    let mut text = format!("Server {} is {}", server.server, server.status);
+    if let Some(since) = server.gone_since {
+        let _ = write!(text, " since {}", moment(since.0 / 1000));
+    }
+    text += &match behind {
+        None | Some(0) => String::new(),
+        Some(1) => ", 1 update behind".to_owned(),
+        Some(behind) => format!(", {behind} updates behind"),
+    };
+    if server.status == ServerStatus::Unreachable {
+        text += "; start it again, or retire it for good";
+    }
+    Some(text + "\n")
+}
+
+/// Unavailable where a server does not serve. One that is behind catches up.
+pub(crate) fn exit(servers: &[Server]) -> Exit {
+    let all_serve = servers
+        .iter()
+        .all(|server| server.status == ServerStatus::Online);
+    match all_serve && !servers.is_empty() {
+        true => Exit::Done,
+        false => Exit::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backfence_client::{ReplicaState, Time};
+
+    use super::*;
+
+    fn ts(counts: &[(u32, u64)]) -> Timestamp {
+        let entry = |&(server, count)| (ReplicaId::new(server, 7), count);
+        counts.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn servers_that_do_not_serve_are_named() {
+        let server = |server, status, value: Option<Timestamp>| Server {
+            server,
+            address: String::new(),
+            status,
+            state: value.map(|ts| ReplicaState {
+                id: ReplicaId::new(server, 7),
+                value_ts: ts.clone(),
+                replica_ts: ts,
+                log_len: 0,
+                waiting: 0,
+            }),
+            reported: None,
+            gone_since: None,
+            program: None,
+            clock_off: None,
+        };
+        let (less, more) = (ts(&[(1, 5)]), ts(&[(1, 7)]));
+        let online =
+            |number, ts: &Timestamp| server(number, ServerStatus::Online, Some(ts.clone()));
+        let check = |servers: &[Server], code: Exit, text: &str| {
+            assert_eq!((exit(servers), &*report(servers)), (code, text));
+        };
+        check(&[], Exit::Unavailable, "No server is known\n");
+        check(&[online(1, &less)], Exit::Done, "The server is online\n");
+        let all = [online(1, &more), online(2, &more)];
+        check(
+            &all,
+            Exit::Done,
+            "All servers are online, and none is behind\n",
+        );
+        let all = [online(1, &more), online(2, &less)];
+        check(&all, Exit::Done, "Server 2 is online, 2 updates behind\n");
+        let mut down = server(3, ServerStatus::Unreachable, None);
+        down.reported = Some(ts(&[(1, 6)]));
+        down.gone_since = Some(Time(964_982_703_000_000));
+        let offline = server(2, ServerStatus::Offline, Some(more.clone()));
+        check(
+            &[online(1, &more), offline, down],
+            Exit::Unavailable,
+            "Server 2 is offline\n\
+             Server 3 is unreachable since 2000-07-30 18:45:03 UTC, 1 update behind; start it \
+             again, or retire it for good\n",
+        );
+    }
+}
