@@ -196,7 +196,7 @@ fn tell_key(config: &Config) {
              without --accept-keyless"
         ),
         Some(key) => {
-            tracing::info!(key = %key.name(), "only programs with the cluster key are taken")
+            tracing::info!(key = %key.name(), "only programs with the cluster key are taken");
         }
         None => tracing::warn!(
             "whoever reaches this replica can change everything; --cluster-key FILE protects it"
