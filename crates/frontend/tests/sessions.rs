@@ -38,7 +38,9 @@ async fn a_session_goes_on_by_its_token() {
     };
     let opened = house.front_end.open_session(within(open)).await.unwrap();
     let carried = opened.into_inner().session.unwrap();
-    assert_eq!((carried.token, carried.clock_us), (token(ts([(2, 4)])), 50));
+    assert_eq!(carried.token, token(ts([(2, 4)])));
+    // The time goes on meanwhile.
+    assert!(carried.clock_us >= 50, "{}", carried.clock_us);
     assert_eq!(carried.id, SESSION.0.to_be_bytes());
     assert_eq!(
         house.queries()[0].prev,
