@@ -121,7 +121,7 @@ async fn a_dead_server_stays_in_sight_until_it_is_retired() {
         0,
         &[r#""lag":2"#, r#""status":"unreachable""#],
     );
-    says(&cluster, &["digest"], 5, &["Server 3 has not answered"]);
+    says(&cluster, &["digest"], 5, &["Server 3 did not answer"]);
     says(&cluster, &["change", "3"], 5, &["server 3 is down"]);
     says(&cluster, &["log", "3"], 5, &["server 3 is down"]);
     says(&cluster, &["at-risk"], 0, &["Server 3 does not answer"]);

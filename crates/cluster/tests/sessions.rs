@@ -222,7 +222,7 @@ async fn a_session_that_was_put_back_is_told_that_nothing_was_done() {
     fs::copy(&copy, &file).expect("it is ours");
     let refused = [
         "UPDATE_ID_REUSED",
-        "this one was not done",
+        "the update was not done",
         "begin a new one",
     ];
     ends(&with(&["rate", "Toy Story", "4"]), 4, &refused);

@@ -605,7 +605,9 @@ async fn a_front_end_is_connected_when_a_server_answers() {
 fn check_session(carried: &v1::Session, prev: Timestamp, clock: u64) {
     let session = backfence_wire::session(&carried.token).unwrap();
     assert_eq!(session.prev, prev);
-    assert_eq!((session.clock, carried.clock_us), (Time(clock), clock));
+    assert_eq!(session.clock, Time(clock));
+    // The time goes on meanwhile.
+    assert!(carried.clock_us >= clock, "{}", carried.clock_us);
     assert_eq!(carried.id, session.id.0.to_be_bytes());
 }
 

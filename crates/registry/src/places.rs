@@ -1,9 +1,6 @@
 //! Who may watch: so many in all, and from each connection.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 /// The places of watchers. Where they are short, who has the most loses the oldest of its own.
 #[derive(Debug)]
@@ -14,8 +11,8 @@ pub(crate) struct Places {
     last: u64,
 }
 
-/// The other end of a connection, where it is known.
-pub(crate) type Peer = Option<SocketAddr>;
+/// The number of a connection, where it is known.
+pub(crate) type Peer = Option<u64>;
 
 /// A place, and the one that was given up for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,7 +83,7 @@ mod tests {
 
     #[test]
     fn who_has_the_most_makes_room() {
-        let peer = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
+        let peer = Some;
         let mut places = Places::new(4, 3);
         let entered = |place, instead_of| Ok(Entered { place, instead_of });
         for place in 1..=3 {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use backfence_process::{CancellationToken, Claimed, Entry, within};
+use backfence_process::{CancellationToken, Claimed, Client, Entry, within};
 use backfence_wire::v1::{self, register_request::Wanted, registry_server::Registry};
 use tokio::{
     sync::mpsc,
@@ -116,6 +116,11 @@ impl Drop for Registering {
     }
 }
 
+/// The connection that a request came by.
+fn peer<T>(request: &Request<T>) -> Peer {
+    request.extensions().get().map(Client::number)
+}
+
 impl Service {
     pub(crate) fn new(names: Arc<Names>, shutdown: CancellationToken) -> Self {
         Self {
@@ -154,7 +159,7 @@ impl Registry for Service {
         &self,
         request: Request<v1::RegisterRequest>,
     ) -> Result<Response<v1::RegisterResponse>, Status> {
-        let peer = request.remote_addr();
+        let peer = peer(&request);
         let request = request.into_inner();
         let asked = match &request.wanted {
             Some(Wanted::Name(name) | Wanted::Numbered(name)) => name,
@@ -252,7 +257,7 @@ impl Registry for Service {
         &self,
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let place = self.watchers.enter(request.remote_addr())?;
+        let place = self.watchers.enter(peer(&request))?;
         let (sender, receiver) = mpsc::channel(1);
         let watcher = Watcher {
             names: Arc::clone(&self.names),

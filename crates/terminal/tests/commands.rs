@@ -212,7 +212,7 @@ fn json_has_the_agreed_names() {
     let first = json!({
         "server": 1, "address": "127.0.0.1:1", "status": "offline",
         "value_ts": ts, "replica_ts": ts, "log_len": 2, "waiting": 0, "lag": 0,
-        "gone_since_us": null, "cluster": "c1".repeat(16), "build": "0.2.0", "wire": 2, "speaks": 1,
+        "gone_since_us": null, "clock_off_us": null, "cluster": "c1".repeat(16), "build": "0.2.0", "wire": 2, "speaks": 1,
     });
     assert_eq!(status["servers"][0], first);
 }

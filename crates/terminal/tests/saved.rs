@@ -134,6 +134,7 @@ fn a_past_that_no_front_end_has_told_is_refused() {
     let without = |args: &mut Vec<String>| {
         let flag = args.iter().position(|arg| arg == "--cluster-key").unwrap();
         args.drain(flag..flag + 2);
+        args.retain(|arg| arg != "--accept-keyless");
     };
     town.cluster.restart_with(front_end, without).unwrap();
     let warned = ["session tokens are not protected"];
