@@ -223,7 +223,7 @@ async fn a_session_that_was_put_back_is_told_that_nothing_was_done() {
     let refused = [
         "UPDATE_ID_REUSED",
         "the update was not done",
-        "begin a new one",
+        "begin another one",
     ];
     ends(&with(&["rate", "Toy Story", "4"]), 4, &refused);
     converged(&mut watch, 3).await;
