@@ -111,7 +111,7 @@ impl fmt::Display for Refusal {
             Self::Suspect { skew } => {
                 write!(
                     f,
-                    "the replica's clock is {skew} of the others'; set it right"
+                    "the replica's clock is {skew}, compared with the others'; set it right"
                 )
             }
             Self::NotJoined { replica } => write!(

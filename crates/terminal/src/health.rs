@@ -33,12 +33,15 @@ pub(crate) fn report(servers: &[Server]) -> String {
 /// What is the matter with a server that does not serve, or is behind.
 pub(crate) fn trouble(server: &Server, all: &[Server]) -> Option<String> {
     let behind = lag(server, all);
-    if server.status == ServerStatus::Online && behind == Some(0) {
+    if serves(server) && behind == Some(0) {
         return None;
     }
     let mut text = format!("Server {} is {}", server.server, server.status);
     if let Some(since) = server.gone_since {
         let _ = write!(text, " since {}", moment(since.0 / 1000));
+    }
+    if let Some(skew) = server.clock_off {
+        let _ = write!(text, ", but its clock is {skew}");
     }
     text += &match behind {
         None | Some(0) => String::new(),
@@ -53,13 +56,15 @@ pub(crate) fn trouble(server: &Server, all: &[Server]) -> Option<String> {
 
 /// Unavailable where a server does not serve. One that is behind catches up.
 pub(crate) fn exit(servers: &[Server]) -> Exit {
-    let all_serve = servers
-        .iter()
-        .all(|server| server.status == ServerStatus::Online);
-    match all_serve && !servers.is_empty() {
+    match servers.iter().all(serves) && !servers.is_empty() {
         true => Exit::Done,
         false => Exit::Unavailable,
     }
+}
+
+/// Whether it takes requests: one whose clock is wrong declines them.
+fn serves(server: &Server) -> bool {
+    server.status == ServerStatus::Online && server.clock_off.is_none()
 }
 
 #[cfg(test)]
@@ -105,6 +110,11 @@ mod tests {
             Exit::Done,
             "All servers are online, and none is behind\n",
         );
+        let mut off = online(2, &more);
+        let by = std::time::Duration::from_secs(3600);
+        off.clock_off = Some(backfence_client::Skew { ahead: true, by });
+        let sentence = "Server 2 is online, but its clock is 3600.0 s ahead\n";
+        check(&[online(1, &more), off], Exit::Unavailable, sentence);
         let all = [online(1, &more), online(2, &less)];
         check(&all, Exit::Done, "Server 2 is online, 2 updates behind\n");
         let mut down = server(3, ServerStatus::Unreachable, None);

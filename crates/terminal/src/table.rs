@@ -40,8 +40,8 @@ pub(crate) fn servers(servers: &[Server], framed: bool) -> String {
     for server in servers {
         if let Some(skew) = server.clock_off {
             shown += &format!(
-                "\nThe clock of server {} is {skew} of the others': it declines requests until that is \
-                 set right.",
+                "The clock of server {} is {skew}, compared with the others': it declines requests \
+                 until that is set right\n",
                 server.server
             );
         }
@@ -351,7 +351,10 @@ mod tests {
         let mut off = all[0].clone();
         let by = std::time::Duration::from_secs(3600);
         off.clock_off = Some(backfence_client::Skew { ahead: true, by });
-        assert!(servers(&[off], false).contains("server 1 is 3600.0 s ahead of the others'"));
+        assert!(
+            servers(&[off], false)
+                .contains("server 1 is 3600.0 s ahead, compared with the others'")
+        );
         assert!(servers(&all, true).contains('│'));
     }
 }
