@@ -151,10 +151,10 @@ impl<V: Value> Replica<V> {
     pub(crate) fn goes_on(&mut self, now: Time) -> bool {
         let is_heard = self.shown(now).next().is_some();
         let has_heard = self.clocks.agreed.is_some();
-        let goes_on = self.has_joined()
-            && self.suspect(now).is_none()
-            && (is_heard || !has_heard || self.is_alone());
-        if self.suspect(now).is_none() && self.clocks.agreed.is_some() {
+        let is_suspect = self.suspect(now).is_some();
+        let goes_on =
+            self.has_joined() && !is_suspect && (is_heard || !has_heard || self.is_alone());
+        if !is_suspect && has_heard {
             self.clocks.agreed = Some(now);
         }
         goes_on
