@@ -1,10 +1,6 @@
 //! The front end: what it does with a query and with an update.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use backfence_gossip::{Session, SessionId, Time, Update, UpdateId};
 use backfence_process::{
@@ -292,13 +288,13 @@ impl FrontEnd {
         }
     }
 
-    /// The servers that take part, as those say which answer in time.
-    pub(crate) async fn remaining(
+    /// Who takes part, as those servers say which answer in time.
+    pub(crate) async fn members(
         &self,
         traceparent: &str,
         limit: Duration,
-    ) -> Result<BTreeSet<u32>, Error> {
-        let mut descriptions = self.router.describe_all(traceparent, limit);
+    ) -> Result<Members, Error> {
+        let mut descriptions = self.router.describe_all(traceparent, limit.min(DESCRIBE));
         let mut members = Members::default();
         while let Some(described) = descriptions.join_next().await {
             let (_, description) = described.map_err(|_| Error::WrongAnswer)?;
@@ -306,7 +302,29 @@ impl FrontEnd {
                 members.add(description).map_err(|_| Error::WrongAnswer)?;
             }
         }
-        Ok(members.remaining().into_keys().collect())
+        Ok(members)
+    }
+
+    /// What each server that takes part answers, by number; `None` where it gives no answer
+    /// in time.
+    pub(crate) async fn ask_everyone<T: Send + 'static>(
+        &self,
+        work: &Work,
+        body: Body,
+        read: fn(Outcome) -> Option<T>,
+    ) -> Result<BTreeMap<u32, Option<T>>, Error> {
+        // So that there is time to tell what the others say.
+        let limit = work.deadline.saturating_duration_since(Instant::now()) / 2;
+        // They are at work while it is asked who takes part.
+        let mut answers = self.router.ask_all(work.request(body), limit, read);
+        let members = self.members(&work.traceparent, limit).await?;
+        let remaining = members.remaining().into_keys();
+        let mut servers: BTreeMap<_, _> = remaining.map(|server| (server, None)).collect();
+        while let Some(answered) = answers.join_next().await {
+            let (server, answer) = answered.map_err(|_| Error::WrongAnswer)?;
+            servers.insert(server.number, answer);
+        }
+        Ok(servers)
     }
 
     /// Asks one server, whatever its status.
@@ -320,14 +338,10 @@ impl FrontEnd {
         let server = match self.router.server(number) {
             Ok(server) => server,
             Err(unknown) => {
-                let remaining = self
-                    .remaining(&work.traceparent, limit.min(DESCRIBE))
-                    .await?;
-                let is_down = remaining.contains(&number);
-                return Err(if is_down {
-                    Error::ServerDown(number)
-                } else {
-                    unknown
+                let members = self.members(&work.traceparent, limit).await?;
+                return Err(match members.remaining().contains_key(&number) {
+                    true => Error::ServerDown(number),
+                    false => unknown,
                 });
             }
         };

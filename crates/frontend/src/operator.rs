@@ -1,7 +1,5 @@
 //! What operators ask: who takes part, what servers hold, and what they are to do.
 
-use std::collections::BTreeMap;
-
 use backfence_wire::v1::{
     self,
     operator_server::Operator as Service,
@@ -11,12 +9,7 @@ use backfence_wire::v1::{
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, async_trait};
 
-use crate::{
-    error::Error,
-    front_end::{DESCRIBE, FrontEnd},
-    guard::Act,
-    members::Members,
-};
+use crate::{error::Error, front_end::FrontEnd, guard::Act};
 
 /// Records of a log that are shown where nobody says how many.
 const LOGGED: u32 = 100;
@@ -29,15 +22,7 @@ impl Service for FrontEnd {
     ) -> Result<Response<v1::MembersResponse>, Status> {
         let (work, _) = self.admit_operator(Act::Read, request)?;
         let limit = work.deadline.saturating_duration_since(Instant::now());
-        let limit = limit.min(DESCRIBE);
-        let mut descriptions = self.router.describe_all(&work.traceparent, limit);
-        let mut members = Members::default();
-        while let Some(described) = descriptions.join_next().await {
-            let (_, description) = described.map_err(|_| Error::WrongAnswer)?;
-            if let Some(description) = description {
-                members.add(description).map_err(|_| Error::WrongAnswer)?;
-            }
-        }
+        let members = self.members(&work.traceparent, limit).await?;
         let members = members.into();
         Ok(Response::new(v1::MembersResponse { members }))
     }
@@ -47,33 +32,13 @@ impl Service for FrontEnd {
         request: Request<v1::DigestRequest>,
     ) -> Result<Response<v1::DigestResponse>, Status> {
         let (work, _) = self.admit_operator(Act::Read, request)?;
-        // So that there is time to tell what the others say.
-        let limit = work.deadline.saturating_duration_since(Instant::now()) / 2;
-        let remaining = self
-            .remaining(&work.traceparent, limit.min(DESCRIBE))
-            .await?;
         let body = Body::Digest(serve_request::Digest {});
-        let request = work.request(body);
-        let mut digests = self
-            .router
-            .ask_all(request, limit, |outcome| match outcome {
-                Outcome::ValueDigest(value) => Some(value),
-                _ => None,
-            });
-        let mut servers = BTreeMap::new();
-        while let Some(answered) = digests.join_next().await {
-            let (server, value) = answered.map_err(|_| Error::WrongAnswer)?;
-            let server = server.number;
-            servers.insert(server, v1::ServerDigest { server, value });
-        }
-        for server in remaining {
-            let absent = v1::ServerDigest {
-                server,
-                value: None,
-            };
-            servers.entry(server).or_insert(absent);
-        }
-        let servers = servers.into_values().collect();
+        let answers = self.ask_everyone(&work, body, |outcome| match outcome {
+            Outcome::ValueDigest(value) => Some(value),
+            _ => None,
+        });
+        let digest = |(server, value)| v1::ServerDigest { server, value };
+        let servers = answers.await?.into_iter().map(digest).collect();
         Ok(Response::new(v1::DigestResponse { servers }))
     }
 
@@ -100,32 +65,19 @@ impl Service for FrontEnd {
         // A page of each has to fit into one response.
         let limit = if limit == 0 { LOGGED } else { limit };
         let body = Body::AtRisk(serve_request::AtRisk { limit });
-        let time = work.deadline.saturating_duration_since(Instant::now()) / 2;
-        let remaining = self
-            .remaining(&work.traceparent, time.min(DESCRIBE))
-            .await?;
-        let request = work.request(body);
-        let mut answers = self.router.ask_all(request, time, |outcome| match outcome {
+        let answers = self.ask_everyone(&work, body, |outcome| match outcome {
             Outcome::AtRisk(updates) => Some(updates),
             _ => None,
         });
-        let mut servers = BTreeMap::new();
-        while let Some(answered) = answers.join_next().await {
-            let (server, updates) = answered.map_err(|_| Error::WrongAnswer)?;
-            let updates = updates
-                .map(|updates| self.shown_records(updates))
-                .transpose()?;
-            let server = server.number;
-            servers.insert(server, v1::ServerAtRisk { server, updates });
-        }
-        for server in remaining {
-            let absent = v1::ServerAtRisk {
+        let at_risk = |(server, updates): (u32, Option<v1::LoggedRecords>)| {
+            let updates = updates.map(|updates| self.shown_records(updates));
+            Ok(v1::ServerAtRisk {
                 server,
-                updates: None,
-            };
-            servers.entry(server).or_insert(absent);
-        }
-        let servers = servers.into_values().collect();
+                updates: updates.transpose()?,
+            })
+        };
+        let servers: Result<_, Error> = answers.await?.into_iter().map(at_risk).collect();
+        let servers = servers?;
         Ok(Response::new(v1::AtRiskResponse { servers }))
     }
 
