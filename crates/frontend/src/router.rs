@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use backfence_gossip::{SessionId, Time, Timestamp};
+use backfence_gossip::{MAX_SERVERS, SessionId, Time, Timestamp};
 use backfence_process::{Address, Entry, Environment, Name, NodeKey};
 use backfence_wire::{
     Reason,
@@ -37,10 +37,6 @@ use crate::{
 const MOST_GONE: usize = 1024;
 /// What servers are called at the registry, before their number.
 pub(crate) const PREFIX: &str = Name::SERVERS;
-
-/// Servers that are asked, of those that the registry lists: the first by number. More are
-/// passed over.
-const MAX_SERVERS: usize = 256;
 
 /// The servers that the registry lists, in order of their numbers, and what their
 /// replies have taught.
@@ -335,6 +331,7 @@ impl Table {
         let servers: Arc<[_]> = entries
             .values()
             .filter_map(server)
+            // More are passed over: no cluster has them.
             .take(MAX_SERVERS)
             .collect();
         for server in self.servers.iter() {

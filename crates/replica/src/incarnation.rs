@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use backfence_gossip::ReplicaId;
+use backfence_gossip::{MAX_SERVERS, ReplicaId};
 use backfence_process::{Address, Discovery, Environment, Exit, Failure, NodeKey, within};
 use backfence_store::Recovered;
 use backfence_wire::{
@@ -12,7 +12,7 @@ use backfence_wire::{
 use tokio::task::JoinSet;
 
 use crate::{
-    MAX_PEERS, PREFIX,
+    PREFIX,
     cluster::{self, Claim, Cluster, Strangers, of_all},
     data::{Party, Verdict, decide},
     disk::Disk,
@@ -95,7 +95,7 @@ impl HeardOf {
         addresses: impl Iterator<Item = Address>,
     ) -> Self {
         let mut asking = JoinSet::new();
-        for address in addresses.take(MAX_PEERS) {
+        for address in addresses.take(MAX_SERVERS) {
             let mut peer = ReplicaClient::new(environment.connect(&address));
             let (key, nonce) = (key.clone(), environment.nonce());
             let request = v1::DescribeRequest {

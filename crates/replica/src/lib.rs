@@ -57,10 +57,6 @@ const PREFIX: &str = Name::SERVERS;
 /// How long the disk has to finish what it writes when the process has to end.
 const FINISH: Duration = Duration::from_secs(2);
 
-/// Others that are dialled, of those that the registry lists: the first by number. More are
-/// passed over.
-const MAX_PEERS: usize = 256;
-
 /// How a replica is run.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use backfence_gossip::{Message, Scope};
+use backfence_gossip::{MAX_SERVERS, Message, Scope};
 use backfence_process::{Address, Backoff, CancellationToken, Entry, Environment, Name, within};
 use backfence_wire::{
     MAX_GOSSIP,
@@ -17,7 +17,7 @@ use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Code, Status, Streaming};
 
 use crate::{
-    Config, MAX_PEERS,
+    Config,
     copy::{Clock, Copy},
     gossip::{Ended, MESSAGE, Peer, Says, hear, refuse_if_full},
     greet,
@@ -64,7 +64,7 @@ impl Peers {
                 .values()
                 .map(|entry| entry.address.clone())
                 .filter(|address| *address != self.copy.address)
-                .take(MAX_PEERS)
+                .take(MAX_SERVERS)
                 .collect();
             handles.retain(|address, handle| {
                 let stays = wanted.contains(address);
@@ -100,7 +100,7 @@ impl Peers {
             self.copy.found_with(
                 others
                     .filter(|address| **address != self.copy.address)
-                    .take(MAX_PEERS),
+                    .take(MAX_SERVERS),
             );
         }
     }
