@@ -2,6 +2,7 @@
 
 use std::{
     env::{self, consts::EXE_SUFFIX},
+    net::TcpListener,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -63,6 +64,21 @@ pub fn run(name: &str, args: &[&str], input: &[u8], limit: Duration) -> anyhow::
         stdout: process.stdout.text(),
         stderr: process.stderr.text(),
     })
+}
+
+/// A port that is free on this machine, as is the next one, for those who are given both.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn two_free_ports() -> u16 {
+    let free = |port| TcpListener::bind(("127.0.0.1", port)).ok();
+    let found = (0..1000).find_map(|_| {
+        let port = free(0)?.local_addr().ok()?.port();
+        let next = port.checked_add(1)?;
+        (next < u16::MAX && free(next).is_some()).then_some(port)
+    });
+    found.expect("two ports are free")
 }
 
 #[cfg(test)]

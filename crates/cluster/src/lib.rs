@@ -38,6 +38,6 @@ pub use builder::{Builder, Host};
 pub use cluster::Cluster;
 pub use data::write_small_data;
 pub use disk::Backup;
-pub use launch::{Finished, program, run};
+pub use launch::{Finished, program, run, two_free_ports};
 pub use network::{Cut, Network};
 pub use role::Role;

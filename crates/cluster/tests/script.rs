@@ -5,7 +5,6 @@
 use std::{
     env, fs,
     io::Write as _,
-    net::TcpListener,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
     process::{Command, Stdio},
@@ -24,17 +23,6 @@ fn cargo_that_has_built(folder: &Path) {
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("it is ours");
 }
 
-/// A port that is free, as is the next one.
-fn two_free_ports() -> u16 {
-    let free = |port| TcpListener::bind(("127.0.0.1", port)).ok();
-    let found = (0..1000).find_map(|_| {
-        let port = free(0)?.local_addr().ok()?.port();
-        let next = port.checked_add(1)?;
-        (next < u16::MAX && free(next).is_some()).then_some(port)
-    });
-    found.expect("two ports are free")
-}
-
 #[test]
 fn the_script_opens_a_client_of_a_whole_cluster() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -45,7 +33,7 @@ fn the_script_opens_a_client_of_a_whole_cluster() {
     let mut started = Command::new("bash")
         .arg(script)
         .args(["--overload-probability", "0", "--replicas", "2"])
-        .args(["--port", &two_free_ports().to_string()])
+        .args(["--port", &backfence_cluster::two_free_ports().to_string()])
         .env("PATH", path.expect("folders without a colon"))
         .env("XDG_STATE_HOME", folder.path().join("state"))
         .stdin(Stdio::piped())

@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 
-use backfence_cluster::write_small_data;
+use backfence_cluster::{two_free_ports, write_small_data};
 use house::{Terminal, program, run};
 use tempfile::TempDir;
 
@@ -61,17 +61,6 @@ impl User {
             .env("NO_COLOR", "1");
         command
     }
-}
-
-/// A port that is free, as is the next one.
-fn two_free_ports() -> u16 {
-    let free = |port| TcpListener::bind(("127.0.0.1", port)).ok();
-    let found = (0..1000).find_map(|_| {
-        let port = free(0)?.local_addr().ok()?.port();
-        let next = port.checked_add(1)?;
-        (next < u16::MAX && free(next).is_some()).then_some(port)
-    });
-    found.unwrap()
 }
 
 fn mode(path: &Path) -> u32 {
