@@ -13,7 +13,7 @@ use backfence_client::{
 use backfence_process::{Address, Exit};
 
 use crate::{
-    health::{self, living},
+    health,
     output::{counted, date, fitting, moment, safe, stars},
     readings::Readings,
     table,
@@ -297,6 +297,12 @@ pub(crate) fn agreement(servers: &BTreeMap<u32, Option<ValueDigest>>) -> Agreeme
         }
         Some(false) => Agreement::Differ,
     }
+}
+
+/// The entries of lives that are not folded away: equal where two have received the same,
+/// whoever of them has folded more.
+fn living(ts: &Timestamp) -> impl Iterator<Item = (ReplicaId, u64)> + '_ {
+    ts.iter().filter(|&(_, count)| count != Timestamp::ALL)
 }
 
 fn equality(servers: &BTreeMap<u32, Option<ValueDigest>>) -> String {

@@ -2,16 +2,10 @@
 
 use std::fmt::Write as _;
 
-use backfence_client::{ReplicaId, Server, ServerStatus, Timestamp};
+use backfence_client::{Server, ServerStatus};
 use backfence_process::Exit;
 
 use crate::{output::moment, table::lag};
-
-/// The entries of lives that are not folded away: equal where two have received the same,
-/// whoever of them has folded more.
-pub(crate) fn living(ts: &Timestamp) -> impl Iterator<Item = (ReplicaId, u64)> + '_ {
-    ts.iter().filter(|&(_, count)| count != Timestamp::ALL)
-}
 
 /// A sentence about each server that does not serve or is behind, and one where all is well.
 pub(crate) fn report(servers: &[Server]) -> String {
@@ -69,7 +63,7 @@ fn serves(server: &Server) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use backfence_client::{ReplicaState, Time};
+    use backfence_client::{ReplicaId, ReplicaState, Time, Timestamp};
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -211,8 +211,7 @@ impl Folder {
 
 /// The log of a program, begun anew.
 pub(super) fn log(path: &Path) -> io::Result<File> {
-    let mut file = backfence_files::open(path, OpenOptions::new().append(true))?;
+    let file = backfence_files::open(path, OpenOptions::new().append(true))?;
     file.set_len(0)?;
-    file.flush()?;
     Ok(file)
 }
